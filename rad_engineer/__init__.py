@@ -1,0 +1,3 @@
+"""Executes PRD files with coding agents."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,87 @@
+"""What happens in a run, as the journal keeps it and `run --json` prints it.
+
+Every event has `event, seq, at, run`; events of a story also `story` (its key), `attempt` and `identity`.
+
+| event | fields | meaning |
+|---|---|---|
+| run_started | kind, branch, base, head, agent, workspace, prds, stories, pid | `kind` is `real` or `rehearsal` |
+| run_resumed | head, pid | the run goes on after a stop |
+| story_started | slot | an attempt begins |
+| stage_finished | stage, ok, seconds | prepare, agent, commit, policy or verify ended |
+| gate_finished | gate, ok, blamed, verdict, seconds | one gate was run |
+| attempt_failed | reason, detail, fingerprint | the story gets another attempt |
+| story_verified | commit, tip, candidate, gates | green; `candidate` may be swapped in while `tip` is the branch |
+| story_landed | commit, gates, seconds | on the run branch (in a shared workspace: nowhere) |
+| story_unverified | commit | finished, but no gate could judge it; the commit is kept under a ref |
+| story_failed | reason, detail, commit | no attempt is left, or another is pointless |
+| story_interrupted | | stopped by a signal or a crash |
+| story_blocked | by | a need cannot be met |
+| story_waiting | reason, until | waits for a human or a limit |
+| story_approved | | a human released it |
+| story_passed | by | marked as passed by hand |
+| gates_finished | scope, commit, ok, gates | wave or final gates on the branch head |
+| note | text | something the report should say |
+| run_finished | exit_code | nothing runs and nothing is ready, or the run was stopped |
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SYNCED = frozenset(
+    {
+        "run_started",
+        "run_resumed",
+        "story_started",
+        "attempt_failed",
+        "story_verified",
+        "story_landed",
+        "story_unverified",
+        "story_failed",
+        "story_waiting",
+        "story_approved",
+        "story_passed",
+        "gates_finished",
+        "run_finished",
+    }
+)
+"""Events that must be on disk before anything relies on them; the others ride along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened; `at` is in seconds since the epoch."""
+
+    kind: str
+    seq: int
+    at: float
+    run: str
+    story: str | None = None
+    attempt: int | None = None
+    identity: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The public form: one flat object."""
+        head: dict[str, Any] = {"event": self.kind, "seq": self.seq, "at": self.at, "run": self.run}
+        if self.story is not None:
+            head["story"] = self.story
+            head["attempt"] = self.attempt
+            head["identity"] = self.identity
+        head.update(self.data)
+        return head
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> "Event":
+        """Reads the public form back; raises KeyError where a required field is missing."""
+        known = {"event", "seq", "at", "run", "story", "attempt", "identity"}
+        return cls(
+            kind=line["event"],
+            seq=line["seq"],
+            at=line["at"],
+            run=line["run"],
+            story=line.get("story"),
+            attempt=line.get("attempt"),
+            identity=line.get("identity"),
+            data={name: value for name, value in line.items() if name not in known},
+        )

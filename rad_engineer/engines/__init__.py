@@ -1,0 +1,1 @@
+"""Where story runs happen."""

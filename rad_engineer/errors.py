@@ -1,0 +1,99 @@
+"""What goes wrong on purpose, and its exit code.
+
+RadError
+├── UsageError      2   the command line contradicts itself
+├── PrdInvalid     65   a PRD cannot be understood, or its graph cannot be run
+├── NoInput        66   a named file, run or story does not exist
+├── NoAgent        69   no agent or provider to do the work
+├── CannotWrite    73   state cannot be written: disk full, read-only, I/O error
+├── Locked         75   another run holds the lock
+├── Refused        77   policy or trust says no
+└── ConfigInvalid  78   configuration or repository cannot be used as it is
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command; stable, so that shell loops can rely on them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    MORE = 3
+    WAITING = 4
+    PRD_INVALID = 65
+    NO_INPUT = 66
+    NO_AGENT = 69
+    BUG = 70
+    CANNOT_WRITE = 73
+    LOCKED = 75
+    REFUSED = 77
+    BAD_CONFIG = 78
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class RadError(Exception):
+    """Ends the command with `exit_code`; says what is wrong and, in `hint`, what to do."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(RadError):
+    """The command line contradicts itself."""
+
+    exit_code = ExitCode.USAGE
+
+
+class PrdInvalid(RadError):
+    """A PRD cannot be understood, or its graph cannot be run."""
+
+    exit_code = ExitCode.PRD_INVALID
+
+    def __init__(self, message: str, *, code: str = "INVALID", line: int | None = None,
+                 column: int | None = None, hint: str | None = None) -> None:  # fmt: skip
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.line = line
+        self.column = column
+
+
+class NoInput(RadError):
+    """A named file, run or story does not exist."""
+
+    exit_code = ExitCode.NO_INPUT
+
+
+class NoAgent(RadError):
+    """No agent or provider to do the work."""
+
+    exit_code = ExitCode.NO_AGENT
+
+
+class CannotWrite(RadError):
+    """State cannot be written; whatever was acknowledged before is safe."""
+
+    exit_code = ExitCode.CANNOT_WRITE
+
+
+class Locked(RadError):
+    """Another run holds the lock."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class Refused(RadError):
+    """Policy or trust says no."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class ConfigInvalid(RadError):
+    """Configuration or repository cannot be used as it is."""
+
+    exit_code = ExitCode.BAD_CONFIG

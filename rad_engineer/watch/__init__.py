@@ -1,0 +1,1 @@
+"""Who looks on: it is handed events and checkpoints, or reads the run directory; it never steers."""
