@@ -32,6 +32,7 @@ class StoryRecord:
     cost_usd: float = 0.0
     tokens: int = 0
     by_hand: bool = False
+    landed: bool = False  # on the run branch, proved or not
     approved: bool = False
 
 
@@ -156,7 +157,8 @@ def _story_verified(record: StoryRecord, event: Event) -> None:
 
 
 def _story_landed(record: StoryRecord, event: Event) -> None:
-    record.status = "passed"
+    record.status = "done-unverified" if event.data.get("unverified") else "passed"
+    record.landed = True
     record.commit = event.data.get("commit")
     record.candidate = record.tip = record.reason = None
     record.by = ()

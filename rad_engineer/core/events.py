@@ -10,9 +10,9 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 | stage_finished | stage, ok, seconds | prepare, agent, commit, policy or verify ended |
 | gate_finished | gate, ok, blamed, verdict, seconds | one gate was run |
 | attempt_failed | reason, detail, fingerprint | the story gets another attempt |
-| story_verified | commit, tip, candidate, gates | green; `candidate` may be swapped in while `tip` is the branch |
-| story_landed | commit, gates, seconds | on the run branch (in a shared workspace: nowhere) |
-| story_unverified | commit | finished, but no gate could judge it; the commit is kept under a ref |
+| story_verified | commit, tip, candidate, gates, unverified | green; `candidate` may be swapped in while `tip` is the branch |
+| story_landed | commit, gates, unverified | on the run branch; `unverified` when no gate judged it and that was allowed |
+| story_unverified | commit, reason | finished, but no gate could judge it; the commit is kept under a ref |
 | story_failed | reason, detail, commit | no attempt is left, or another is pointless |
 | story_interrupted | | stopped by a signal or a crash |
 | story_blocked | by | a need cannot be met |

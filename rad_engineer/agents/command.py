@@ -1,0 +1,38 @@
+"""An agent that is any command line: prompt on stdin and in RAD_PROMPT_FILE, exit code as its word."""
+
+from rad_engineer import process
+from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork
+
+TRY_LATER = 75  # EX_TEMPFAIL of sysexits.h
+
+
+def run(work: AgentWork) -> AgentResult:
+    """Runs the command in the slot. Exit 0 = finished, 75 = try later, 126/127 = no such command, else failed."""
+    env = {
+        **work.env,
+        "RAD_PROMPT_FILE": str(work.prompt),
+        "RAD_STORY_ID": work.story_id,
+        "RAD_STORY_TITLE": work.title,
+        "RAD_ATTEMPT": str(work.attempt),
+    }
+    ended = process.run(
+        process.shell(work.command),
+        cwd=work.slot,
+        env=env,
+        stdin=work.prompt,
+        log=work.log,
+        limits=work.limits,
+        cancel=work.cancel,
+        on_line=work.on_line,
+    )
+    return AgentResult(_outcome(ended), ended.code, ended.seconds, ended.output)
+
+
+def _outcome(ended: process.Completed) -> AgentOutcome:
+    if ended.reason == "not-started" or (ended.reason == "exited" and ended.code in (126, 127)):
+        return "missing"
+    if ended.reason != "exited":
+        return ended.reason
+    if ended.code == TRY_LATER:
+        return "later"
+    return "finished" if ended.code == 0 else "failed"

@@ -1,0 +1,88 @@
+"""What an agent is told: the story, how it will be judged, and what happened before it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+STORY_LIMIT = 32_000
+NOTES_LIMIT = 8_000
+EARLIER_LIMIT = 4_000
+LEARNINGS_LIMIT = 4_000
+FEEDBACK_LIMIT = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Everything the prompt of one attempt is made of."""
+
+    story_id: str
+    title: str
+    text: str  # the story as its file wrote it, unknown fields included
+    criteria: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()  # commands that will judge the work
+    notes: str = ""  # what the PRD says to every story
+    earlier: tuple[str, ...] = ()  # a line for each landed story: what it changed
+    learnings: tuple[str, ...] = ()
+    attempt: int = 1
+    feedback: str = ""  # why the last attempt did not land
+
+
+def render(assignment: Assignment) -> str:
+    """The prompt as Markdown; every part is cut to its limit, and says so when it was."""
+    parts = [f"# Story {assignment.story_id}: {assignment.title}\n"]
+    if assignment.criteria:
+        parts.append(_section("Acceptance criteria", "\n".join(f"- {text}" for text in assignment.criteria)))
+    parts.append(_section("The story as its PRD has it", _fenced(cut(assignment.text, STORY_LIMIT))))
+    parts.append(_section("How the work is judged", _rules(assignment.checks)))
+    if assignment.notes:
+        parts.append(_section("About the project", cut(assignment.notes, NOTES_LIMIT)))
+    if assignment.earlier:
+        parts.append(_section("What earlier stories changed", _tail(assignment.earlier, EARLIER_LIMIT)))
+    if assignment.learnings:
+        parts.append(_section("Learnings", _tail(assignment.learnings, LEARNINGS_LIMIT)))
+    if assignment.feedback:
+        title = f"Attempt {assignment.attempt}: why the last one did not land"
+        parts.append(_section(title, _fenced(cut(assignment.feedback, FEEDBACK_LIMIT))))
+    return "\n".join(parts)
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, or its head and tail with the gap named."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}\n"
+
+
+def _fenced(text: str) -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _tail(lines: Sequence[str], limit: int) -> str:
+    kept: list[str] = []
+    size = 0
+    for line in reversed(lines):
+        size += len(line) + 3
+        if size > limit:
+            kept.append(f"({len(lines) - len(kept)} earlier ones left out)")
+            break
+        kept.append(f"- {line}")
+    return "\n".join(reversed(kept))
+
+
+def _rules(checks: Sequence[str]) -> str:
+    rules = [
+        "- Work in the current directory. Leave your changes as files; commits are made for you.",
+        "- Your word is not what counts: after you exit with code 0, the commands below are run on a clean copy.",
+        "- Do not edit the PRD, the commands that judge you, or the tests that were there before you.",
+        "- What later stories should know may be written to the file named by RAD_LEARNINGS_FILE, a line each.",
+    ]
+    if checks:
+        rules.append("\nCommands:\n\n" + "\n".join(f"    {command}" for command in checks))
+    return "\n".join(rules)

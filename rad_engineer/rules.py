@@ -1,0 +1,62 @@
+"""The rules of a run: decided at its start, written into run.json, and the same for every worker until it ends."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class GateRule:
+    """A gate as the run knows it."""
+
+    name: str
+    command: str
+    scope: str
+    runner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a worker must know to run any story of the run; no secrets."""
+
+    run: str
+    kind: Literal["real", "rehearsal"]
+    workspace: Literal["slots", "shared"]
+    top: str  # the work tree the run was started in; the workspace itself when it is shared
+    home: str  # where .rad-engineer lies
+    cache: str  # slots, gate copies and caches of this repository
+    repository: Mapping[str, Any] | None
+    branch: str | None
+    base: str | None
+    agent: str
+    agent_command: str
+    gates: tuple[GateRule, ...] = ()
+    wave_gates: tuple[GateRule, ...] = ()
+    final_gates: tuple[GateRule, ...] = ()
+    protected: tuple[str, ...] = ()  # paths that gate commands name
+    protect: tuple[str, ...] = ()  # globs
+    dropped: tuple[str, ...] = ()  # PRDs and progress notes: an agent's edits of them are left out
+    setup: str | None = None
+    keep: tuple[str, ...] = ()
+    copy: tuple[str, ...] = ()
+    history: int = 50
+    attempts: int = 3
+    story_timeout: float | None = None
+    idle_timeout: float | None = None
+    gate_timeout: float = 900.0
+    grace: float = 10.0
+    allow_unverified: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in run.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Rules":
+        """Reads it back; keys of a later version are left aside."""
+        values = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        for name in ("gates", "wave_gates", "final_gates"):
+            values[name] = tuple(GateRule(**gate) for gate in values.get(name, ()))
+        for name in ("protected", "protect", "dropped", "keep", "copy"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
