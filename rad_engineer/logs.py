@@ -1,0 +1,236 @@
+"""The structured log of a run: JSON lines in run.log, the same records readable on stderr with -v.
+
+Anybody may write records at any time; until `start` they wait in memory, because structlog takes longer to import
+than a run may take to its first child. The log never stops a run: what a full disk refuses is counted and named in
+the first record that fits again.
+"""
+
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rad_engineer.core.printable import one_line, plain
+
+if TYPE_CHECKING:
+    from rad_engineer.core.events import Event
+
+LEVELS: Mapping[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+_WAITING = 2000  # records kept before the log is started
+_FLUSH_SECONDS = 0.5
+_FLUSH_BYTES = 64 * 1024
+_RETRY_SECONDS = 5.0
+
+_QUIET_EVENTS = frozenset({"stage_finished", "gate_finished"})
+_LOUD_EVENTS = frozenset({"attempt_failed", "story_failed", "story_blocked", "story_unverified"})
+
+_bound: ContextVar[Mapping[str, Any]] = ContextVar("rad_engineer_log_fields", default={})  # noqa: B039 - never changed
+
+
+@dataclass(slots=True)
+class _File:
+    """run.log: written in batches, at once for warnings; errors are counted, never raised."""
+
+    path: Path
+    handle: int | None = None
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+    flushed_at: float = 0.0
+    retry_at: float = 0.0
+    lost: int = 0
+    torn: bool = False
+
+    def add(self, line: str, *, urgent: bool) -> None:
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        self.lines.append(data)
+        self.size += len(data)
+        now = time.monotonic()
+        if urgent or self.size >= _FLUSH_BYTES or now - self.flushed_at >= _FLUSH_SECONDS:
+            self.flush(now)
+
+    def flush(self, now: float) -> None:
+        if not self.lines:
+            return
+        lines, self.lines, self.size, self.flushed_at = self.lines, [], 0, now
+        if now < self.retry_at:
+            self.lost += len(lines)
+            return
+        if self.lost:
+            lines.insert(
+                0, json.dumps({"event": "log_gap", "level": "warning", "lost": self.lost}).encode() + b"\n"
+            )
+        if self.torn:
+            lines.insert(0, b"\n")
+        try:
+            self._write(b"".join(lines))
+        except OSError:
+            self.lost += len(lines)
+            self.retry_at = now + _RETRY_SECONDS
+        else:
+            self.lost = 0
+
+    def _write(self, data: bytes) -> None:
+        if self.handle is None:
+            self.handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        view = memoryview(data)
+        while view:
+            written = os.write(self.handle, view)
+            view = view[written:]
+            self.torn = bool(view)
+
+    def close(self) -> None:
+        self.retry_at = 0.0
+        self.flush(time.monotonic())
+        if self.handle is not None:
+            with suppress(OSError):
+                os.close(self.handle)
+            self.handle = None
+
+
+@dataclass(slots=True)
+class _Log:
+    """What is open now."""
+
+    waiting: deque[tuple[str, str, dict[str, Any]]] = field(default_factory=lambda: deque(maxlen=_WAITING))
+    logger: Any = None
+    file: _File | None = None
+
+
+_log = _Log()
+
+
+def debug(event: str, **fields: Any) -> None:
+    """Records a detail that matters only when something is being looked for."""
+    _record("debug", event, fields)
+
+
+def info(event: str, **fields: Any) -> None:
+    """Records something that is as it should be."""
+    _record("info", event, fields)
+
+
+def warning(event: str, **fields: Any) -> None:
+    """Records something a person may want to look at."""
+    _record("warning", event, fields)
+
+
+def error(event: str, **fields: Any) -> None:
+    """Records something that failed; `exc_info=True` adds the traceback of the exception being handled."""
+    _record("error", event, fields)
+
+
+def journal(event: "Event") -> None:
+    """Records an event of the journal, so that run.log tells the whole run in one place."""
+    level = "debug" if event.kind in _QUIET_EVENTS else "warning" if event.kind in _LOUD_EVENTS else "info"
+    fields = {name: value for name, value in event.data.items() if name not in ("gates", "stories", "prds")}
+    if event.story is not None:
+        fields |= {"story": event.story, "attempt": event.attempt}
+    _record(level, event.kind, {"at": event.at, "seq": event.seq, **fields})
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """Adds fields (story, attempt, stage) to every record made inside."""
+    token = _bound.set({**_bound.get(), **fields})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def start(
+    path: Path | None, *, run: str = "", level: str = "info", verbose: int = 0,
+    echo: Callable[[str], object] | None = None,
+) -> None:  # fmt: skip
+    """Opens run.log (None: no file) and, when verbose, the readable form; then writes what has been waiting.
+
+    `level` holds for the file; `verbose` 1 shows info and up, 2 everything. `echo` takes one readable line (default:
+    stderr), so that a live view can print it above itself.
+    """
+    stop()
+    file = _File(path) if path is not None else None
+    _log.file = file
+    shown = {0: 100, 1: LEVELS["info"]}.get(verbose, LEVELS["debug"])
+    written = LEVELS["debug"] if verbose > 1 else LEVELS.get(level, LEVELS["info"])
+    _log.logger = _structlog(file, written if file else 100, echo or _to_stderr, shown).bind(
+        **({"run": run} if run else {})
+    )
+    while _log.waiting:
+        name, event, fields = _log.waiting.popleft()
+        getattr(_log.logger, name)(event, **fields)
+    flush()
+
+
+def flush() -> None:
+    """Puts what has been recorded into the file now."""
+    if _log.file is not None:
+        _log.file.flush(time.monotonic())
+
+
+def stop() -> None:
+    """Flushes and closes; later records wait again."""
+    if _log.file is not None:
+        _log.file.close()
+    _log.logger = _log.file = None
+
+
+def _record(level: str, event: str, fields: dict[str, Any]) -> None:
+    fields = {**_bound.get(), **fields}
+    fields.setdefault("at", time.time())
+    if _log.logger is not None:
+        getattr(_log.logger, level)(event, **fields)
+        return
+    if fields.get("exc_info") is True:
+        fields["exc_info"] = sys.exc_info()
+    _log.waiting.append((level, event, fields))
+
+
+def _structlog(file: _File | None, written: int, echo: Callable[[str], object], shown: int) -> Any:
+    import structlog  # noqa: PLC0415 - 110 ms: only when a log is opened, after the first child was started
+
+    pretty = structlog.dev.ConsoleRenderer(
+        colors=_colour(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+    )
+    as_json = structlog.processors.JSONRenderer(ensure_ascii=True)
+
+    def write(logger: Any, name: str, record: MutableMapping[str, Any]) -> str:
+        number = LEVELS[name]
+        if number >= shown:
+            readable = {key: one_line(value) if isinstance(value, str) and key != "exception" else value
+                        for key, value in record.items()}  # fmt: skip
+            with suppress(OSError, ValueError):  # a closed stderr ends nothing
+                echo(str(pretty(logger, name, readable)))
+        if file is not None and number >= written:
+            file.add(str(as_json(logger, name, record)), urgent=number >= LEVELS["warning"])
+        raise structlog.DropEvent
+
+    return structlog.wrap_logger(
+        None,
+        processors=[structlog.processors.add_log_level, _stamp, structlog.processors.format_exc_info, write],
+        wrapper_class=structlog.make_filtering_bound_logger(min(written, shown, 50)),
+        context_class=dict,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _stamp(_logger: Any, _name: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    at = datetime.fromtimestamp(record.pop("at"), UTC)
+    record["timestamp"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return record
+
+
+def _colour() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write((line if _colour() else plain(line)) + "\n")
