@@ -1,1 +1,152 @@
-"""A file per verb: options in, one call, output. No logic."""
+"""A file per verb: options in, one call, output. No logic. VERBS says what there is and what each is called with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rad_engineer.settings_schema import SETTINGS, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A positional argument; `many` collects all that follow."""
+
+    name: str
+    metavar: str
+    doc: str
+    many: bool = False
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb: `target` is called with its arguments and options as keywords.
+
+    With `flags`, it also gets `flags`: the settings given on the command line, for `settings.load`.
+    With `workers`, it also gets `zygote`: where its workers come from.
+    """
+
+    name: str
+    group: str
+    doc: str
+    target: str
+    examples: tuple[str, ...]
+    arguments: tuple[Argument, ...] = ()
+    options: tuple[Setting, ...] = ()
+    flags: tuple[str, ...] = ()
+    workers: bool = False
+
+
+def _switch(name: str, doc: str, *flags: str) -> Setting:
+    return Setting(name, "switch", False, doc, flags=flags or (f"--{name.replace('_', '-')}",))
+
+
+def _value(name: str, metavar: str, doc: str, **more: Any) -> Setting:
+    more = {"kind": "text", "default": None, **more}
+    return Setting(name, doc=doc, flags=(f"--{name.replace('_', '-')}",), metavar=metavar, **more)
+
+
+_PRDS = Argument("prds", "PRD", "PRD files: JSON or Markdown", many=True)
+_PRD = Argument("prd", "PRD", "the PRD file")
+_STORY = Argument("story", "STORY", "the story's key or id")
+_RUN = Argument("run", "RUN", "the run; else the newest one that fits", required=False)
+_JSON = _switch("json", "print JSON")
+_EVENTS = _switch("json", "print every event as a line of JSON")
+_PLAIN = _switch("plain", "plain lines instead of the live view")
+_VERBOSE = _switch("verbose", "show the log on stderr", "-v", "--verbose")
+_OF_RUN = _value("run", "RUN", "of this run; else the newest one that fits")
+_READING = ("stories_path", "tag")
+_FLAGS = tuple(name for name, setting in SETTINGS.items() if setting.flags)
+_NOT_ON_RESUME = {
+    *_READING,
+    "branch",
+    "base",
+    "workspace",
+    "fresh",
+    "dry_run",
+    "wave",
+    "parallel",
+    "allow_dangling",
+}
+
+VERBS = (
+    Verb("run", "Run", "run PRDs: agents work, gates judge, what is green lands on the run branch",
+         "rad_engineer.commands.run:run",
+         ("rad-engineer run prd/phase1.json", "rad-engineer run prd.json -j 4 --agent-command 'claude -p'",
+          "until rad-engineer run prd.json --once; do [ $? -eq 3 ] || break; done"),
+         (_PRDS,), (_EVENTS, _PLAIN, _VERBOSE), _FLAGS, workers=True),
+    Verb("resume", "Run", "go on with an unfinished run",
+         "rad_engineer.commands.resume:resume",
+         ("rad-engineer resume", "rad-engineer resume --allow-unverified"),
+         (_RUN,), (_EVENTS, _PLAIN, _VERBOSE),
+         tuple(name for name in _FLAGS if name not in _NOT_ON_RESUME), workers=True),
+    Verb("approve", "Run", "release a story that waits for a human",
+         "rad_engineer.commands.approve:approve", ("rad-engineer approve US-003",), (_STORY,), (_OF_RUN,)),
+    Verb("pass", "Run", "mark a story as passed by hand; it is recorded as such",
+         "rad_engineer.commands.pass_story:pass_story", ("rad-engineer pass prd.json US-003",),
+         (_PRD, _STORY), (), _READING),
+    Verb("trust", "Run", "trust the commands that PRDs and configuration bring along",
+         "rad_engineer.commands.trust:trust",
+         ("rad-engineer trust prd/phase1.json", "rad-engineer trust --list", "rad-engineer trust --revoke"),
+         (Argument("prds", "PRD", "the PRDs whose commands are meant", many=True, required=False),),
+         (_switch("listing", "list what is trusted in this repository", "--list"),
+          _switch("revoke", "trust nothing in this repository any more"),
+          _switch("yes", "trust without asking", "-y", "--yes")), _READING),
+    Verb("validate", "Plan", "check PRDs: errors, warnings, dependency graph",
+         "rad_engineer.commands.validate:validate",
+         ("rad-engineer validate prd/*.json", "rad-engineer validate --schema > prd.schema.json"),
+         (Argument("prds", "PRD", "PRD files: JSON or Markdown", many=True, required=False),),
+         (_JSON, _switch("strict", "warnings count as errors"),
+          _switch("schema", "print the JSON Schema of a PRD")), (*_READING, "allow_dangling")),
+    Verb("plan", "Plan", "show waves, needs, critical path, and what would run",
+         "rad_engineer.commands.plan:plan",
+         ("rad-engineer plan prd/phase*.json", "rad-engineer plan prd.json --format mermaid"),
+         (_PRDS,),
+         (_value("format", "", "how to print it", kind="choice", default="text",
+                 choices=("text", "json", "mermaid", "dot")),
+          _switch("json", "the same as --format json")), (*_READING, "parallel", "allow_dangling", "only", "wave")),
+    Verb("next", "Plan", "print the story that would start next (exit 1: all done, 4: the rest waits)",
+         "rad_engineer.commands.next_story:next_story", ("rad-engineer next prd.json",),
+         (_PRD,), (_JSON,), (*_READING, "parallel", "allow_dangling")),
+    Verb("status", "Look", "show what a run has done and is doing",
+         "rad_engineer.commands.status:status",
+         ("rad-engineer status", "rad-engineer status --watch", "rad-engineer status prd.json --json"),
+         (Argument("prd", "PRD", "of the newest run of this PRD", required=False),),
+         (_OF_RUN, _JSON, _switch("watch", "stay and follow the run"), _PLAIN)),
+    Verb("explain", "Look", "say why a story waits or failed, or what proved it",
+         "rad_engineer.commands.explain:explain", ("rad-engineer explain US-003",), (_STORY,), (_OF_RUN, _JSON)),
+    Verb("logs", "Look", "print a story's prompts, output and gate logs",
+         "rad_engineer.commands.logs:logs",
+         ("rad-engineer logs US-003", "rad-engineer logs US-003 --attempt 1 --gate pytest"), (_STORY,),
+         (_OF_RUN, _value("attempt", "N", "of this attempt; else the last", kind="count", least=1),
+          _value("gate", "NAME", "only the log of this gate"))),
+    Verb("report", "Look", "print the report of a run",
+         "rad_engineer.commands.report:report", ("rad-engineer report", "rad-engineer report --json"),
+         (_RUN,), (_JSON,)),
+    Verb("archive", "Tidy", "put a finished PRD, its report and notes aside under a dated name",
+         "rad_engineer.commands.archive:archive", ("rad-engineer archive prd.json",), (_PRD,), ()),
+    Verb("compact", "Tidy", "remove old runs; never an unfinished one, never an unmerged commit",
+         "rad_engineer.commands.compact:compact",
+         ("rad-engineer compact --dry-run", "rad-engineer compact --max-age 7d --keep 3"), (),
+         (_value("max_age", "TIME", "runs older than this", kind="span", default=604800.0),
+          _value("keep", "N", "always keep the newest ones", kind="count", default=3),
+          _switch("dry_run", "only say what would go"), _JSON)),
+    Verb("config show", "Set up", "show the settings in force",
+         "rad_engineer.commands.config:show",
+         ("rad-engineer config show --origin",), (),
+         (_switch("origin", "say where each value came from"), _JSON)),
+    Verb("config reference", "Set up", "print every setting there is, as Markdown",
+         "rad_engineer.commands.config:reference", ("rad-engineer config reference",)),
+    Verb("doctor", "Set up", "check what rad-engineer needs on this machine and in this repository",
+         "rad_engineer.commands.doctor:doctor", ("rad-engineer doctor",), (), (_JSON,)),
+)  # fmt: skip
+"""Every verb, in the order help lists them."""
+
+
+def find(argv: list[str]) -> tuple[Verb | None, list[str]]:
+    """The verb a command line names, and what follows it."""
+    for words in (2, 1):
+        name = " ".join(argv[:words])
+        for verb in VERBS:
+            if verb.name == name and len(argv) >= words:
+                return verb, argv[words:]
+    return None, argv

@@ -1,0 +1,221 @@
+"""The command line: one verb is found, imported and called, and every error becomes an exit code."""
+
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rad_engineer.errors import ExitCode, RadError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rad_engineer.commands import Verb
+
+EXIT_CODES = (
+    (ExitCode.OK, "every selected story passed, or nothing to do"),
+    (ExitCode.FAILED, "a story or gate failed"),
+    (ExitCode.USAGE, "the command line is wrong"),
+    (ExitCode.MORE, "more stories could start right now (--once, --max-stories)"),
+    (ExitCode.WAITING, "what is left waits: a human, unverified work, deadline, usage limit"),
+    (ExitCode.PRD_INVALID, "a PRD is invalid"),
+    (ExitCode.NO_INPUT, "no such file, run or story"),
+    (ExitCode.NO_AGENT, "no agent to do the work"),
+    (ExitCode.BUG, "a bug in rad-engineer (the path of a log is printed)"),
+    (ExitCode.CANNOT_WRITE, "state cannot be written"),
+    (ExitCode.LOCKED, "another run holds the lock"),
+    (ExitCode.REFUSED, "refused by policy or trust"),
+    (ExitCode.BAD_CONFIG, "configuration or repository cannot be used"),
+    (ExitCode.INTERRUPTED, "stopped by SIGINT, after a checkpoint"),
+    (ExitCode.TERMINATED, "stopped by SIGTERM, after a checkpoint"),
+)
+_STARTS_WORKERS = ("run", "resume")
+_CANNOT_WRITE = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM)
+_COMPLETION = ("--install-completion", "--show-completion")
+
+
+def main(argv: list[str]) -> int:
+    """Runs one command line and returns its exit code; nothing but SystemExit gets out."""
+    try:
+        code = _answer(argv)
+    except RadError as error:
+        _say(f"error: {error}", error.hint)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        code = ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # the one place where everything else ends
+        code = _unexpected(error, argv)
+    return int(_flushed(code))
+
+
+def _answer(argv: list[str]) -> int:
+    if sys.platform == "win32":
+        _say("error: native Windows is not supported; rad-engineer works inside WSL")
+        return ExitCode.BAD_CONFIG
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:], "--help"]
+    zygote = _zygote(argv)
+    if "_RAD_ENGINEER_COMPLETE" in os.environ or (argv and argv[0].split("=")[0] in _COMPLETION):
+        from rad_engineer import arguments  # noqa: PLC0415
+
+        arguments.completion(argv)
+        return ExitCode.OK
+    from rad_engineer import commands  # noqa: PLC0415
+
+    verb, rest = commands.find(argv)
+    if verb is None:
+        return _without_verb(argv)
+    from rad_engineer import arguments  # noqa: PLC0415
+
+    keywords = arguments.keywords(verb, rest)
+    if keywords is None:
+        return ExitCode.OK
+    if verb.workers:
+        keywords["zygote"] = zygote
+    return int(_target(verb)(**keywords) or 0)
+
+
+def _zygote(argv: list[str]) -> Any:
+    """Where workers come from, started while this process is still small; None when there will be none."""
+    if not argv or argv[0] not in _STARTS_WORKERS:
+        return None
+    options = argv[: argv.index("--")] if "--" in argv else argv
+    if any(option in ("-h", "--help", "--dry-run") for option in options):
+        return None
+    from rad_engineer.engines.local import start_zygote  # noqa: PLC0415
+
+    return start_zygote("rad_engineer.worker:serve", dict(os.environ))
+
+
+def _target(verb: "Verb") -> "Callable[..., int | None]":
+    from importlib import import_module  # noqa: PLC0415
+
+    module, _, name = verb.target.partition(":")
+    target: Callable[..., int | None] = getattr(import_module(module), name)
+    return target
+
+
+def _without_verb(argv: list[str]) -> int:
+    from rad_engineer.commands import VERBS  # noqa: PLC0415
+
+    if not argv or argv[0] in ("-h", "--help"):
+        sys.stdout.write(overview())
+        return ExitCode.OK
+    family = [verb for verb in VERBS if verb.name.startswith(f"{argv[0]} ")]
+    if family:
+        lines = [f"  {verb.name:18}{verb.doc}" for verb in family]
+        if argv[1:] in ([], ["-h"], ["--help"]):
+            sys.stdout.write("\n".join([f"Usage: rad-engineer {argv[0]} COMMAND", "", *lines, ""]))
+            return ExitCode.OK
+    word = argv[0] if not family else " ".join(argv[:2])
+    if word.startswith("-"):
+        raise UsageError(
+            f"no such option: {word}", hint="options follow the command; see `rad-engineer --help`"
+        )
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    near = get_close_matches(word, [verb.name for verb in VERBS], n=1)
+    hint = f"did you mean `rad-engineer {near[0]}`?" if near else "see `rad-engineer --help`"
+    raise UsageError(f"no such command: {word}", hint=hint)
+
+
+def overview() -> str:
+    """The top-level help: every verb with one line, the exit codes, an example."""
+    from rad_engineer.commands import VERBS  # noqa: PLC0415
+
+    lines = ["Usage: rad-engineer COMMAND [OPTIONS] [ARGUMENTS]", ""]
+    lines += ["Runs PRD files with coding agents: verified, landed commits come out.", ""]
+    group = ""
+    for verb in VERBS:
+        if verb.group != group:
+            group = verb.group
+            lines += ["", f"{group}:"] if lines[-1] else [f"{group}:"]
+        lines.append(f"  {verb.name:18}{verb.doc}")
+    lines += ["", "Options:", "  -h, --help        show this text; every command has its own, with examples"]
+    lines += ["  --version         show the version"]
+    lines += [
+        "  --install-completion, --show-completion",
+        "                    completion for the current shell",
+        "",
+    ]
+    lines += ["Exit codes:", *(f"  {int(code):<5}{meaning}" for code, meaning in EXIT_CODES), ""]
+    lines += [
+        "Example:",
+        "  rad-engineer plan prd/phase1.json",
+        "  rad-engineer run prd/phase1.json -j 4",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _say(message: str, hint: str | None = None) -> None:
+    lines = [f"rad-engineer: {message}"]
+    lines += [f"hint: {hint}"] if hint else []
+    try:
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.flush()
+    except OSError:  # nobody is left to be told
+        pass
+
+
+def _flushed(code: int) -> int:
+    """The exit code once standard output is out; a reader that left is no error of ours."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # else the interpreter complains at its end
+        if error.errno != errno.EPIPE:
+            _say(f"error: cannot write the output: {error.strerror}")
+            return ExitCode.CANNOT_WRITE
+    return code
+
+
+def _unexpected(error: Exception, argv: list[str]) -> int:
+    """What the system or a bug did: a reader that left, a full disk, or a crash that is written down."""
+    if isinstance(error, BrokenPipeError) and _reader_left():
+        return ExitCode.TERMINATED if argv[0] in _STARTS_WORKERS else ExitCode.OK
+    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+        place = f": {error.filename}" if error.filename else ""
+        _say(f"error: {error.strerror}{place}", "make room or allow writing, then run the same command again")
+        return ExitCode.CANNOT_WRITE
+    log = _crash_log(error, argv)
+    _say(f"error: internal error ({type(error).__name__})", f"please report it; the details are in {log}")
+    return ExitCode.BUG
+
+
+def _reader_left() -> bool:
+    import select  # noqa: PLC0415
+
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
+
+
+def _crash_log(error: Exception, argv: list[str]) -> str:
+    """Writes down what happened, for a report; only the user can read it."""
+    import platform  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
+    import time  # noqa: PLC0415
+    import traceback  # noqa: PLC0415
+
+    from rad_engineer import __version__  # noqa: PLC0415
+    from rad_engineer.settings import state_home  # noqa: PLC0415
+
+    name = time.strftime(f"crash-%Y%m%dT%H%M%SZ-{os.getpid()}.log", time.gmtime())
+    lines = [f"rad-engineer {__version__}", f"python {sys.version}", f"system {platform.platform()}"]
+    lines += [f"command {argv!r}", f"folder {os.getcwd()}", "", *traceback.format_exception(error)]  # noqa: PTH109
+    text = "\n".join(lines).encode("utf-8", "backslashreplace")
+    for folder in (str(state_home(os.environ)), tempfile.gettempdir()):
+        path = os.path.join(folder, name)  # noqa: PTH118
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "wb") as log:  # noqa: PTH123
+                log.write(text)
+        except OSError:
+            continue
+        return path
+    return f"no file, because none could be written: {error}"

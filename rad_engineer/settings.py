@@ -1,0 +1,316 @@
+"""The settings of a run: flags over RAD_* over rad-engineer.toml over pyproject.toml over defaults."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rad_engineer.errors import ConfigInvalid, NoAgent, UsageError
+from rad_engineer.settings_schema import SETTINGS, BadValue, Setting, parse
+
+FILE = "rad-engineer.toml"
+PYPROJECT = "pyproject.toml"
+_TABLE = ("tool", "rad-engineer")
+_MEMORY_PER_JOB = 512 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run goes by; `settings_schema` says what each field means. `origins` tells where it came from."""
+
+    jobs: int
+    agent: Literal["command", "mock"] | None
+    agent_command: str | None
+    only: tuple[str, ...]
+    once: bool
+    max_stories: int | None
+    story_timeout: float | None
+    idle_timeout: float | None
+    deadline: float | None
+    attempts: int
+    branch: str | None
+    base: str | None
+    fail_fast: bool
+    keep_going: bool
+    parallel: bool
+    wave: int | None
+    allow_unverified: bool
+    allow_dangling: bool
+    allow_protected_branch: bool
+    stories_path: str | None
+    tag: str | None
+    workspace: Literal["slots", "shared"]
+    merge: bool
+    gate_timeout: float
+    grace: float
+    fresh: bool
+    write_back: bool
+    dry_run: bool
+    yes: bool
+    gates: Mapping[str, str]
+    wave_gates: Mapping[str, str]
+    final_gates: Mapping[str, str]
+    protect: tuple[str, ...]
+    setup: str | None
+    copy: tuple[str, ...]
+    keep: tuple[str, ...]
+    root: str | None
+    history: int
+    batch: bool
+    detect_gates: bool
+    origins: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in run.json: a resumed run needs no flags again."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Settings":
+        """Reads it back; what an earlier version did not know gets its default."""
+        values: dict[str, Any] = {name: setting.default for name, setting in SETTINGS.items()}
+        values |= {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        for name, setting in SETTINGS.items():
+            if setting.kind == "texts":
+                values[name] = tuple(values[name])
+        values["origins"] = dict(data.get("origins", {}))
+        if values["jobs"] == "auto":
+            values["jobs"] = processors()
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChoice:
+    """Which agent works, and what decided it; no name means that nothing did."""
+
+    name: Literal["command", "mock"] | None
+    command: str
+    origin: str
+
+
+def load(root: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
+    """The settings for a run started in `root` (no files are read without one).
+
+    Raises UsageError for a bad flag, ConfigInvalid for anything else that cannot be understood.
+    """
+    values: dict[str, Any] = {name: setting.default for name, setting in SETTINGS.items()}
+    origins = dict.fromkeys(SETTINGS, "default")
+    if root is not None:
+        for file, text, table in _files(root):
+            _merge(values, origins, _from_file(file, text, table), file.name)
+    for name, setting in SETTINGS.items():
+        if setting.variable is not None and env.get(setting.variable, ""):
+            values[name] = _checked(setting, env[setting.variable], setting.variable)
+            origins[name] = setting.variable
+    if values["jobs"] == "auto":
+        values["jobs"] = processors()
+    return with_flags(Settings(**values, origins=origins), flags)
+
+
+def with_flags(settings: Settings, flags: Mapping[str, object]) -> Settings:
+    """The settings with these flags on top; a flag that is None was not given."""
+    values: dict[str, Any] = {}
+    origins = dict(settings.origins)
+    for name, value in flags.items():
+        setting = SETTINGS.get(name)
+        if setting is None:
+            raise UsageError(f"no setting is called `{name}`")
+        if value is None:
+            continue
+        flag = setting.flags[-1] if setting.flags else f"--{name.replace('_', '-')}"
+        flag = next((spelling for spelling in setting.flags if spelling.startswith("--")), flag)
+        try:
+            values[name] = parse(setting, value, written=True)
+        except BadValue as error:
+            raise UsageError(f"{flag}: {error}", hint="see `rad-engineer run --help`") from None
+        origins[name] = flag
+        if values[name] == "auto":
+            values[name] = processors()
+    return replace(settings, **values, origins=origins)
+
+
+def resolve_agent(settings: Settings, env: Mapping[str, str]) -> AgentChoice:
+    """Which agent the settings mean: a command implies `command`, USE_REAL_AGENTS=false means `mock`.
+
+    The stronger source wins (flag, variable, file); on a tie the agent's name does.
+    """
+    candidates: list[tuple[int, Literal["command", "mock"] | None, str]] = []
+    if settings.agent_command:
+        origin = settings.origins["agent_command"]
+        candidates.append((_strength(origin), "command", origin))
+    real = env.get("USE_REAL_AGENTS", "").strip().lower()
+    if real in ("false", "0", "no", "off"):
+        candidates.append((2, "mock", "USE_REAL_AGENTS"))
+    if settings.agent is not None:
+        origin = settings.origins["agent"]
+        overruled = settings.agent == "mock" and real in ("true", "1", "yes", "on") and _strength(origin) < 2
+        if not overruled:
+            candidates.append((_strength(origin), settings.agent, origin))
+    best = max((strength for strength, _, _ in candidates), default=0)
+    name, origin = next(
+        ((name, origin) for strength, name, origin in reversed(candidates) if strength == best),
+        (None, "default"),
+    )
+    if name == "command" and not settings.agent_command:
+        raise NoAgent(
+            f"the agent is `command` (from {origin}), but no command line is configured",
+            hint='give --agent-command "…", or set `command` under [agent] in rad-engineer.toml',
+        )
+    return AgentChoice(name, settings.agent_command or "" if name == "command" else "", origin)
+
+
+def processors() -> int:
+    """How many stories this machine can run at once: its processors, fewer when memory is short."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
+            available = next(
+                (int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None
+            )
+    except (OSError, ValueError):
+        available = None
+    if available is not None:
+        count = min(count, available * 1024 // _MEMORY_PER_JOB)
+    return max(1, count)
+
+
+def state_home(env: Mapping[str, str]) -> Path:
+    """Where what must outlive a run is kept: $XDG_STATE_HOME/rad-engineer."""
+    return _directory(env, "XDG_STATE_HOME", ".local/state")
+
+
+def cache_home(env: Mapping[str, str]) -> Path:
+    """Where what can be made again is kept: $XDG_CACHE_HOME/rad-engineer."""
+    return _directory(env, "XDG_CACHE_HOME", ".cache")
+
+
+def _directory(env: Mapping[str, str], variable: str, fallback: str) -> Path:
+    given = env.get(variable, "")
+    if given.startswith("/"):  # the specification says to ignore relative ones
+        return Path(given) / "rad-engineer"
+    home = env.get("HOME", "")
+    return (Path(home) if home else Path("~").expanduser()) / fallback / "rad-engineer"
+
+
+def _strength(origin: str) -> int:
+    if origin.startswith("--"):
+        return 3
+    if origin.startswith("RAD_"):
+        return 2
+    return 0 if origin == "default" else 1
+
+
+def _files(root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
+    """The configuration files there are, weakest first, with the table that is ours."""
+    for name, table in ((PYPROJECT, _TABLE), (FILE, ())):
+        path = root / name
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise ConfigInvalid(f"{path}: {error.strerror}") from error
+        if table and b"rad-engineer" not in data:
+            continue
+        try:
+            yield path, data.decode("utf-8-sig"), table
+        except UnicodeDecodeError as error:
+            raise ConfigInvalid(f"{path}: not UTF-8 at byte {error.start}") from error
+
+
+def _from_file(path: Path, text: str, table: tuple[str, ...]) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415  # 15 ms that a folder without configuration need not pay
+
+    try:
+        data: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigInvalid(f"{path}: {error}", hint="the file is not valid TOML") from error
+    for part in table:
+        data = data.get(part, {})
+    if not isinstance(data, dict):
+        raise ConfigInvalid(f"{path}: [{'.'.join(table)}] is not a table")
+    found: dict[str, Any] = {}
+    for key, value in _leaves(data):
+        setting = _BY_KEY.get(key)
+        place = f"{path}:{_line(text, (*table, *key.split('.')))}"
+        if setting is None:
+            if key in _SECTIONS:
+                raise ConfigInvalid(
+                    f"{place}: `{key}` is a table",
+                    hint=f"write [{'.'.join((*table, key))}] on a line of its own",
+                )
+            raise ConfigInvalid(f"{place}: unknown key `{key}`", hint=_meant(key))
+        found[setting.name] = _checked(setting, value, f"{place}: {key}", written=False)
+    return found
+
+
+def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in data.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key not in _BY_KEY and key in _SECTIONS:
+            yield from _leaves(value, f"{key}.")
+        elif key == "agent" and isinstance(value, str):
+            yield "agent.name", value
+        else:
+            yield key, value
+
+
+def _checked(setting: Setting, value: Any, place: str, *, written: bool = True) -> Any:
+    try:
+        return parse(setting, value, written=written)
+    except ValueError as error:
+        raise ConfigInvalid(
+            f"{place}: {error}", hint="`rad-engineer config reference` lists all settings"
+        ) from None
+
+
+def _merge(values: dict[str, Any], origins: dict[str, str], found: Mapping[str, Any], origin: str) -> None:
+    for name, value in found.items():
+        if SETTINGS[name].kind == "commands":
+            values[name] = {**values[name], **value}
+            origins.update({f"{name}.{gate}": origin for gate in value})
+        else:
+            values[name] = value
+        origins[name] = origin
+
+
+def _meant(key: str) -> str:
+    near = difflib.get_close_matches(key, _BY_KEY, n=1) or difflib.get_close_matches(
+        key.rpartition(".")[2], [known.rpartition(".")[2] for known in _BY_KEY], n=1
+    )
+    for known in _BY_KEY:
+        if near and near[0] in (known, known.rpartition(".")[2]):
+            return f"did you mean `{known}`?"
+    return "`rad-engineer config reference` lists all settings"
+
+
+def _line(text: str, path: tuple[str, ...]) -> int:
+    """The line on which a key stands, as well as can be told without a parser that keeps positions."""
+    table: tuple[str, ...] = ()
+    best = 1
+    length = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        header = _HEADER.match(line)
+        if header:
+            table = here = _parts(header[1])
+        else:
+            assignment = _ASSIGNMENT.match(line)
+            if not assignment:
+                continue
+            here = (*table, *_parts(assignment[1]))
+        shared = len(here) if here == path[: len(here)] else 0
+        if shared > length:
+            best, length = number, shared
+    return best
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+_HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]")
+_ASSIGNMENT = re.compile(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
+_BY_KEY = {setting.key: setting for setting in SETTINGS.values() if setting.key is not None}
+_SECTIONS = frozenset(key.rpartition(".")[0] for key in _BY_KEY if "." in key)

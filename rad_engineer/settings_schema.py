@@ -1,0 +1,238 @@
+"""Every setting once: its name, kind, default, flag, key in the configuration file, and what it does."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["text", "choice", "switch", "count", "jobs", "duration", "span", "texts", "commands"]
+"""`duration` may be none (no limit), `span` may not; `commands` is a table NAME = "command"."""
+
+
+class BadValue(ValueError):
+    """A value does not fit its setting; the message says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row: `key` is its place in rad-engineer.toml, `flags` its spellings on the command line."""
+
+    name: str
+    kind: Kind
+    default: Any
+    doc: str
+    key: str | None = None
+    flags: tuple[str, ...] = ()
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    least: int = 0
+    env: bool = True
+    off: str = ""  # what the --no- spelling of a switch that is on by default does
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable that sets it."""
+        return f"RAD_{self.name.upper()}" if self.env and self.kind != "commands" else None
+
+
+_AGENT = (
+    Setting("agent", "choice", None, "who writes the code", "agent.name", ("--agent",), choices=("command", "mock")),
+    Setting("agent_command", "text", None, "the command line to run for each story; implies --agent command",
+            "agent.command", ("--agent-command",), "COMMAND"),
+)  # fmt: skip
+_SELECTION = (
+    Setting("only", "texts", (), "run only this story; may be repeated", None, ("--only",), "ID", env=False),
+    Setting("once", "switch", False, "run one story to its end, then stop (exit 3 when more could start)",
+            None, ("--once",), env=False),
+    Setting("max_stories", "count", None, "start at most this many stories", "limits.max_stories",
+            ("--max-stories",), "N", least=1),
+    Setting("wave", "count", None, "run only the stories of this wave", None, ("--wave",), "N", least=1, env=False),
+    Setting("parallel", "switch", False, "run stories at once although the PRD names no needs",
+            "limits.parallel", ("--parallel",)),
+    Setting("fail_fast", "switch", False, "start nothing more after the first failed story",
+            "limits.fail_fast", ("--fail-fast",)),
+    Setting("keep_going", "switch", False, "go on in a PRD without needs after a failed story",
+            "limits.keep_going", ("--keep-going",)),
+    Setting("fresh", "switch", False, "start a new run even when an unfinished one could be continued",
+            None, ("--fresh",), env=False),
+    Setting("stories_path", "text", None, "where the stories are in the PRD, e.g. .plan.items",
+            "prd.stories_path", ("--stories-path",), "PATH"),
+    Setting("tag", "text", None, "which tag of a Task Master file to read", "prd.tag", ("--tag",), "TAG"),
+)  # fmt: skip
+_LIMITS = (
+    Setting("jobs", "jobs", "auto", "how many stories run at once; auto is the number of processors, less when memory "
+            "is short", "limits.jobs", ("-j", "--jobs"), "N|auto", least=1),
+    Setting("attempts", "count", 3, "how often a story is tried", "limits.attempts", ("--attempts",), "N", least=1),
+    Setting("story_timeout", "duration", 7200.0, "time an agent may take for one attempt",
+            "limits.story_timeout", ("--story-timeout",), "TIME"),
+    Setting("idle_timeout", "duration", None, "time an agent may print nothing",
+            "limits.idle_timeout", ("--idle-timeout",), "TIME"),
+    Setting("gate_timeout", "span", 900.0, "time one gate may take",
+            "limits.gate_timeout", ("--gate-timeout",), "TIME"),
+    Setting("deadline", "duration", None, "time after which nothing more is started",
+            "limits.deadline", ("--deadline",), "TIME"),
+    Setting("grace", "span", 10.0, "time running stories get to end when the run is stopped",
+            "limits.grace", ("--grace",), "TIME"),
+)  # fmt: skip
+_GATES = (
+    Setting("gates", "commands", {}, 'gates every story must pass: NAME = "command"', "gates"),
+    Setting("wave_gates", "commands", {}, "gates on the branch after each wave", "wave_gates"),
+    Setting("final_gates", "commands", {}, "gates on the branch at the end", "final_gates"),
+    Setting("detect_gates", "switch", True, "without configured gates, use the project's own test command",
+            "detect_gates"),
+    Setting("protect", "texts", (), "files no story may change, as glob patterns", "protect"),
+)  # fmt: skip
+_WORKSPACE = (
+    Setting("workspace", "choice", "slots", "slots: a working copy per story; shared: the current folder, "
+            "nothing lands", "workspace.mode", ("--workspace",), choices=("slots", "shared")),
+    Setting("setup", "text", None, "command that prepares a working copy, run again when a manifest changes",
+            "workspace.setup"),
+    Setting("copy", "texts", (), "ignored files to copy into working copies, as glob patterns; .env only when named",
+            "workspace.copy"),
+    Setting("keep", "texts", (), "what setup made and cleaning leaves alone, e.g. node_modules", "workspace.keep"),
+    Setting("root", "text", None, "folder for working copies instead of the cache folder", "workspace.root"),
+    Setting("history", "count", 50, "how many commits of history an agent sees", "workspace.history", least=1),
+)  # fmt: skip
+_LANDING = (
+    Setting("branch", "text", None, "the branch stories land on; else the PRD's branchName, else rad/<prd>",
+            "landing.branch", ("--branch",), "NAME"),
+    Setting("base", "text", None, "the commit the run starts from; else HEAD", "landing.base", ("--base",), "REV"),
+    Setting("merge", "switch", False, "at the end, fast-forward the branch that is checked out",
+            "landing.merge", ("--merge",)),
+    Setting("batch", "switch", True, "land several waiting stories with one run of the gates", "landing.batch"),
+    Setting("write_back", "switch", True, "mark landed stories as done in the PRD",
+            "landing.write_back", ("--write-back",), off="leave the PRD as it is"),
+    Setting("allow_unverified", "switch", False, "land stories that no gate could judge",
+            "landing.allow_unverified", ("--allow-unverified",)),
+    Setting("allow_dangling", "switch", False, "run although a story needs one that does not exist",
+            "landing.allow_dangling", ("--allow-dangling",)),
+    Setting("allow_protected_branch", "switch", False, "let main, master, develop or the default branch be the run "
+            "branch", "landing.allow_protected_branch", ("--allow-protected-branch",)),
+)  # fmt: skip
+_ANSWERS = (
+    Setting("dry_run", "switch", False, "say what would run, touch nothing", None, ("--dry-run",), env=False),
+    Setting(
+        "yes",
+        "switch",
+        False,
+        "trust the commands that this run needs, without asking",
+        None,
+        ("-y", "--yes"),
+    ),
+)
+
+GROUPS: dict[str, tuple[Setting, ...]] = {
+    "Agent": _AGENT,
+    "What runs": _SELECTION,
+    "Limits": _LIMITS,
+    "Gates": _GATES,
+    "Workspace": _WORKSPACE,
+    "Landing": _LANDING,
+    "Answers": _ANSWERS,
+}
+SETTINGS: dict[str, Setting] = {row.name: row for rows in GROUPS.values() for row in rows}
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_YES = frozenset({"1", "true", "yes", "on", "y"})
+_NO = frozenset({"0", "false", "no", "off", "n", ""})
+
+
+def seconds(text: str) -> float:
+    """A time such as 90s, 15m, 2h, 7d, 1h30m or plain seconds, in seconds; raises BadValue."""
+    plain = text.strip().lower()
+    try:
+        value = float(plain)
+    except ValueError:
+        parts = _TIME.findall(plain)
+        if not parts or "".join(number + unit for number, unit in parts) != plain.replace(" ", ""):
+            raise BadValue(f"`{text}` is not a time; write 90s, 15m, 2h or 7d") from None
+        value = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not math.isfinite(value) or value < 0:
+        raise BadValue(f"`{text}` is not a time; write 90s, 15m, 2h or 7d")
+    return value
+
+
+def parse(setting: Setting, value: Any, *, written: bool) -> Any:
+    """The value in its own type; raises BadValue with what was expected.
+
+    `written` says that the value is text by nature (a flag, a variable), so "4" may stand for 4.
+    """
+    if setting.kind in ("text", "choice"):
+        return _text(setting, value)
+    if setting.kind == "switch":
+        return _switch(value, written=written)
+    if setting.kind == "jobs" and value == "auto":
+        return "auto"
+    if setting.kind in ("count", "jobs"):
+        return _count(setting, value, written=written)
+    if setting.kind in ("duration", "span"):
+        return _duration(setting, value)
+    if setting.kind == "texts":
+        return _texts(value, written=written)
+    return _commands(value)
+
+
+def _text(setting: Setting, value: Any) -> str | None:
+    if not isinstance(value, str):
+        raise BadValue(f"expected text, found {_shown(value)}")
+    if setting.choices and value not in setting.choices:
+        raise BadValue(f"`{value}` is none of {', '.join(setting.choices)}")
+    return value.strip() or None
+
+
+def _switch(value: Any, *, written: bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    if written and isinstance(value, str):
+        plain = value.strip().lower()
+        if plain in _YES or plain in _NO:
+            return plain in _YES
+    raise BadValue(f"expected true or false, found {_shown(value)}")
+
+
+def _count(setting: Setting, value: Any, *, written: bool) -> int:
+    if written and isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value)
+    expected = "a whole number" + (" or auto" if setting.kind == "jobs" else "")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadValue(f"expected {expected}, found {_shown(value)}")
+    if not setting.least <= value <= 10**9:
+        raise BadValue(f"expected {expected}, at least {setting.least}, found {value}")
+    return value
+
+
+def _duration(setting: Setting, value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise BadValue(f"expected a time such as 90s or 15m, found {_shown(value)}")
+    if setting.kind == "duration" and isinstance(value, str) and value.strip().lower() in ("none", "off"):
+        return None
+    found = seconds(str(value))
+    if setting.kind == "duration":
+        return found or None
+    return found
+
+
+def _texts(value: Any, *, written: bool) -> tuple[str, ...]:
+    if written and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+        raise BadValue(f"expected a list of texts, found {_shown(value)}")
+    return tuple(value)
+
+
+def _commands(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise BadValue(f'expected a table of NAME = "command", found {_shown(value)}')
+    for name, command in value.items():
+        if not isinstance(command, str) or not command.strip():
+            raise BadValue(f"gate `{name}`: expected a command, found {_shown(command)}")
+    return dict(value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    return f"`{value}`" if isinstance(value, str) else str(value)
