@@ -1,0 +1,307 @@
+"""Start, time-limit, capture and stop child processes: own session, TERM then KILL, the whole tree."""
+
+import errno
+import functools
+import os
+import resource
+import select
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from rad_engineer.process_output import Output, plain
+from rad_engineer.process_tree import (
+    MARK,
+    alive,
+    become_subreaper,
+    boot_id,
+    children,
+    descendants,
+    describe_self,
+    has_children,
+    kill_descendants,
+    marked,
+    signal_tree,
+    start_time,
+    stop_process,
+    sweep,
+)
+from rad_engineer.process_watch import Limits, Reason, Watch
+
+__all__ = [
+    "MARK",
+    "Completed",
+    "Limits",
+    "Reason",
+    "alive",
+    "become_subreaper",
+    "boot_id",
+    "capture",
+    "describe_self",
+    "kill_descendants",
+    "marked",
+    "plain",
+    "run",
+    "shell",
+    "start",
+    "start_time",
+    "stop_process",
+    "sweep",
+]
+
+_CHUNK = 1 << 16
+_SHELL_CHARACTERS = frozenset("|&;<>()$`*?[]#~{}\n\r")
+_SHELL_WORDS = """
+. : ! [ [[ alias bg bind break builtin caller case cd command compgen complete compopt continue coproc declare dirs
+disown do done echo elif else enable esac eval exec exit export fc fg fi for function getopts hash help history if in
+jobs kill let local logout mapfile popd printf pushd pwd read readarray readonly return select set shift shopt source
+suspend test then time times trap type typeset ulimit umask unalias unset until wait while
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a child ended. `code` is as a shell has it: 128 + n after signal n, 126 or 127 when it never began."""
+
+    code: int | None
+    reason: Reason
+    seconds: float
+    output: str
+    output_bytes: int
+    sha256: str
+    last_line: str
+
+
+def run(  # noqa: PLR0913 -- all but two have defaults
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: Path | bytes | None = None,
+    log: Path | None = None,
+    limits: Limits = Limits(),  # noqa: B008 -- frozen
+    cancel: int | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """Runs a command to its end and leaves no process of it behind.
+
+    This process becomes a subreaper, and one run at a time is allowed in it: what it inherits meanwhile is taken
+    for a leftover of the command. When `cancel` is readable, or closed at its far end, the tree is stopped.
+    """
+    become_subreaper()
+    begun = time.monotonic()
+    before = frozenset(children(os.getpid())) if has_children() else frozenset()
+    output = Output(log, min(limits.log_bytes, limits.output_bytes))
+    try:
+        child, pipe = _spawn(argv, cwd, env, stdin)
+    except (OSError, ValueError) as error:
+        return _not_started(error, argv, cwd, output)
+    watch = Watch(child, pipe, output, limits, before, on_line)
+    try:
+        watch.until_end(cancel)
+    finally:
+        watch.close()
+        output.close()
+    return _completed(child.returncode, watch.reason, time.monotonic() - begun, output)
+
+
+def capture(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    input: bytes | None = None,  # noqa: A002 -- as subprocess calls it
+    timeout: float | None = None,
+    rlimits: Mapping[int, int] = MappingProxyType({}),
+) -> tuple[int, bytes, bytes]:
+    """Runs a small program of ours, such as git: exit code, stdout, stderr. No session, no log, all in memory.
+
+    As with a shell and timeout(1), a program that is not there gives 127 and one that takes too long 124; why is
+    told on stderr. `rlimits` (resource.RLIMIT_CPU and such) hold where the system lets us set them from outside.
+    """
+    out, err = os.pipe(), os.pipe()
+    try:
+        child = _popen(argv, cwd, env, input, (out[1], err[1]), new_session=False)
+    except (OSError, ValueError) as error:
+        code, text = _why_not_started(error, argv, cwd)
+        os.close(out[0])
+        os.close(err[0])
+        return code or 126, b"", text.encode()
+    finally:
+        os.close(out[1])
+        os.close(err[1])
+    ended = False
+    try:
+        _limit(child.pid, rlimits)
+        taken = {out[0]: bytearray(), err[0]: bytearray()}
+        ended = _collect(taken, None if timeout is None else time.monotonic() + timeout)
+    finally:
+        if not ended:
+            signal_tree(descendants([child.pid]), signal.SIGKILL)
+        code = child.wait()
+        os.close(out[0])
+        os.close(err[0])
+    if not ended:
+        code = 124
+        taken[err[0]] += f"{argv[0]}: stopped after {timeout:g} s\n".encode()
+    return code if code >= 0 else 128 - code, bytes(taken[out[0]]), bytes(taken[err[0]])
+
+
+def shell(command: str) -> list[str]:
+    """How a command line is run: by a shell, unless it is plain words that need none (make does the same)."""
+    if command.strip() and _SHELL_CHARACTERS.isdisjoint(command):
+        try:
+            words = shlex.split(command)
+        except ValueError:
+            words = []
+        if words and words[0] not in _SHELL_WORDS.split() and "=" not in words[0]:
+            return words
+    return [*_shell(), command]
+
+
+def start(
+    argv: Sequence[str], *, env: Mapping[str, str], pass_fds: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Starts a process of our own in a session of its own, connected by the descriptors it is passed."""
+    return subprocess.Popen(
+        list(argv), env=env, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=tuple(pass_fds)
+    )
+
+
+@functools.cache
+def _shell() -> tuple[str, ...]:
+    """A pipeline must fail when any part of it does, which only bash can be asked for everywhere."""
+    for folder in os.get_exec_path():
+        path = os.path.join(folder, "bash")  # noqa: PTH118 -- a string is what is needed
+        if os.access(path, os.X_OK):
+            return (path, "-o", "pipefail", "-c")
+    return ("sh", "-c")
+
+
+def _popen(
+    argv: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str],
+    stdin: Path | bytes | None,
+    writers: tuple[int, int],
+    *,
+    new_session: bool,
+) -> subprocess.Popen[bytes]:
+    source = _source(stdin)
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=source,
+            stdout=writers[0],
+            stderr=writers[1],
+            cwd=cwd,
+            env=env,
+            start_new_session=new_session,
+        )
+    finally:
+        os.close(source)
+
+
+def _spawn(
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: Path | bytes | None
+) -> tuple[subprocess.Popen[bytes], int]:
+    mark = os.environ.get(MARK)
+    if mark and MARK not in env:  # whatever a worker starts must be found again
+        env = {**env, MARK: mark}
+    reader, writer = os.pipe()
+    try:
+        try:
+            child = _popen(argv, cwd, env, stdin, (writer, writer), new_session=True)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            script = ["/bin/sh", "-c", '"$0" "$@"', *argv]  # no "#!" line: shells run it, so do we
+            child = _popen(script, cwd, env, stdin, (writer, writer), new_session=True)
+    except (OSError, ValueError):
+        os.close(reader)
+        raise
+    finally:
+        os.close(writer)
+    return child, reader
+
+
+def _source(stdin: Path | bytes | None) -> int:
+    if stdin is None or isinstance(stdin, Path):
+        return os.open(stdin or os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    else:  # macOS, untested there
+        path = f"/tmp/rad-engineer-{os.getpid()}-{time.monotonic_ns()}"  # noqa: S108 -- O_EXCL, unlinked at once
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.unlink(path)  # noqa: PTH108
+    view = memoryview(stdin)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _collect(taken: Mapping[int, bytearray], until: float | None) -> bool:
+    """Reads all descriptors to their ends; False when the time is up first."""
+    poller = select.poll()
+    for descriptor in taken:
+        poller.register(descriptor, select.POLLIN)
+    open_ends = len(taken)
+    while open_ends:
+        left = None if until is None else (until - time.monotonic()) * 1000
+        if left is not None and left <= 0:
+            return False
+        for descriptor, _ in poller.poll(left):
+            data = os.read(descriptor, _CHUNK)
+            taken[descriptor].extend(data)
+            if not data:
+                poller.unregister(descriptor)
+                open_ends -= 1
+    return True
+
+
+def _limit(pid: int, rlimits: Mapping[int, int]) -> None:
+    if hasattr(resource, "prlimit"):
+        for kind, value in rlimits.items():
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, kind, (value, value))
+
+
+def _not_started(error: OSError | ValueError, argv: Sequence[str], cwd: Path, output: Output) -> Completed:
+    code, text = _why_not_started(error, argv, cwd)
+    output.add(text.encode())
+    output.close()
+    return _completed(code, "not-started", 0.0, output)
+
+
+def _why_not_started(
+    error: OSError | ValueError, argv: Sequence[str], cwd: Path | None
+) -> tuple[int | None, str]:
+    """Exit code as a shell gives it, None when it is the machine's fault, and one line of explanation."""
+    program = argv[0] if argv else ""
+    if isinstance(error, ValueError):
+        return 126, f"{program!r}: {error}\n"
+    if cwd is not None and not cwd.is_dir():
+        return 126, f"{cwd}: no such directory to run {program} in\n"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return 127, f"{program}: command not found\n"
+    code = None if error.errno in {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE} else 126
+    return code, f"{program}: {error.strerror}\n"
+
+
+def _completed(code: int | None, reason: Reason, seconds: float, output: Output) -> Completed:
+    return Completed(
+        code=128 - code if code is not None and code < 0 else code,
+        reason=reason,
+        seconds=seconds,
+        output=output.text(),
+        output_bytes=output.size,
+        sha256=output.sha256(),
+        last_line=output.last_line(),
+    )

@@ -1,0 +1,114 @@
+"""What a child process writes: all of it counted and hashed, only its head, its tail and a bounded log kept."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from rad_engineer.errors import CannotWrite
+
+KEPT = 64 * 1024
+"""How many bytes of the head, and how many of the tail, stay in memory."""
+
+_SEEN = 4096  # bytes of the tail that the last line is looked for in
+_LINE = 500  # characters of it that are shown
+_NOTHING = hashlib.sha256().hexdigest()
+_CONTROL = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # operating system command: window titles, links
+    r"|\x1b[PX^_][^\x1b]*(?:\x1b\\|$)"  # device control and other strings
+    r"|\x1b\[[0-?]*[ -/]*(?:[@-~]|$)"  # cursor, colour, erase
+    r"|\x1b[ -/]*(?:[0-~]|$)"  # two-character escapes
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # also turns of direction
+)
+
+
+def plain(text: str) -> str:
+    """The text without terminal control codes; tabs, line feeds and carriage returns stay."""
+    return _CONTROL.sub("", text)
+
+
+class Output:
+    """Collects what comes out of the pipe; `limit` bounds the log file, memory is bounded in any case."""
+
+    __slots__ = ("_hash", "_head", "_log", "_logged", "_path", "_tail", "limit", "size")
+
+    def __init__(self, log: Path | None, limit: int) -> None:
+        self.size = 0
+        self.limit = limit
+        self._path = log
+        self._log: int | None = None
+        self._logged = 0
+        self._head = b""
+        self._tail = bytearray()
+        self._hash = hashlib.sha256()
+
+    def add(self, data: bytes) -> None:
+        """Takes the next bytes."""
+        self.size += len(data)
+        self._hash.update(data)
+        if self._path is not None and self._logged < self.limit:
+            self._write_log(data[: self.limit - self._logged])
+        if len(self._head) < KEPT:
+            room = KEPT - len(self._head)
+            self._head += data[:room]
+            data = data[room:]
+        self._tail += data
+        if len(self._tail) > 4 * KEPT:  # cut rarely: each cut copies
+            del self._tail[:-KEPT]
+
+    def close(self) -> None:
+        """Ends the log; when it could not hold everything, with the tail and how much is missing before it."""
+        if self._log is None:
+            return
+        try:
+            missing = self.size - self._logged
+            if missing > 0:
+                tail = bytes(self._tail[-min(KEPT, missing) :])
+                self._write_all(_gap(missing - len(tail)) + tail)
+        finally:
+            os.close(self._log)
+            self._log = None
+
+    def text(self) -> str:
+        """Head and tail, with a line between them that says how much was left out."""
+        tail = bytes(self._tail[-KEPT:])
+        missing = self.size - len(self._head) - len(tail)
+        whole = self._head + (_gap(missing) if missing else b"") + tail
+        return whole.decode("utf-8", "replace")
+
+    def sha256(self) -> str:
+        """The hash of everything that came."""
+        return self._hash.hexdigest() if self.size else _NOTHING
+
+    def last_line(self) -> str:
+        """The last line that shows anything, a partial one included, without terminal control codes."""
+        seen = bytes(self._tail[-_SEEN:])
+        if len(seen) < _SEEN:
+            seen = self._head[-(_SEEN - len(seen)) :] + seen
+        lines = re.split(r"[\r\n]+", plain(seen.decode("utf-8", "replace")))
+        return next((line.strip()[:_LINE] for line in reversed(lines) if line.strip()), "")
+
+    def _write_log(self, data: bytes) -> None:
+        if self._log is None and self._path is not None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._log = os.open(self._path, flags, 0o600)
+            except OSError as error:
+                raise CannotWrite(f"{self._path}: {error.strerror}") from error
+        self._write_all(data)
+        self._logged += len(data)
+
+    def _write_all(self, data: bytes) -> None:
+        if self._log is None:
+            return
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._log, view) :]
+        except OSError as error:
+            raise CannotWrite(f"{self._path}: {error.strerror}") from error
+
+
+def _gap(missing: int) -> bytes:
+    return f"\n[... {missing} bytes left out ...]\n".encode()

@@ -1,0 +1,206 @@
+"""One child process while it runs: its output, its limits, and the end of its whole tree."""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from rad_engineer.process_output import Output
+from rad_engineer.process_tree import become_subreaper, descendants, kill_descendants, reap, signal_tree
+
+Reason = Literal["exited", "timeout", "idle", "flooded", "cancelled", "not-started"]
+
+_SETTLE = 0.1  # what a command leaves behind may finish its last write for so long
+_LOST_GRACE = 0.3  # whoever could cancel us is gone: everything must be over within a second
+_FLOOD_GRACE = 0.5
+_KILL_EVERY = 0.05
+_GIVE_UP = 10.0  # what outlives SIGKILL that long hangs in the kernel
+_LINE_EVERY = 0.2
+_CHUNK = 1 << 16
+_NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a child is stopped: after how long, after what silence, after how much output, with what grace."""
+
+    seconds: float | None = None
+    idle: float | None = None
+    output_bytes: int = 64 * 1024 * 1024
+    grace: float = 5.0
+    log_bytes: int = 16 * 1024 * 1024
+
+
+class Watch:
+    """A poll loop over the child's pidfd, the pipe it writes to and the descriptor that cancels it."""
+
+    def __init__(
+        self,
+        child: subprocess.Popen[bytes],
+        pipe: int,
+        output: Output,
+        limits: Limits,
+        before: frozenset[int],
+        on_line: Callable[[str], None] | None,
+    ) -> None:
+        self.reason: Reason = "exited"
+        self._child = child
+        self._pipe: int | None = pipe
+        self._output = output
+        self._limits = limits
+        self._before = before
+        self._on_line = on_line
+        self._told = ""
+        self._to_tell = False
+        self._tell_at = 0.0
+        self._started = self._active = time.monotonic()
+        self._kill_at = _NEVER
+        self._give_up_at = _NEVER
+        self._ended = False
+        self._poller = select.poll()
+        self._pidfd = _open_pidfd(child.pid)
+        if self._pidfd is not None:
+            self._poller.register(self._pidfd, select.POLLIN)
+        os.set_blocking(pipe, False)
+        self._poller.register(pipe, select.POLLIN)
+
+    def until_end(self, cancel: int | None) -> None:
+        """Waits until the main process has ended, by itself or by force, and nothing of it is left."""
+        if cancel is not None:
+            self._poller.register(cancel, select.POLLIN)
+        while not self._ended:
+            self._turn(self._wait())
+            if self._pidfd is None and self._child.poll() is not None:
+                self._ended = True
+            now = time.monotonic()
+            if now > self._give_up_at:
+                return
+            if not self._ended:
+                self._keep_limits(now)
+        self._clear_away()
+        while self._read():
+            pass
+        self._tell(_NEVER)
+
+    def close(self) -> None:
+        """Leaves nothing, whatever has happened."""
+        if self._child.returncode is None:
+            self._signal(signal.SIGKILL)
+            if time.monotonic() <= self._give_up_at:
+                self._child.wait()
+        kill_descendants(keep=self._before)
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        self._close_pipe()
+
+    def _turn(self, timeout: float | None) -> None:
+        for descriptor, flags in self._poller.poll(timeout):
+            if descriptor == self._pipe:
+                self._read()
+            elif descriptor == self._pidfd:
+                self._poller.unregister(descriptor)
+                self._ended = True
+            elif flags & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
+                self._poller.unregister(descriptor)
+                self._stop("cancelled", _LOST_GRACE)
+            else:
+                self._poller.modify(descriptor, 0)  # from now on only: is the far end still there?
+                self._stop("cancelled", self._limits.grace)
+        if self._to_tell:
+            self._tell(time.monotonic())
+
+    def _read(self) -> bool:
+        if self._pipe is None:
+            return False
+        try:
+            data = os.read(self._pipe, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._close_pipe()
+            return False
+        self._active = time.monotonic()
+        self._output.add(data)
+        self._to_tell = self._on_line is not None
+        if self._output.size > self._limits.output_bytes:
+            self._stop("flooded", min(_FLOOD_GRACE, self._limits.grace))
+            self._close_pipe()
+        return True
+
+    def _wait(self) -> float | None:
+        """Milliseconds until something has to be looked at."""
+        at = self._kill_at
+        if at == _NEVER:
+            limits = self._limits
+            if limits.seconds is not None:
+                at = self._started + limits.seconds
+            if limits.idle is not None:
+                at = min(at, self._active + limits.idle)
+        if self._to_tell:
+            at = min(at, self._tell_at)
+        if self._pidfd is None:  # no pidfd (macOS, untested there): look every 20 ms
+            at = min(at, time.monotonic() + 0.02)
+        return None if at == _NEVER else max(0.0, at - time.monotonic()) * 1000
+
+    def _keep_limits(self, now: float) -> None:
+        limits = self._limits
+        if self._kill_at != _NEVER:
+            if now >= self._kill_at:
+                self._give_up_at = min(self._give_up_at, now + _GIVE_UP)
+                self._kill_at = now + _KILL_EVERY
+                self._signal(signal.SIGKILL)
+        elif limits.seconds is not None and now >= self._started + limits.seconds:
+            self._stop("timeout", limits.grace)
+        elif limits.idle is not None and now >= self._active + limits.idle:
+            self._stop("idle", limits.grace)
+
+    def _stop(self, reason: Reason, grace: float) -> None:
+        """Asks the tree to end, once; a later reason can only shorten the grace."""
+        kill_at = time.monotonic() + grace
+        if self._kill_at == _NEVER and not self._ended:
+            self.reason = reason
+            self._signal(signal.SIGTERM)
+        self._kill_at = min(self._kill_at, kill_at)
+
+    def _signal(self, number: int) -> None:
+        pid = self._child.pid
+        walks = become_subreaper()
+        tree = descendants([pid, *reap(self._before | {pid})]) if walks else [pid]
+        # Every process is asked once: many take a second SIGTERM for "at once". Killing goes by group as well.
+        signal_tree(tree, number, (pid,) if number == signal.SIGKILL or not walks else ())
+
+    def _clear_away(self) -> None:
+        """Ends what the main process has left behind; it may finish its last write or use up the grace."""
+        if not become_subreaper():  # nobody to walk to: its group is all we can know (macOS, untested there)
+            signal_tree((), signal.SIGKILL, (self._child.pid,))
+        self._child.wait()
+        until = min(self._kill_at, time.monotonic() + (_SETTLE if self.reason == "exited" else _NEVER))
+        pause = 0.001
+        while (left := until - time.monotonic()) > 0 and reap(self._before):
+            self._turn(min(pause, left) * 1000)
+            pause = min(pause * 2, 0.02)
+        kill_descendants(keep=self._before)
+
+    def _tell(self, now: float) -> None:
+        if self._on_line is None or not self._to_tell or now < self._tell_at:
+            return
+        self._to_tell = False
+        self._tell_at = time.monotonic() + _LINE_EVERY
+        line = self._output.last_line()
+        if line and line != self._told:
+            self._told = line
+            self._on_line(line)
+
+    def _close_pipe(self) -> None:
+        if self._pipe is not None:
+            self._poller.unregister(self._pipe)
+            os.close(self._pipe)
+            self._pipe = None
+
+
+def _open_pidfd(pid: int) -> int | None:
+    return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
