@@ -1,0 +1,125 @@
+"""report.md: what landed, what did not and why, who waits for whom, what proved each criterion, how to merge."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from rad_engineer.core import reasons
+from rad_engineer.core.printable import duration, one_line
+from rad_engineer.core.report import Report, StoryReport
+from rad_engineer.core.report_text import MARKS, branch_name, exit_line, headline, why
+
+
+def markdown(report: Report) -> str:
+    """report.md."""
+    parts = [f"# {_escape(headline(report))}", _facts(report)]
+    parts += [_section("What landed", [s for s in report.stories if s.status == "passed"], _landed_rows)]
+    open_ones = [s for s in report.stories if s.status not in ("passed", "already-done")]
+    stuck = [s for s in open_ones if not s.by]
+    held = [s for s in open_ones if s.by]
+    parts += [_section("What did not, and why", stuck, _open_rows)]
+    parts += [_section("Who waits for whom", held, _waiting_rows)]
+    parts += [_counts(report), _criteria(report)]
+    if report.how_to_merge:
+        parts.append(f"## How to merge\n\n    {report.how_to_merge}")
+    if report.not_part:
+        parts.append(
+            "## Not part of this run\n\n" + "\n".join(f"- {_code(name)}" for name in report.not_part)
+        )
+    if report.notes:
+        parts.append("## Notes\n\n" + "\n".join(f"- {_escape(note)}" for note in dict.fromkeys(report.notes)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(report: Report) -> str:
+    facts = [f"Run {_code(report.run)}"]
+    if report.branch and report.workspace == "slots":
+        facts.append(f"branch {_code(branch_name(report))}")
+    if report.base:
+        facts.append(f"from {_code(report.base[:12])}")
+    if report.agent:
+        facts.append(f"agent {_code(report.agent)}")
+    facts.append(f"state {report.state}")
+    if report.exit_code is not None:
+        facts.append(exit_line(report.exit_code))
+    return ", ".join(facts) + "."
+
+
+def _section(
+    title: str, stories: Sequence[StoryReport], rows: Callable[[Sequence[StoryReport]], Iterable[str]]
+) -> str:
+    return f"## {title}\n\n" + "\n".join(rows(stories)) if stories else ""
+
+
+def _landed_rows(stories: Sequence[StoryReport]) -> Iterable[str]:
+    yield "| story | title | commit | attempts | time | criteria proved |"
+    yield "|---|---|---|--:|--:|--:|"
+    for story in stories:
+        proved = sum(item.proved_by is not None for item in story.criteria)
+        shown = f"{proved} of {len(story.criteria)}" if story.criteria else "none stated"
+        commit = "by hand" if story.by_hand else _code(story.commit[:12]) if story.commit else "-"
+        yield (
+            f"| {_escape(story.key)} | {_escape(story.title)} | {commit} | {story.attempts} "
+            f"| {duration(story.seconds)} | {shown} |"
+        )
+
+
+def _open_rows(stories: Sequence[StoryReport]) -> Iterable[str]:
+    yield "| story | title | state | why | next |"
+    yield "|---|---|---|---|---|"
+    for story in stories:
+        step = reasons.action(story.reason, one_line(story.key))
+        yield (
+            f"| {_escape(story.key)} | {_escape(story.title)} | {MARKS[story.status]} "
+            f"| {_escape(why(story)) or '-'} | {_escape(step) or '-'} |"
+        )
+
+
+def _waiting_rows(stories: Sequence[StoryReport]) -> Iterable[str]:
+    yield "| story | title | state | waits for |"
+    yield "|---|---|---|---|"
+    for story in stories:
+        yield f"| {_escape(story.key)} | {_escape(story.title)} | {MARKS[story.status]} | {_escape(', '.join(story.by))} |"
+
+
+def _counts(report: Report) -> str:
+    counted = reasons.count(story.reason for story in report.stories if story.status == "failed")
+    if not counted:
+        return ""
+    return "Failures by reason: " + ", ".join(f"{name} {number}" for name, number in counted.items()) + "."
+
+
+def _criteria(report: Report) -> str:
+    lines = []
+    for story in report.stories:
+        if story.status not in ("passed", "done-unverified") or not story.criteria:
+            continue
+        lines.append(f"\n{_escape(story.key)}: {_escape(story.title)}\n")
+        for item in story.criteria:
+            proof = item.proved_by
+            shown = "**unverified**"
+            if proof is not None:
+                shown = f"proved by {_code(proof.command)} (exit {proof.exit_code}"
+                shown += f", commit {_code(proof.commit[:12])})" if proof.commit else ")"
+            lines.append(f"- {_escape(item.text)}: {shown}")
+    proved, criteria = report.criteria
+    if not lines:
+        return ""
+    head = (
+        f"{proved} of {criteria} criteria of landed stories are proved; {criteria - proved} are unverified."
+    )
+    return "## Criteria\n\n" + head + "\n" + "\n".join(lines)
+
+
+_SPECIAL = str.maketrans({char: "\\" + char for char in "\\`*_[]<>|#"})
+
+
+def _escape(text: str) -> str:
+    """Foreign text inside Markdown: one line, no markup, no table borders."""
+    return one_line(text).translate(_SPECIAL)
+
+
+def _code(text: str) -> str:
+    """Foreign text as inline code."""
+    line = one_line(text).replace("|", "\\|")
+    fence = "``" if "`" in line else "`"
+    space = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{space}{line}{space}{fence}"
