@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from rad_engineer.commands import VERBS, Verb
 from rad_engineer.errors import UsageError
-from rad_engineer.settings_schema import GROUPS, SETTINGS, BadValue, Setting, parse
+from rad_engineer.settings_schema import GROUPS, SETTINGS, BadValue, Setting, parse, time_text
 
 PROGRAM = "rad-engineer"
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -31,11 +31,12 @@ class _Command(TyperCommand):
 
     verb: Verb
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for param in self.params:
-            if hasattr(param, "_runtime_param"):
-                param._runtime_param = _AsTyped()  # noqa: SLF001
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters with the help option, none of which converts anything."""
+        params = list(super().get_params(ctx))
+        for param in params:
+            param._runtime_param = _AsTyped()  # type: ignore[attr-defined]  # noqa: SLF001
+        return params
 
     def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Writes arguments and options, one section for each group."""
@@ -167,14 +168,7 @@ def _described(row: Setting) -> tuple[str, str]:
     shape = "|".join(row.choices) or row.metavar
     doc = row.doc
     if row.kind in ("duration", "span") and row.default:
-        doc += f" (default {_time(row.default)})"
+        doc += f" (default {time_text(row.default)})"
     elif row.kind in ("count", "jobs", "choice") and row.default is not None:
         doc += f" (default {row.default})"
     return " ".join(part for part in (", ".join(row.flags), shape) if part), doc
-
-
-def _time(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length and seconds % length == 0:
-            return f"{int(seconds // length)}{unit}"
-    return f"{seconds:g}s"

@@ -153,6 +153,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def time_text(value: float) -> str:
+    """Seconds in the way `seconds` reads them: 2h, 15m, 90s."""
+    for unit in ("d", "h", "m"):
+        if value >= _UNITS[unit] and value % _UNITS[unit] == 0:
+            return f"{int(value // _UNITS[unit])}{unit}"
+    return f"{value:g}s"
+
+
 def parse(setting: Setting, value: Any, *, written: bool) -> Any:
     """The value in its own type; raises BadValue with what was expected.
 

@@ -1,0 +1,154 @@
+"""What the user has trusted: for each repository, the hashes of the command lists that may run there.
+
+$XDG_STATE_HOME/rad-engineer/trust.json
+{"schema_version": 1, "repositories": {ID: {HASH: {"at": seconds, "commands": [[kind, text], …]}}}}
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from rad_engineer.core.printable import plain
+from rad_engineer.errors import CannotWrite, ConfigInvalid, Refused
+from rad_engineer.settings import state_home
+
+SCHEMA_VERSION = 1
+Commands = Sequence[tuple[str, str]]
+"""What would be run: pairs of kind ("gate pytest", "setup", "verify US-001") and command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """One list of commands that may run."""
+
+    fingerprint: str
+    at: float
+    commands: tuple[tuple[str, str], ...]
+
+
+def fingerprint(commands: Commands) -> str:
+    """The hash of a list of commands; order and repetition do not count."""
+    text = json.dumps(sorted(set(commands)), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def path(env: Mapping[str, str]) -> Path:
+    """The file that keeps what was trusted."""
+    return state_home(env) / "trust.json"
+
+
+def is_trusted(repo_id: str, fp: str, *, env: Mapping[str, str] = os.environ) -> bool:
+    """Whether exactly this list may run in this repository."""
+    return fp in _read(path(env)).get(repo_id, {})
+
+
+def trusted(repo_id: str, *, env: Mapping[str, str] = os.environ) -> list[Trusted]:
+    """Everything that may run in this repository, newest first."""
+    entries = _read(path(env)).get(repo_id, {})
+    found = [
+        Trusted(fp, entry.get("at", 0.0), tuple((kind, text) for kind, text in entry.get("commands", ())))
+        for fp, entry in entries.items()
+    ]
+    return sorted(found, key=lambda entry: -entry.at)
+
+
+def remember(repo_id: str, commands: Commands, *, env: Mapping[str, str] = os.environ) -> None:
+    """Trusts this list in this repository from now on."""
+    with _changed(path(env)) as repositories:
+        entry = {"at": time.time(), "commands": sorted(set(commands))}
+        repositories.setdefault(repo_id, {})[fingerprint(commands)] = entry
+
+
+def revoke(repo_id: str, *, env: Mapping[str, str] = os.environ) -> int:
+    """Trusts nothing in this repository any more; returns how many lists were trusted."""
+    with _changed(path(env)) as repositories:
+        return len(repositories.pop(repo_id, {}))
+
+
+def require(repo_id: str, commands: Commands, *, yes: bool, stdin: TextIO, stderr: TextIO,
+            env: Mapping[str, str] = os.environ) -> None:  # fmt: skip
+    """Lets a list of commands through once it is trusted, asking where that is possible; else raises Refused."""
+    if not commands or is_trusted(repo_id, fingerprint(commands), env=env):
+        return
+    ask(commands, yes=yes, stdin=stdin, stderr=stderr)
+    remember(repo_id, commands, env=env)
+
+
+def ask(commands: Commands, *, yes: bool, stdin: TextIO, stderr: TextIO) -> None:
+    """Shows the commands and asks whether they may run; raises Refused when not, or when nobody can answer."""
+    listing = "\n".join(shown(commands))
+    if yes:
+        stderr.write(f"Trusting these commands (--yes):\n{listing}\n")
+        return
+    if not (stdin.isatty() and stderr.isatty()):
+        raise Refused(
+            f"these commands are not trusted yet:\n{listing}",
+            hint="look at them, then run `rad-engineer trust PRD…` with the same PRDs, or add --yes",
+        )
+    stderr.write(f"These commands come from files and would run here:\n{listing}\nTrust them? [y/N] ")
+    stderr.flush()
+    if stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused("the commands were not trusted, so nothing was started")
+
+
+def shown(commands: Commands) -> list[str]:
+    """The commands as lines for people, with nothing in them that a terminal would act on."""
+    rows = sorted({(plain(kind).replace("\n", " "), plain(text)) for kind, text in commands})
+    column = min(max((len(kind) for kind, _ in rows), default=0), 24)
+    indent = "\n" + " " * (column + 4)
+    return [f"  {kind:<{column}}  {text.strip().replace(chr(10), indent)}" for kind, text in rows]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError:  # damaged: nothing is trusted, and the next answer replaces it
+        return {}
+    except OSError as error:
+        raise ConfigInvalid(f"{file}: {error.strerror}") from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ConfigInvalid(
+            f"{file}: unknown schema_version {version}",
+            hint="a newer rad-engineer wrote it; update, or remove it",
+        )
+    repositories = data.get("repositories")
+    return repositories if isinstance(repositories, dict) else {}
+
+
+@contextmanager
+def _changed(file: Path) -> Iterator[dict[str, Any]]:
+    """The repositories, to be changed under a lock and then written whole."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            repositories = _read(file)
+            yield repositories
+            _write(file, {"schema_version": SCHEMA_VERSION, "repositories": repositories})
+    except OSError as error:
+        raise CannotWrite(f"{error.filename or file}: {error.strerror}") from error
+
+
+def _write(file: Path, data: Mapping[str, Any]) -> None:
+    temporary = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        json.dump(data, out, indent=1)
+        out.flush()
+        os.fsync(descriptor)
+    temporary.replace(file)
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
