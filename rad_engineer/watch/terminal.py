@@ -1,0 +1,67 @@
+"""Everything that needs Rich: draws the lines of a frame in place, at the foot of the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from rad_engineer.core.printable import width
+from rad_engineer.watch.board import Line
+from rad_engineer.watch.output import Output
+
+_HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
+_TO_END = "\x1b[K"  # clears the rest of the line
+_BELOW = "\x1b[J"  # clears everything below
+
+
+class Screen:
+    """A block of lines that is replaced in place; what is printed above it scrolls away as usual.
+
+    The block is remembered as it was drawn: when the terminal has become narrower its lines have wrapped, and the
+    way back to its first row is longer.
+    """
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._console = Console(file=out.stream, highlight=False, markup=False, emoji=False)
+        self._drawn: list[int] = []  # widths of the lines on the screen
+        self._hidden = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows as they are now."""
+        size = self._console.size
+        return max(size.width, 20), max(size.height, 4)
+
+    def draw(self, lines: Sequence[Line]) -> None:
+        """Replaces the block."""
+        columns, _ = self.size
+        text = [self._render(line) for line in lines]
+        body = "\n".join(line + _TO_END for line in text)
+        self._out.write(f"{'' if self._hidden else _HIDE}{self._back(columns)}{body}{_BELOW}")
+        self._hidden = True
+        self._drawn = [sum(width(piece) for piece, _ in line) for line in lines]
+
+    def print_above(self, text: str) -> None:
+        """Prints text where the block stood; the block has to be drawn again."""
+        columns, _ = self.size
+        self._out.write(f"{self._back(columns)}{_BELOW}{text}\n")
+        self._drawn = []
+
+    def close(self) -> None:
+        """Takes the block away and gives the cursor back."""
+        columns, _ = self.size
+        if self._drawn or self._hidden:
+            self._out.write(f"{self._back(columns)}{_BELOW}{_SHOW}")
+        self._drawn, self._hidden = [], False
+
+    def _back(self, columns: int) -> str:
+        """From the end of the block to the start of its first row."""
+        rows = sum(max(1, -(-used // columns)) for used in self._drawn)
+        return "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "")
+
+    def _render(self, line: Line) -> str:
+        text = Text.assemble(*((piece, style) for piece, style in line if piece), no_wrap=True)
+        with self._console.capture() as captured:
+            self._console.print(text, end="", soft_wrap=True)
+        return captured.get()
