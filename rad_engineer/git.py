@@ -1,0 +1,160 @@
+"""The repository through the git command line: hardened, never a shell, one function for each question."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rad_engineer.discovery import discover
+from rad_engineer.errors import NoInput
+from rad_engineer.git_command import GitFailed, call, fields, identity, run, text
+from rad_engineer.git_merge import Merge, merge
+from rad_engineer.git_refs import (
+    Landing,
+    checked_out,
+    clean_stale_locks,
+    landings,
+    refs,
+    rescue_ref,
+    tip,
+    update_refs,
+    valid_branch,
+)
+from rad_engineer.repository import Repository
+
+__all__ = [
+    "GitFailed",
+    "Landing",
+    "Merge",
+    "Repository",
+    "changed",
+    "checked_out",
+    "clean_stale_locks",
+    "commit_tree",
+    "default_branch",
+    "diff",
+    "dirty",
+    "discover",
+    "head",
+    "is_ancestor",
+    "landings",
+    "last_good",
+    "merge",
+    "message",
+    "refs",
+    "rescue_ref",
+    "resolve",
+    "run",
+    "show",
+    "tip",
+    "update_refs",
+    "valid_branch",
+]
+
+_LOOKED_BACK = 200
+
+
+def resolve(repository: Repository, revision: str) -> str:
+    """The commit that a branch, tag or hash names."""
+    code, out, _err = call(
+        repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    )
+    if code != 0:
+        raise NoInput(
+            f"{revision!r} is not a commit of this repository", hint="see `git log` and `git branch`"
+        )
+    return text(out)
+
+
+def head(repository: Repository) -> str:
+    """The commit that is checked out."""
+    return resolve(repository, "HEAD")
+
+
+def is_ancestor(repository: Repository, older: str, newer: str) -> bool:
+    """Whether everything in `older` is also in `newer`."""
+    arguments = ("merge-base", "--is-ancestor", older, newer)
+    code, _out, err = call(repository, *arguments)
+    if code not in (0, 1):
+        raise GitFailed(arguments, code, err)
+    return code == 0
+
+
+def default_branch(repository: Repository) -> str | None:
+    """The branch that the remote calls its own, as far as this clone knows."""
+    code, out, _err = call(repository, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+    return text(out).removeprefix("refs/remotes/origin/") if code == 0 else None
+
+
+def commit_tree(
+    repository: Repository,
+    tree: str,
+    parent: str,
+    message: str,
+    author: str,
+    *,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Writes a commit with a single parent; it is durable when this returns, unless `env` names a quarantine."""
+    whole = {**identity(author), **(env or {})}
+    data = message.encode("utf-8", "replace").replace(b"\0", b"")
+    quarantined = "GIT_OBJECT_DIRECTORY" in whole
+    out = run(repository, "commit-tree", "-p", parent, tree, data=data, env=whole, durable=not quarantined)
+    return text(out)
+
+
+def message(repository: Repository, commit: str, env: Mapping[str, str] | None = None) -> str:
+    """The message of a commit, as it was written."""
+    raw = run(repository, "cat-file", "commit", commit, env=env)
+    return raw.partition(b"\n\n")[2].decode("utf-8", "replace")
+
+
+def changed(
+    repository: Repository, old: str, new: str, env: Mapping[str, str] | None = None
+) -> list[tuple[str, str]]:
+    """What differs between two trees: A, M, D or T, and the path."""
+    out = run(
+        repository, "diff-tree", "-r", "-z", "--no-renames", "--name-status", "--no-commit-id",
+        "--end-of-options", old, new, "--", env=env,
+    )  # fmt: skip
+    parts = fields(out)
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def diff(repository: Repository, old: str, new: str, env: Mapping[str, str] | None = None) -> bytes:
+    """The patch from one tree to another; nothing that is configured has a say in how it looks."""
+    return run(
+        repository, "diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff",
+        "--no-textconv", "--no-color", "--no-commit-id", "--end-of-options", old, new, "--", env=env,
+    )  # fmt: skip
+
+
+def show(
+    repository: Repository, revision: str, path: str, env: Mapping[str, str] | None = None
+) -> bytes | None:
+    """A file as it is in a commit or tree; None where there is none."""
+    name = os.path.normpath(path)
+    code, out, _err = call(repository, "cat-file", "blob", f"{revision}:{name}", env=env)
+    return out if code == 0 else None
+
+
+def last_good(repository: Repository, path: str, parses: Callable[[bytes], bool]) -> str | None:
+    """The newest commit at which a file could be parsed; it looks at the last 200 that changed it."""
+    name = os.path.normpath(path)
+    code, out, _err = call(
+        repository, "log", "-z", "--format=tformat:%H", "--no-color", f"--max-count={_LOOKED_BACK}", "HEAD",
+        "--", f":(top,literal){name}",
+    )  # fmt: skip
+    for commit in fields(out) if code == 0 else ():
+        content = show(repository, commit, name)
+        if content is not None and parses(content):
+            return commit
+    return None
+
+
+def dirty(repository: Repository) -> list[str]:
+    """Paths of the user's work tree that differ from what is checked out."""
+    out = run(
+        repository, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal",
+        "--ignore-submodules=all", cwd=Path(repository.top),
+    )  # fmt: skip
+    return [entry[3:] for entry in fields(out)]
