@@ -1,0 +1,213 @@
+"""Runs a gate in a gate copy: once, and a second time where it is red, to tell a flaky test from a failure."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rad_engineer import process
+from rad_engineer.gates import runners, shell
+from rad_engineer.gates.judgement import (
+    Attempt,
+    Baseline,
+    Gate,
+    GateResult,
+    Judgement,
+    Verdict,
+    judge,
+    shortened,
+)
+from rad_engineer.gates.output import cleaned, excerpt
+from rad_engineer.gates.recognition import recognise
+
+_UNWANTED = ("FORCE_COLOR", "CLICOLOR_FORCE", "PYTEST_CURRENT_TEST", "PYTHONPYCACHEPREFIX", "PYTHONSTARTUP")
+_MAX_TEXT = 24 * 1024 * 1024
+_SHORT = 4_000
+_ABSENT = (
+    re.compile(r": No module named '?(?P<what>pytest|nox|tox|coverage)'?$", re.MULTILINE),
+    re.compile(r"^npm (?:ERR!|error) Missing script: (?P<what>.+)$", re.MULTILINE),
+    re.compile(r"ERR_PNPM_NO_SCRIPT.*(?P<what>script.*)$", re.MULTILINE),
+    re.compile(r"\*\*\* No rule to make target '(?P<what>[^']+)'\.", re.MULTILINE),
+    re.compile(r"can't open file '(?P<what>[^']+)': \[Errno 2\]"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """One run of the command, read."""
+
+    attempt: Attempt
+    completed: process.Completed
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where and under which limits a gate runs."""
+
+    cwd: Path
+    env: Mapping[str, str]
+    limits: process.Limits
+    scratch: Path
+    cancel: int | None
+    log: Path | None
+
+
+def gate(name: str, command: str, scope: str = "project", files: shell.Files = shell.no_files) -> Gate:
+    """A gate from its command; `files` reads the tree's files, so that `npm test` is seen through."""
+    if scope not in {"story", "project", "wave", "final"}:
+        raise AssertionError(scope)
+    return Gate(name, command, scope, recognise(command, files).runner)  # type: ignore[arg-type]
+
+
+def run(  # noqa: PLR0913 - every one is a fact about the run, and named
+    gate: Gate,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    scratch: Path,
+    clock: Callable[[], float],
+    limits: process.Limits = process.Limits(),  # noqa: B008 - frozen
+    cancel: int | None = None,
+    baseline: Baseline | None = None,
+    log: Path | None = None,
+    commit: str = "",
+) -> GateResult:
+    """Judges the tree in `cwd`. A red gate is run once more: green then is `flaky-green`."""
+    place = _Place(cwd, env, limits, scratch, cancel, log)
+    first = _once(gate, place)
+    judged = judge(gate, first.attempt, baseline)
+    ended, seconds = first, first.completed.seconds
+    if judged.verdict == "red" and first.completed.reason == "exited" and first.completed.code:
+        again = _once(gate, replace(place, log=log and log.with_name(f"{log.stem}-again{log.suffix}")))
+        seconds += again.completed.seconds
+        ended, judged = _second(first, judged, again, judge(gate, again.attempt, baseline))
+    return _result(gate, ended, judged, seconds, clock(), commit)
+
+
+def _second(first: _Ended, before: Judgement, again: _Ended, judged: Judgement) -> tuple[_Ended, Judgement]:
+    """What counts of two runs of a red gate."""
+    if judged.verdict in {"green", "excused"}:
+        verdict: Verdict = "flaky-green" if judged.verdict == "green" else "excused"
+        detail = "red at first, then green without any change"
+        return again, Judgement(verdict, before.failures, (), detail)
+    return (again, judged) if judged.verdict == "red" else (first, before)
+
+
+def baseline(
+    gate: Gate,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    scratch: Path,
+    limits: process.Limits = process.Limits(),  # noqa: B008 - frozen
+    cancel: int | None = None,
+    log: Path | None = None,
+) -> Baseline:
+    """What the gate says of the start commit; one run."""
+    ended = _once(gate, _Place(cwd, env, limits, scratch, cancel, log))
+    attempt, reading = ended.attempt, ended.attempt.reading
+    judged = judge(gate, attempt)
+    return Baseline(
+        gate=gate.name,
+        exit_code=attempt.code,
+        failures=attempt.failed,
+        passed_tests=reading.passed if reading else None,
+        green=judged.verdict == "green",
+        reason="absent" if attempt.absent else attempt.reason,
+        detail=judged.detail,
+    )
+
+
+def environment(base: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """What gates find in their environment: quiet, without colours, without bytecode of other trees."""
+    env = {name: value for name, value in base.items() if name not in _UNWANTED}
+    return {
+        **env,
+        "CI": "true",
+        "NO_COLOR": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TMPDIR": str(scratch / "tmp"),
+    }
+
+
+def _once(gate: Gate, place: _Place) -> _Ended:
+    scratch = Path(tempfile.mkdtemp(prefix="g", dir=place.scratch))
+    try:
+        (scratch / "tmp").mkdir()
+        env = environment(place.env, scratch)
+        ready = runners.prepare(gate, place.cwd, scratch, env, _reader(place.cwd))
+        completed = process.run(
+            process.shell(ready.line),
+            cwd=place.cwd,
+            env={**env, **ready.env},
+            log=place.log,
+            limits=place.limits,
+            cancel=place.cancel,
+        )
+        return _read(gate, place, ready, completed)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _read(gate: Gate, place: _Place, ready: runners.Preparation, completed: process.Completed) -> _Ended:
+    code, masked = completed.code, shell.masks_exit(gate.command, pipefail=True)
+    if masked and code == 0 and shell.shows_exit(gate.command):
+        shown = shell.shown_exit(completed.last_line)
+        code, masked = (code, True) if shown is None else (shown, False)
+    reading, text = runners.read(ready, cleaned(_whole(completed, place.log)), code, place.cwd)
+    absent = _absent(text) if code else ""
+    return _Ended(Attempt(code, completed.reason, reading, masked, absent), completed, text)
+
+
+def _whole(completed: process.Completed, log: Path | None) -> str:
+    """All output where the log has more of it than memory."""
+    if log is None or completed.output_bytes <= len(completed.output):
+        return completed.output
+    try:
+        with log.open("rb") as file:
+            return file.read(_MAX_TEXT).decode("utf-8", "replace")
+    except OSError:
+        return completed.output
+
+
+def _absent(text: str) -> str:
+    if len(text) > _SHORT:
+        return ""
+    found = next((match for match in (pattern.search(text) for pattern in _ABSENT) if match), None)
+    return f"there is no {found['what'].strip()}" if found else ""
+
+
+def _reader(top: Path) -> shell.Files:
+    def read(path: str) -> bytes | None:
+        try:
+            return (top / path).read_bytes()
+        except OSError:
+            return None
+
+    return read
+
+
+def _result(
+    gate: Gate, ended: _Ended, judged: Judgement, seconds: float, at: float, commit: str
+) -> GateResult:
+    reading = ended.attempt.reading
+    well = judged.verdict in {"green", "flaky-green"}
+    return GateResult(
+        name=gate.name,
+        command=gate.command,
+        verdict=judged.verdict,
+        exit_code=ended.attempt.code,
+        seconds=seconds,
+        passed=reading.count if reading and not reading.problem else None,
+        failures=shortened(judged.failures),
+        blamed=shortened(judged.blamed),
+        output=ended.completed.last_line[:200] if well else excerpt(ended.text),
+        sha256=ended.completed.sha256,
+        at=at,
+        commit=commit,
+        scope=gate.scope,
+        detail=judged.detail,
+    )

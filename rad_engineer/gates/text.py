@@ -1,0 +1,167 @@
+"""What the printed summary of a test runner says, for runners that leave no file."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rad_engineer.gates.judgement import ERROR, Reading
+
+MAX_NAMES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a runner prints: `totals` has the group passed, or total with failed, errors and skipped."""
+
+    totals: re.Pattern[str]
+    failed: re.Pattern[str] | None = None
+    passed: re.Pattern[str] | None = None
+    broken: re.Pattern[str] | None = None
+
+
+def _lines(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.MULTILINE)
+
+
+SHAPES: Mapping[str, Shape] = {
+    "cargo": Shape(
+        _lines(r"^test result: (?:ok|FAILED)\. (?P<passed>\d+) passed"),
+        _lines(r"^test (?P<id>\S.*) \.\.\. FAILED$"),
+        _lines(r"^test (?P<id>\S.*) \.\.\. ok$"),
+        _lines(r"^error: (?P<id>could not compile `[^`]+`)"),
+    ),
+    "unittest": Shape(
+        _lines(
+            r"^Ran (?P<total>\d+) tests? in [\d.]+s\n\n(?:OK|FAILED|NO TESTS RAN)(?: \((?P<others>.*)\))?"
+        ),
+        _lines(r"^(?:FAIL|ERROR): (?P<id>\S+ \(\S+\))"),
+    ),
+    "go": Shape(
+        _lines(r"^ok\s+\S+\s+(?:[\d.]+s|\(cached\))(?!.*no tests to run)(?P<one>)"),
+        _lines(r"^\s*--- FAIL: (?P<id>\S+)"),
+        None,
+        _lines(r"^FAIL\s+(?P<id>\S+) \[(?:build|setup) failed\]"),
+    ),
+    "jest": Shape(
+        _lines(r"^Tests: +(?:.*?(?P<passed>\d+) passed|.*total)"),
+        _lines(r"^ *● (?P<id>.+ \u203a .+)$"),
+        None,
+        _lines(r"^ *● (?P<id>Test suite failed to run)$"),
+    ),
+    "vitest": Shape(
+        _lines(r"^ *Tests +(?:.*?(?P<passed>\d+) passed|.*\(\d+\))"),
+        _lines(r"^ *FAIL +(?P<id>\S.* > .+)$"),
+    ),
+    "mocha": Shape(_lines(r"^ +(?P<passed>\d+) passing"), _lines(r"^ {2}\d+\) (?P<id>\S.*)$")),
+    "node": Shape(
+        _lines(r"^(?:\u2139|#) pass (?P<passed>\d+)"),
+        _lines(r"^ *(?:✖ |not ok \d+ - )(?P<id>(?!failing tests).+?)(?: \([\d.]+ms\))?$"),
+    ),
+    "bun": Shape(
+        _lines(r"^ *(?P<passed>\d+) pass$"),
+        _lines(r"^\(fail\) (?P<id>.+?)(?: \[[\d.]+ ?m?s\])?$"),
+        _lines(r"^\(pass\) (?P<id>.+?)(?: \[[\d.]+ ?m?s\])?$"),
+    ),
+    "deno": Shape(
+        _lines(r"^(?:ok|FAILED) \| (?P<passed>\d+) passed"),
+        _lines(r"^(?P<id>\S.*?) \.\.\. FAILED"),
+        _lines(r"^(?P<id>\S.*?) \.\.\. ok"),
+    ),
+    "mix": Shape(
+        _lines(r"^(?:\d+ \w+, )*(?P<total>\d+) tests?, (?P<others>.*)"),
+        _lines(r"^ +\d+\) (?:test|property|doctest) (?P<id>.+)$"),
+    ),
+    "rspec": Shape(_lines(r"^(?P<total>\d+) examples?, (?P<others>.*)"), _lines(r"^rspec \S+ # (?P<id>.+)$")),
+    "phpunit": Shape(
+        _lines(r"^(?:OK \((?P<passed>\d+) tests?|Tests: (?P<total>\d+), Assertions: \d+(?P<others>.*))"),
+        _lines(r"^\d+\) (?P<id>\S+::\S+)"),
+    ),
+    "dotnet": Shape(
+        _lines(r"(?:Failed|Passed)! +- Failed: +\d+, Passed: +(?P<passed>\d+)"),
+        _lines(r"^ +Failed (?P<id>\S+) \["),
+    ),
+    "maven": Shape(
+        _lines(r"Tests run: (?P<total>\d+), (?P<others>Failures: \d+, Errors: \d+, Skipped: \d+)\s*$"),
+        _lines(r"^\[ERROR\] +(?P<id>[\w.$]+\.\w+)(?=:\d+| )"),
+    ),
+}
+
+_PYTEST_NAMES = _lines(r"^(?:FAILED|ERROR) (?P<id>\S+\.py(?:::.*?)?)(?= - |$)")
+_NUMBER = re.compile(r"\d+")
+_NOT_PASSED = re.compile(r"(?:(\d+) (?:failures?|errors?|pending|skipped|excluded|invalid)"
+                         r"|(?:failures|errors|skipped|expected failures|unexpected successes|Failures|Errors"
+                         r"|Skipped|Incomplete|Risky)[:=] ?(\d+))")  # fmt: skip
+
+
+def read(runner: str, output: str) -> Reading | None:
+    """What the runner's printed summary says; None where it never came to one."""
+    shape = SHAPES.get(runner)
+    if shape is None:
+        return None
+    totals = list(shape.totals.finditer(output))
+    failed = (*_names(shape.broken, output, ERROR), *_names(shape.failed, output))
+    if not totals:
+        return Reading(failed=failed, problem="its runner printed no summary") if failed else None
+    passed = _names(shape.passed, output) if shape.passed else None
+    if passed is not None:
+        passed = tuple(name for name in passed if name not in set(failed))
+    return Reading(sum(map(_passed, totals)), passed, failed)
+
+
+def failed_names(output: str) -> tuple[str, ...]:
+    """Ids of failed tests in the output of a command we know nothing about."""
+    names = _names(_PYTEST_NAMES, output)
+    for runner in ("go", "cargo", "unittest", "jest", "vitest", "rspec"):
+        names += _names(SHAPES[runner].broken, output, ERROR) + _names(SHAPES[runner].failed, output)
+    return tuple(dict.fromkeys(names))[:MAX_NAMES]
+
+
+def printed_passes(output: str) -> int:
+    """How many tests some known runner says have passed, in the output of a command we know nothing about."""
+    counts = [sum(map(_passed, shape.totals.finditer(output))) for shape in SHAPES.values()]
+    summary = pytest_summary(output)
+    return max([*counts, summary.get("passed", 0) if summary else 0])
+
+
+_PYTEST_SUMMARY = _lines(
+    r"^(?:=+ )?(?P<counts>(?:\d+ [a-z ]+, )*\d+ [a-z ]+|no tests ran) in [\d.]+s(?: \([\d:]+\))?(?: =+)?$"
+)
+
+
+def pytest_summary(output: str) -> dict[str, int] | None:
+    """The counts of pytest's last summary line; None without one."""
+    found = list(_PYTEST_SUMMARY.finditer(output))
+    return _counts(found[-1]["counts"]) if found else None
+
+
+def pytest_summaries(output: str) -> int:
+    """How many runs of pytest have printed a summary."""
+    return len(_PYTEST_SUMMARY.findall(output))
+
+
+def _counts(text: str) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for part in text.split(", "):
+        number, _, word = part.partition(" ")
+        if number.isdigit():
+            counts[word.rstrip("s") if word in {"errors", "warnings"} else word] = int(number)
+    return counts
+
+
+def _passed(found: re.Match[str]) -> int:
+    groups = found.groupdict()
+    if "one" in groups:
+        return 1
+    if groups.get("passed"):
+        return int(groups["passed"])
+    if not groups.get("total"):
+        return 0
+    others = sum(int(a or b) for a, b in _NOT_PASSED.findall(groups.get("others") or ""))
+    return max(0, int(groups["total"]) - others)
+
+
+def _names(pattern: re.Pattern[str] | None, output: str, prefix: str = "") -> tuple[str, ...]:
+    if pattern is None:
+        return ()
+    found = dict.fromkeys(f"{prefix}{match['id'].strip()}" for match in pattern.finditer(output))
+    return tuple(found)[:MAX_NAMES]
