@@ -1,4 +1,4 @@
-"""The Typer app: one verb's command line becomes the keywords its target is called with."""
+"""The Typer app: help, completion, and every spelling of a command line that is not plain."""
 
 import inspect
 from collections.abc import Sequence
@@ -8,9 +8,10 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from rad_engineer.command_line import options
 from rad_engineer.commands import VERBS, Verb
 from rad_engineer.errors import UsageError
-from rad_engineer.settings_schema import GROUPS, SETTINGS, BadValue, Setting, parse, time_text
+from rad_engineer.settings_schema import GROUPS, Setting, time_text
 
 PROGRAM = "rad-engineer"
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -29,8 +30,6 @@ class _AsTyped:
 class _Command(TyperCommand):
     """A command that loads nothing for plain text and shows its options in groups."""
 
-    verb: Verb
-
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters with the help option, none of which converts anything."""
         params = list(super().get_params(ctx))
@@ -40,11 +39,12 @@ class _Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Writes arguments and options, one section for each group."""
-        sections = {"Arguments": [(_shape(argument), argument.doc) for argument in self.verb.arguments]}
+        verb = next(verb for verb in VERBS if verb.target == getattr(self.callback, "target", ""))
+        sections = {"Arguments": [(_shape(argument), argument.doc) for argument in verb.arguments]}
         for group, rows in GROUPS.items():
-            sections[group] = [_described(row) for row in rows if row.name in self.verb.flags]
-        sections["Output" if self.verb.flags else "Options"] = [
-            *(_described(row) for row in self.verb.options),
+            sections[group] = [_described(row) for row in rows if row.name in verb.flags]
+        sections["Output" if verb.flags else "Options"] = [
+            *(_described(row) for row in verb.options),
             ("-h, --help", "show this text"),
         ]
         for title, lines in sections.items():
@@ -53,25 +53,21 @@ class _Command(TyperCommand):
                     formatter.write_dl(lines)
 
 
-def keywords(verb: Verb, argv: Sequence[str]) -> dict[str, Any] | None:
-    """What to call the verb's target with; None when help was asked for, which is then printed.
+def values(verb: Verb, argv: Sequence[str]) -> dict[str, Any] | None:
+    """What was given for each argument and option; None when help was asked for, which is then printed.
 
     Raises UsageError.
     """
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     _register(app, verb, verb.name)
     command = get_command(app)
-    command.verb = verb  # type: ignore[attr-defined]
     try:
-        values = command.main(args=list(argv), prog_name=f"{PROGRAM} {verb.name}", standalone_mode=False)
+        given = command.main(args=list(argv), prog_name=f"{PROGRAM} {verb.name}", standalone_mode=False)
     except typer.TyperException as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
-        raise UsageError(
-            message[:1].lower() + message[1:].rstrip("."), hint=f"see `{PROGRAM} {verb.name} --help`"
-        ) from None
-    if not isinstance(values, dict):
-        return None
-    return _typed(verb, values)
+        message = message[:1].lower() + message[1:].rstrip(".")
+        raise UsageError(message, hint=f"see `{PROGRAM} {verb.name} --help`") from None
+    return given if isinstance(given, dict) else None
 
 
 def completion(argv: Sequence[str]) -> None:
@@ -107,8 +103,8 @@ def _register(app: typer.Typer, verb: Verb, name: str) -> None:
 def _function(verb: Verb) -> Any:
     """A function with the verb's signature, for typer to read; it returns what it was given."""
 
-    def values(**given: Any) -> dict[str, Any]:
-        return given
+    def given(**values: Any) -> dict[str, Any]:
+        return values
 
     parameters = []
     for argument in verb.arguments:
@@ -118,16 +114,17 @@ def _function(verb: Verb) -> Any:
         if default is None:
             kind = kind | None
         parameters.append((argument.name, Annotated[kind, info], default))
-    for row in (*verb.options, *(SETTINGS[name] for name in verb.flags)):
+    for row in options(verb):
         kind = {"switch": bool, "texts": list[str]}.get(row.kind, str)
         parameters.append((row.name, Annotated[kind | None, _option(row)], None))
-    values.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    given.target = verb.target  # type: ignore[attr-defined]
+    given.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
             for name, annotation, default in parameters
         ]
     )
-    return values
+    return given
 
 
 def _option(row: Setting) -> Any:
@@ -135,25 +132,6 @@ def _option(row: Setting) -> Any:
     if row.kind == "switch" and row.key is not None:
         spellings[-1] += f"/--no-{row.flags[-1].removeprefix('--')}"
     return typer.Option(*spellings, help=row.doc, metavar=row.metavar or None)
-
-
-def _typed(verb: Verb, values: dict[str, Any]) -> dict[str, Any]:
-    """Options in their own type, with defaults; the given settings apart, as `flags`."""
-    result = {argument.name: values[argument.name] for argument in verb.arguments}
-    for argument in verb.arguments:
-        if argument.many and result[argument.name] is None:
-            result[argument.name] = []
-    for row in verb.options:
-        value = values[row.name]
-        try:
-            result[row.name] = row.default if value is None else parse(row, value, written=True)
-        except BadValue as error:
-            raise UsageError(
-                f"{row.flags[-1]}: {error}", hint=f"see `{PROGRAM} {verb.name} --help`"
-            ) from None
-    if verb.flags:
-        result["flags"] = {name: values[name] for name in verb.flags if values[name] is not None}
-    return result
 
 
 def _shape(argument: Any) -> str:

@@ -66,9 +66,9 @@ def _answer(argv: list[str]) -> int:
     verb, rest = commands.find(argv)
     if verb is None:
         return _without_verb(argv)
-    from rad_engineer import arguments  # noqa: PLC0415
+    from rad_engineer import command_line  # noqa: PLC0415
 
-    keywords = arguments.keywords(verb, rest)
+    keywords = command_line.keywords(verb, rest)
     if keywords is None:
         return ExitCode.OK
     if verb.workers:
