@@ -43,7 +43,9 @@ __all__ = [
     "become_subreaper",
     "boot_id",
     "capture",
+    "children",
     "describe_self",
+    "has_children",
     "kill_descendants",
     "marked",
     "plain",
@@ -51,11 +53,13 @@ __all__ = [
     "shell",
     "start",
     "start_time",
+    "started",
     "stop_process",
     "sweep",
 ]
 
 _CHUNK = 1 << 16
+_started: set[int] = set()
 _SHELL_CHARACTERS = frozenset("|&;<>()$`*?[]#~{}\n\r")
 _SHELL_WORDS = """
 . : ! [ [[ alias bg bind break builtin caller case cd command compgen complete compopt continue coproc declare dirs
@@ -168,10 +172,17 @@ def shell(command: str) -> list[str]:
 def start(
     argv: Sequence[str], *, env: Mapping[str, str], pass_fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Starts a process of our own in a session of its own, connected by the descriptors it is passed."""
-    return subprocess.Popen(
+    """Starts a lasting process of our own in a session of its own, connected by the descriptors it is passed."""
+    child = subprocess.Popen(
         list(argv), env=env, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=tuple(pass_fds)
     )
+    _started.add(child.pid)
+    return child
+
+
+def started() -> frozenset[int]:
+    """The processes begun with `start`: children of ours that are nobody's leftovers."""
+    return frozenset(_started)
 
 
 @functools.cache

@@ -161,9 +161,10 @@ class Watch:
     def _stop(self, reason: Reason, grace: float) -> None:
         """Asks the tree to end, once; a later reason can only shorten the grace."""
         kill_at = time.monotonic() + grace
-        if self._kill_at == _NEVER and not self._ended:
+        if self._kill_at == _NEVER and (not self._ended or reason == "flooded"):
             self.reason = reason
-            self._signal(signal.SIGTERM)
+            if not self._ended:
+                self._signal(signal.SIGTERM)
         self._kill_at = min(self._kill_at, kill_at)
 
     def _signal(self, number: int) -> None:

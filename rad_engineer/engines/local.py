@@ -1,0 +1,364 @@
+"""Story runs on this machine: workers that are kept alive between jobs, and replaced when they die."""
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rad_engineer import process
+from rad_engineer.engines.channel import Frames, encode
+from rad_engineer.engines.zygote import Zygote, exec_zygote, start_zygote
+
+__all__ = ["LocalEngine", "Message", "Zygote", "start_zygote"]
+
+_CHUNK = 1 << 18
+_MOST_RESTARTS = 5  # of the zygote without a single job done in between
+_END = 2.0  # seconds that the zygote gets to end everything before it is ended itself
+_GONE = (BrokenPipeError, ConnectionResetError)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a worker has to say; `died` comes from the engine, after all the worker had started has ended too."""
+
+    worker: int
+    kind: Literal["event", "done", "died"]
+    data: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    serial: int
+    connection: socket.socket
+    zygote: Zygote
+    pid: int | None = None
+    busy: bool = False
+    closed: bool = False  # its end of the channel is gone
+    frames: Frames = field(default_factory=Frames)
+    unsent: bytearray = field(default_factory=bytearray)
+
+
+class LocalEngine:
+    """The coordinator's side of all workers. Not for threads; no `process.run` beside it in the same process."""
+
+    def __init__(self, zygote: Zygote, size: int, env: Mapping[str, str] | None = None) -> None:
+        process.become_subreaper()  # should the zygote be killed, its workers become ours and go on
+        self._zygote: Zygote | None = None
+        self._latest = zygote
+        self._sessions = {zygote.pid}
+        self._env = dict(env or {})
+        self._restarts = 0
+        self._serial = 0
+        self._size = size
+        self._idle = list(range(size - 1, -1, -1))  # a stack: who was free last is warm
+        self._workers: dict[int, _Worker] = {}
+        self._by_serial: dict[int, _Worker] = {}
+        self._messages: list[Message] = []
+        self._poller = select.poll()
+        self._watched: dict[int, Callable[[], None] | None] = {}
+        self._adopt(zygote)
+
+    @property
+    def free(self) -> int:
+        """How many jobs could be submitted now."""
+        return len(self._idle)
+
+    @property
+    def busy(self) -> frozenset[int]:
+        """The workers that have a job."""
+        return frozenset(number for number, worker in self._workers.items() if worker.busy)
+
+    def submit(self, job: Mapping[str, Any]) -> int:
+        """Gives a job to a free worker and returns the worker's number."""
+        if not self._idle:
+            raise RuntimeError("no worker is free")
+        number = self._idle.pop()
+        worker = self._workers.get(number) or self._fork(number)
+        worker.busy = True
+        self._send(worker, job)
+        return number
+
+    def send(self, worker: int, message: Mapping[str, Any]) -> None:
+        """Tells a worker something during its job, such as `{"cancel": true}`; a dead one is not told."""
+        if worker in self._workers:
+            self._send(self._workers[worker], message)
+
+    def kill(self, worker: int) -> None:
+        """Kills a worker and all it has started; `died` follows."""
+        found = self._workers.get(worker)
+        if found is not None:
+            self._request_kill(found)
+
+    def poll(self, timeout: float | None, wake: Sequence[int] = ()) -> list[Message]:
+        """Waits until a worker has something to say, a `wake` descriptor is readable, or the time is up."""
+        until = None if timeout is None else time.monotonic() + timeout
+        for descriptor in wake:
+            if descriptor not in self._watched:
+                self._watch(descriptor, None)
+        woken = False
+        while not self._messages and not woken:
+            left = None if until is None else max(0.0, until - time.monotonic()) * 1000
+            ready = self._poller.poll(left)
+            if not ready and until is not None and time.monotonic() >= until:
+                break
+            woken = self._dispatch(ready)
+        messages, self._messages = self._messages, []
+        return messages
+
+    def close(self, grace: float = 0.0) -> None:
+        """Ends everything: running jobs are cancelled and get the grace, then nothing is left."""
+        until = time.monotonic() + grace
+        for number in self.busy if grace > 0 else ():
+            self.send(number, {"cancel": True})
+        while self.busy and (left := until - time.monotonic()) > 0:
+            self.poll(left)
+        for worker in list(self._by_serial.values()):
+            if worker.pid is not None and worker.zygote is not self._zygote:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
+            self._unwatch(worker.connection.fileno())
+            worker.connection.close()
+        self._workers.clear()
+        self._by_serial.clear()
+        if self._zygote is not None:
+            self._end_zygote(self._zygote)
+            self._zygote = None
+        self._kill_strays(all_workers=True)
+
+    def _dispatch(self, ready: Sequence[tuple[int, int]]) -> bool:
+        woken = False
+        for descriptor, flags in ready:
+            if descriptor not in self._watched:
+                continue  # closed by what was handled just before
+            handle = self._watched[descriptor]
+            if handle is None:
+                woken = True
+                if flags & select.POLLNVAL:
+                    self._unwatch(descriptor)
+            elif flags & select.POLLOUT and not flags & (select.POLLIN | select.POLLHUP | select.POLLERR):
+                self._flush_all()
+            else:
+                handle()
+        return woken
+
+    def _fork(self, number: int) -> _Worker:
+        self._serial += 1
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            try:
+                self._living_zygote().fork(self._serial, theirs, self._env)
+            except _GONE:
+                self._lose_zygote()
+                self._living_zygote().fork(self._serial, theirs, self._env)
+        worker = _Worker(number, self._serial, ours, self._living_zygote())
+        self._workers[number] = self._by_serial[worker.serial] = worker
+        self._watch(ours.fileno(), lambda: self._read(worker))
+        return worker
+
+    def _send(self, worker: _Worker, message: Mapping[str, Any]) -> None:
+        worker.unsent += encode(message)
+        self._flush(worker)
+
+    def _flush(self, worker: _Worker) -> None:
+        if worker.closed:
+            return
+        try:
+            while worker.unsent:
+                del worker.unsent[: worker.connection.send(worker.unsent)]
+        except BlockingIOError:
+            self._poller.modify(worker.connection, select.POLLIN | select.POLLOUT)
+            return
+        except _GONE:
+            worker.unsent.clear()  # reading will find out
+        self._poller.modify(worker.connection, select.POLLIN)
+
+    def _flush_all(self) -> None:
+        for worker in self._by_serial.values():
+            if worker.unsent:
+                self._flush(worker)
+
+    def _read(self, worker: _Worker) -> None:
+        """Takes what the worker has sent; at its end, sees to it that the worker is really gone."""
+        while not worker.closed:
+            try:
+                data = worker.connection.recv(_CHUNK)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                worker.closed = True
+                break
+            for frame in worker.frames.feed(data):
+                self._take(worker, frame)
+            if len(data) < _CHUNK:
+                break
+        if worker.unsent:
+            self._flush(worker)
+        if worker.closed:
+            self._unwatch(worker.connection.fileno())
+            self._request_kill(worker)
+
+    def _take(self, worker: _Worker, frame: Mapping[str, Any]) -> None:
+        if "event" in frame:
+            self._messages.append(Message(worker.number, "event", frame["event"]))
+        elif "done" in frame:
+            self._restarts = 0
+            worker.busy = False
+            self._idle.append(worker.number)
+            self._messages.append(Message(worker.number, "done", frame["done"]))
+        elif "pid" in frame:
+            worker.pid = frame["pid"]
+
+    def _request_kill(self, worker: _Worker) -> None:
+        """The zygote answers that it has ended; without a zygote we are its parent ourselves."""
+        if worker.zygote is self._zygote:
+            try:
+                worker.zygote.kill(worker.serial)
+            except _GONE:
+                self._lose_zygote()
+        elif worker.closed:
+            self._bury(worker)
+        elif worker.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+
+    def _bury(self, worker: _Worker) -> None:
+        """Ends a worker whose zygote is gone."""
+        status = None
+        if worker.pid is not None:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(worker.pid, signal.SIGKILL)
+                status = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
+        self._forget(worker)
+        self._kill_strays()
+        self._tell_death(worker, status)
+
+    def _read_control(self) -> None:
+        zygote = self._living_zygote()
+        ended, there = zygote.receive()
+        for report in ended:
+            worker = self._by_serial.get(report["ended"])
+            if worker is None:
+                continue
+            self._last_words(worker)
+            self._forget(worker)
+            self._tell_death(worker, report["status"], report["error"])
+        if not there:
+            self._lose_zygote()
+
+    def _last_words(self, worker: _Worker) -> None:
+        """What a dead worker had sent before; it may have finished its job."""
+        while not worker.closed:
+            try:
+                data = worker.connection.recv(_CHUNK)
+            except (BlockingIOError, ConnectionResetError):
+                break
+            if not data:
+                break
+            for frame in worker.frames.feed(data):
+                self._take(worker, frame)
+
+    def _tell_death(self, worker: _Worker, status: int | None, error: str = "") -> None:
+        if worker.busy:
+            worker.busy = False
+            self._idle.append(worker.number)
+            self._messages.append(Message(worker.number, "died", {"status": status, "error": error}))
+
+    def _forget(self, worker: _Worker) -> None:
+        self._unwatch(worker.connection.fileno())
+        worker.connection.close()
+        worker.closed = True
+        self._by_serial.pop(worker.serial, None)
+        if self._workers.get(worker.number) is worker:
+            del self._workers[worker.number]
+
+    def _living_zygote(self) -> Zygote:
+        if self._zygote is None:
+            self._restarts += 1
+            if self._restarts > _MOST_RESTARTS:
+                raise RuntimeError("the process that starts the workers dies again and again")
+            self._latest = exec_zygote(self._latest.entry, {**self._latest.env, **self._env})
+            self._adopt(self._latest)
+        assert self._zygote is not None  # noqa: S101 -- just adopted
+        return self._zygote
+
+    def _adopt(self, zygote: Zygote) -> None:
+        self._zygote = zygote
+        self._sessions.add(zygote.pid)
+        self._watch(zygote.control.fileno(), self._read_control)
+
+    def _lose_zygote(self) -> None:
+        """The zygote has died: its workers are ours now and go on, what else it had below it ends."""
+        zygote, self._zygote = self._zygote, None
+        if zygote is None:
+            return
+        ended, _ = zygote.receive()
+        self._unwatch(zygote.control.fileno())
+        zygote.control.close()
+        status = os.waitstatus_to_exitcode(os.waitpid(zygote.pid, 0)[1])
+        if status > 0:  # no signal: it cannot work, and would not work the next time
+            raise RuntimeError(f"the process that starts the workers ended with exit code {status}")
+        statuses = {report["ended"]: report["status"] for report in ended}
+        for worker in list(self._by_serial.values()):
+            if worker.serial in statuses:
+                self._last_words(worker)
+                self._forget(worker)
+                self._tell_death(worker, statuses[worker.serial])
+            elif worker.closed:
+                self._bury(worker)
+        self._kill_strays()
+
+    def _kill_strays(self, *, all_workers: bool = False) -> None:
+        """Ends what dead workers and zygotes have left to us.
+
+        Children in our own session are our own, as are those begun with `process.start`. A worker that has not
+        told its pid yet is known by its zygote's session.
+        """
+        known = set(process.started())
+        if self._zygote is not None:
+            known.add(self._zygote.pid)
+        sessions = {os.getsid(0)}
+        if not all_workers:
+            known |= {worker.pid for worker in self._by_serial.values() if worker.pid is not None}
+            sessions |= self._sessions
+        keep = {pid for pid in process.children(os.getpid()) if pid in known or _session(pid) in sessions}
+        process.kill_descendants(keep=keep)
+
+    def _end_zygote(self, zygote: Zygote) -> None:
+        self._unwatch(zygote.control.fileno())
+        with suppress(OSError):
+            zygote.control.shutdown(socket.SHUT_WR)
+        zygote.control.settimeout(_END)
+        try:
+            while zygote.control.recv(_CHUNK):
+                pass
+        except TimeoutError:
+            os.kill(zygote.pid, signal.SIGKILL)
+        except ConnectionResetError:
+            pass
+        zygote.control.close()
+        os.waitpid(zygote.pid, 0)
+
+    def _watch(self, descriptor: int, handle: Callable[[], None] | None) -> None:
+        self._watched[descriptor] = handle
+        self._poller.register(descriptor, select.POLLIN)
+
+    def _unwatch(self, descriptor: int) -> None:
+        if descriptor in self._watched:
+            del self._watched[descriptor]
+            self._poller.unregister(descriptor)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
