@@ -22,7 +22,7 @@ from typing import Any
 from rad_engineer import process
 from rad_engineer.engines.channel import Channel, Frames, encode
 
-Serve = Callable[[socket.socket], None]
+Serve = Callable[[Channel], None]
 
 _WORKERS_END = 0.5  # seconds that workers may use to write down what has already happened
 _SHIELDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -263,8 +263,9 @@ def _work(connection: socket.socket, env: Mapping[str, str], serve: Serve) -> No
     gc.enable()
     process.become_subreaper()
     os.environ.update(env)
-    Channel(connection).send({"pid": os.getpid()})
-    serve(connection)
+    channel = Channel(connection)
+    channel.send({"pid": os.getpid()})
+    serve(channel)
 
 
 def main() -> None:
