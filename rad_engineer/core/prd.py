@@ -68,6 +68,14 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Stories that stand together in a JSON document: the list or object at `path`, these of its elements."""
+
+    path: tuple[str | int, ...]
+    elements: range | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prd:
     """One loaded PRD file."""
 
@@ -86,6 +94,8 @@ class Prd:
     final_gates: tuple[Check, ...] = ()
     notes: str = ""  # description, context, rules: what every agent should know
     findings: tuple[Finding, ...] = ()
+    start: int = 0  # where the JSON value begins in `text` (behind a code fence, or in Markdown)
+    blocks: tuple[Block, ...] = ()  # where its stories stand, in their order; only of JSON
 
     @property
     def stem(self) -> str:

@@ -1,0 +1,146 @@
+"""Acceptance criteria, however they are written: lists, text with bullets, objects with commands, issue bodies."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rad_engineer.core.prd import Check, Criterion
+from rad_engineer.importers.command_text import is_command, proving
+from rad_engineer.importers.keys import pick, plain
+
+_BULLET = re.compile(r"\s*(?:(?:[-*+•‣◦]|\d{1,3}[.)])\s+)?(?:\[[ xX✓✔-]?\]\s*)?")
+_MARKS = frozenset("-*+•‣◦[ \t0123456789")
+_HEADING = re.compile(
+    r"^(?:#{1,6}\s*|\*\*)?\s*(?:acceptance(?: criteria)?|definition of done|done when|akzeptanzkriterien)\b[^\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ITEM = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)]|- \[)\s*")
+_TEXTS = ("description", "criterion", "text", "title", "criteria", "requirement", "name", "condition", "check", "desc", "action", "step", "what")
+_COMMANDS = ("verify", "command", "testcommand", "verification", "verificationcommand", "cmd", "run", "test", "verifycommand")
+_GHERKIN = ("scenario", "given", "when", "then", "and")
+
+
+class CriteriaReader:
+    """Turns values into criteria; remembers each text, for "Typecheck passes" stands in every story."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[str, Criterion] = {}
+
+    def read(self, value: Any) -> tuple[Criterion, ...]:
+        """All criteria of a field, in order; none for what cannot be criteria."""
+        if type(value) is list:
+            known = self._known
+            try:
+                return tuple([known[item] for item in value])
+            except (KeyError, TypeError):
+                return tuple(criterion for item in value for criterion in self._items(item))
+        return tuple(self._items(value, split=True))
+
+    def text(self, text: str, command: str | None = None) -> Criterion | None:
+        """One criterion without bullet and tick box; None for nothing."""
+        cleaned = text.strip()
+        if cleaned and cleaned[0] in _MARKS:
+            cleaned = cleaned[_bullet(cleaned) :].strip() or cleaned
+        if not cleaned:
+            return None
+        if command is not None:
+            return Criterion(cleaned, command)
+        return Criterion(cleaned, proving(cleaned))
+
+    def _items(self, value: Any, *, split: bool = False) -> Iterator[Criterion]:
+        if isinstance(value, str):
+            known = self._known.get(value)
+            if known is not None:
+                yield known
+                return
+            if split or "\n" in value.strip():
+                yield from (found for line in value.splitlines() if (found := self.text(line)))
+                return
+            found = self.text(value)
+            if found is not None:
+                self._known[value] = found
+                yield found
+        elif isinstance(value, list):
+            for item in value:
+                yield from self._items(item)
+        elif isinstance(value, dict):
+            yield from self._object(value, nested=not split)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield Criterion(str(value))
+
+    def _object(self, value: Mapping[str, Any], *, nested: bool) -> Iterator[Criterion]:
+        """One criterion of an object that says what it is; else one for each of its members."""
+        gherkin = [f"{key}: {value[found]}" for key in _GHERKIN if (found := pick(value, key)) and isinstance(value[found], str)]
+        said = pick(value, *_TEXTS)
+        if said is not None and isinstance(value[said], str) and (nested or pick(value, *_COMMANDS, "id", "done")):
+            command = next(
+                (text.strip() for key in value if plain(key) in _COMMANDS and isinstance(text := value[key], str) and is_command(text)),
+                None,
+            )
+            found = self.text(value[said], command)
+            if found is not None:
+                yield found
+        elif len(gherkin) > 1:
+            yield Criterion(", ".join(gherkin))
+        else:
+            for key, item in value.items():
+                if plain(key) in {"status", "id", "done", "passes"}:
+                    continue
+                for part in self._items(item):
+                    yield part if isinstance(item, dict) else Criterion(f"{key}: {part.text}", part.command)
+
+
+def _bullet(text: str) -> int:
+    """How long the bullet and tick box at the beginning are; `3 retries` has none."""
+    found = _BULLET.match(text)
+    return found.end() if found else 0
+
+
+def from_body(body: str) -> list[str]:
+    """The list under an "Acceptance Criteria" heading of an issue's body."""
+    heading = _HEADING.search(body)
+    if heading is None:
+        return []
+    lines = []
+    for line in body[heading.end() :].splitlines():
+        if _ITEM.match(line):
+            lines.append(line)
+        elif lines and line.strip() and not line.startswith((" ", "\t")):
+            break
+        elif line.lstrip().startswith(("#", "---", "**")):
+            break
+    return lines
+
+
+def checks(value: Any, name: str) -> tuple[list[Check], list[str]]:
+    """The commands among verify fields, under their names, and the prose, which belongs to the criteria."""
+    commands: list[Check] = []
+    prose: list[str] = []
+    _gather(value, name, commands, prose, depth=0)
+    if len(commands) > 1 and len({check.name for check in commands}) < len(commands):
+        commands = [Check(f"{check.name}-{index + 1}", check.command) for index, check in enumerate(commands)]
+    return commands, prose
+
+
+def _gather(value: Any, name: str, commands: list[Check], prose: list[str], *, depth: int) -> None:
+    if isinstance(value, str):
+        if is_command(value):
+            commands.append(Check(name, value.strip()))
+        elif value.strip():
+            label = "" if depth == 0 or name.startswith(("verif", "check", "gate", "quality", "test")) else f"{name}: "
+            prose.append(label + value.strip())
+    elif isinstance(value, list):
+        for item in value:
+            _gather(item, name, commands, prose, depth=depth)
+    elif isinstance(value, dict) and depth < 3:
+        command = pick(value, "command", "cmd", "run", "script")
+        if command is not None and isinstance(value[command], str):
+            named = pick(value, "name", "id", "title")
+            label = str(value[named]) if named else name
+            _gather(value[command], label, commands, prose, depth=depth + 1)
+            return
+        for key, item in value.items():
+            if plain(key) not in {"status", "id", "required", "priority"}:
+                _gather(item, key, commands, prose, depth=depth + 1)
