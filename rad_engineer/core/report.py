@@ -3,16 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rad_engineer.core import reasons
 from rad_engineer.core.checkpoint import Checkpoint, StoryRecord
 from rad_engineer.core.evidence import Proof, prove
+from rad_engineer.core.graph import Graph
 from rad_engineer.core.prd import Story
 from rad_engineer.core.standing import Standing, standings
-
-if TYPE_CHECKING:
-    from rad_engineer.core.graph import Graph
 
 SCHEMA_VERSION = 1
 STATUSES = (
@@ -57,6 +55,7 @@ class StoryReport:
     started_at: float | None
     until: float | None
     by_hand: bool
+    landed: bool
 
     def to_json(self) -> dict[str, Any]:
         """The public form."""
@@ -79,7 +78,7 @@ class Report:
 
     run: str
     kind: str
-    state: str  # never, running, interrupted, finished
+    state: str  # never, running, interrupted, stopped (resumable), finished
     exit_code: int | None
     branch: str | None
     base: str | None
@@ -152,7 +151,7 @@ class Report:
 
 
 def build(
-    graph: "Graph", checkpoint: Checkpoint, *, alive: bool = True, keep_going: bool = False,
+    graph: Graph, checkpoint: Checkpoint, *, alive: bool = True, keep_going: bool = False,
     not_part: Sequence[str] = (), merged: bool = False,
 ) -> Report:  # fmt: skip
     """The report of a run as it stands now.
@@ -192,11 +191,11 @@ def _state(checkpoint: Checkpoint, *, alive: bool) -> str:
         return ("running" if alive else "interrupted") if checkpoint.run else "never"
     if checkpoint.state == "running":
         return "running" if alive else "interrupted"
-    return "interrupted" if checkpoint.exit_code in _STOPPED else "finished"
+    return "interrupted" if checkpoint.exit_code in _STOPPED else checkpoint.state
 
 
 def _story(
-    graph: "Graph", index: int, record: StoryRecord, standing: Standing, everyone: Sequence[Standing]
+    graph: Graph, index: int, record: StoryRecord, standing: Standing, everyone: Sequence[Standing]
 ) -> StoryReport:
     story = graph.stories[index]
     ended = standing.status in ("passed", "done-unverified", "landing")
@@ -228,10 +227,11 @@ def _story(
         started_at=record.started_at if standing.status == "running" else None,
         until=record.until if standing.status == "waiting" else None,
         by_hand=record.by_hand,
+        landed=record.landed or (standing.status == "passed" and not record.by_hand),
     )
 
 
-def _explanation(graph: "Graph", story: Story, standing: Standing, everyone: Sequence[Standing]) -> str:
+def _explanation(graph: Graph, story: Story, standing: Standing, everyone: Sequence[Standing]) -> str:
     """Why it has not passed, in a sentence; "" where there is nothing to explain."""
     if standing.status in ("blocked", "waiting") and standing.by:
         return "needs " + ", ".join(_blocker(graph, key, everyone) for key in standing.by)
@@ -256,7 +256,7 @@ _WORDS = {
 }
 
 
-def _blocker(graph: "Graph", key: str, everyone: Sequence[Standing]) -> str:
+def _blocker(graph: Graph, key: str, everyone: Sequence[Standing]) -> str:
     index = graph.by_key.get(key)
     if index is None:
         return f"{key}, which is open and not part of this run"
@@ -265,7 +265,7 @@ def _blocker(graph: "Graph", key: str, everyone: Sequence[Standing]) -> str:
 
 
 def _merge_command(checkpoint: Checkpoint, stories: Sequence[StoryReport]) -> str | None:
-    landed = any(story.status == "passed" and story.commit and not story.by_hand for story in stories)
+    landed = any(story.landed and story.commit for story in stories)
     real = checkpoint.kind == "real" and checkpoint.workspace == "slots"
     if not (real and landed and checkpoint.branch) or checkpoint.head == checkpoint.base:
         return None

@@ -6,13 +6,14 @@ from rad_engineer.core import reasons
 from rad_engineer.core.printable import duration, one_line
 from rad_engineer.core.report import Report, StoryReport
 from rad_engineer.core.report_text import MARKS, branch_name, exit_line, headline, why
+from rad_engineer.core.standing import ENDED_WELL
 
 
 def markdown(report: Report) -> str:
     """report.md."""
     parts = [f"# {_escape(headline(report))}", _facts(report)]
     parts += [_section("What landed", [s for s in report.stories if s.status == "passed"], _landed_rows)]
-    open_ones = [s for s in report.stories if s.status not in ("passed", "already-done")]
+    open_ones = [s for s in report.stories if s.status not in ENDED_WELL]
     stuck = [s for s in open_ones if not s.by]
     held = [s for s in open_ones if s.by]
     parts += [_section("What did not, and why", stuck, _open_rows)]

@@ -4,6 +4,7 @@ import shlex
 
 from rad_engineer.core.printable import cut, duration, one_line, pad, several, width, wrap
 from rad_engineer.core.report import Report, StoryReport
+from rad_engineer.core.standing import ENDED_WELL
 
 MARKS = {
     "passed": "landed",
@@ -58,7 +59,7 @@ def headline(report: Report) -> str:
             f", {done} already done" if done else ""
         )
     by_hand = sum(story.status == "passed" and story.by_hand for story in report.stories)
-    landed = counts.get("passed", 0) - by_hand
+    landed = sum(story.landed for story in report.stories)
     first = f"{landed} of {several(total, 'story', 'stories')} {_achieved(report)}"
     if by_hand:
         first += f", {by_hand} passed by hand"
@@ -140,7 +141,7 @@ def summary(report: Report, columns: int = 80) -> str:
 
 def _table(report: Report, columns: int) -> list[str]:
     """Stories that need attention first, then those that landed; only so many of each."""
-    open_ones = [s for s in report.stories if s.status not in ("passed", "already-done")]
+    open_ones = [s for s in report.stories if s.status not in ENDED_WELL]
     landed = [s for s in report.stories if s.status == "passed"]
     lines: list[str] = []
     mark_width = max((len(MARKS[s.status]) for s in (*open_ones, *landed)), default=0)
