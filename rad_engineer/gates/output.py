@@ -16,7 +16,17 @@ CUT = "[...]"
 
 _TELLING = re.compile(r"\b(?:error|fail(?:ed|ure|ures|s)?|panic(?:ked)?|exception|traceback|assert\w*|fatal|not ok|expected)\b|^E\s|✖|✗|●",
                       re.IGNORECASE)  # fmt: skip
-_PYTEST_START = re.compile(r"^=+ (?:FAILURES|ERRORS) =+$", re.MULTILINE)
+_FAILURES_START = re.compile(
+    r"^(?:=+ (?:FAILURES|ERRORS) =+"  # pytest
+    r"|failures:"  # cargo
+    r"|✖ failing tests:"  # node
+    r"|={70}"  # unittest
+    r"|Failures:"  # rspec
+    r"|Summary of all failing tests"  # jest
+    r"|There (?:was|were) \d+ (?:failure|error)s?:"  # phpunit
+    r"|  \d+ failing)$",  # mocha
+    re.MULTILINE,
+)
 _TAIL_LINES = 60
 _ROOM = 8  # lines kept behind a telling one
 
@@ -29,9 +39,9 @@ def cleaned(text: str) -> str:
 
 
 def excerpt(output: str, limit: int = MAX_KEPT) -> str:
-    """The failing part of an output: pytest's failures to the end, else telling lines and the last ones."""
+    """The failing part of an output: a runner's own list of failures, else telling lines and the last ones."""
     text = cleaned(output).strip("\n")
-    start = _PYTEST_START.search(text)
+    start = _FAILURES_START.search(text)
     if start:
         return cut(text[start.start() :], limit)
     lines = text.split("\n")
