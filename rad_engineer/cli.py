@@ -55,19 +55,25 @@ def _answer(argv: list[str]) -> int:
         return ExitCode.BAD_CONFIG
     if argv[:1] == ["help"]:
         argv = [*argv[1:], "--help"]
-    zygote = _zygote(argv)
     if "_RAD_ENGINEER_COMPLETE" in os.environ or (argv and argv[0].split("=")[0] in _COMPLETION):
         from rad_engineer import arguments  # noqa: PLC0415
 
         arguments.completion(argv)
         return ExitCode.OK
-    from rad_engineer import commands  # noqa: PLC0415
+    zygote = _zygote(argv)
+    try:
+        return _call(argv, zygote)
+    finally:
+        if zygote is not None:
+            _retire(zygote)
+
+
+def _call(argv: list[str], zygote: Any) -> int:
+    from rad_engineer import command_line, commands  # noqa: PLC0415
 
     verb, rest = commands.find(argv)
     if verb is None:
         return _without_verb(argv)
-    from rad_engineer import command_line  # noqa: PLC0415
-
     keywords = command_line.keywords(verb, rest)
     if keywords is None:
         return ExitCode.OK
@@ -86,6 +92,18 @@ def _zygote(argv: list[str]) -> Any:
     from rad_engineer.engines.local import start_zygote  # noqa: PLC0415
 
     return start_zygote("rad_engineer.worker:serve", dict(os.environ))
+
+
+def _retire(zygote: Any) -> None:
+    """Sees that the zygote has ended when we do, also where a command never got to use it."""
+    import time  # noqa: PLC0415
+    from contextlib import suppress  # noqa: PLC0415
+
+    give_up = time.monotonic() + 2.0
+    zygote.control.close()
+    with suppress(ChildProcessError):  # whoever used it has waited for it already
+        while os.waitpid(zygote.pid, os.WNOHANG)[0] == 0 and time.monotonic() < give_up:
+            time.sleep(0.002)
 
 
 def _target(verb: "Verb") -> "Callable[..., int | None]":
@@ -206,7 +224,7 @@ def _crash_log(error: Exception, argv: list[str]) -> str:
 
     name = time.strftime(f"crash-%Y%m%dT%H%M%SZ-{os.getpid()}.log", time.gmtime())
     lines = [f"rad-engineer {__version__}", f"python {sys.version}", f"system {platform.platform()}"]
-    lines += [f"command {argv!r}", f"folder {os.getcwd()}", "", *traceback.format_exception(error)]  # noqa: PTH109
+    lines += [f"command {argv!r}", "", "".join(traceback.format_exception(error))]
     text = "\n".join(lines).encode("utf-8", "backslashreplace")
     for folder in (str(state_home(os.environ)), tempfile.gettempdir()):
         path = os.path.join(folder, name)  # noqa: PTH118

@@ -140,12 +140,12 @@ _NO = frozenset({"0", "false", "no", "off", "n", ""})
 
 def seconds(text: str) -> float:
     """A time such as 90s, 15m, 2h, 7d, 1h30m or plain seconds, in seconds; raises BadValue."""
-    plain = text.strip().lower()
+    plain = "".join(text.lower().split())
     try:
         value = float(plain)
     except ValueError:
         parts = _TIME.findall(plain)
-        if not parts or "".join(number + unit for number, unit in parts) != plain.replace(" ", ""):
+        if not parts or "".join(number + unit for number, unit in parts) != plain:
             raise BadValue(f"`{text}` is not a time; write 90s, 15m, 2h or 7d") from None
         value = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not math.isfinite(value) or value < 0:
