@@ -16,7 +16,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -321,12 +321,14 @@ def load(rundir: RunDir) -> Checkpoint:
     return checkpoint
 
 
-def reopen(rundir: RunDir) -> tuple[Checkpoint, Journal]:
-    """The state of a run and its journal, ready to go on behind the last whole line."""
+def reopen(rundir: RunDir, tell: Callable[[Event], None] | None = None) -> tuple[Checkpoint, Journal]:
+    """The state of a run and its journal, ready to go on behind the last whole line; `tell` hears every event."""
     checkpoint = Checkpoint(run=rundir.run)
     size = 0
     for event, end in scan_journal(rundir.journal):
         checkpoint.apply(event)
+        if tell is not None:
+            tell(event)
         size = end
     return checkpoint, Journal(rundir.journal, rundir.run, checkpoint.seq, size)
 

@@ -33,6 +33,9 @@ class StoryRecord:
     tokens: int = 0
     by_hand: bool = False
     landed: bool = False  # on the run branch, proved or not
+    marked: bool = False  # its done field was written by us
+    base: str | None = None  # what the running attempt stands on
+    slot: int | None = None
     approved: bool = False
 
 
@@ -42,7 +45,7 @@ class Checkpoint:
 
     run: str = ""
     kind: str = "real"
-    state: str = "new"  # new, running, finished
+    state: str = "new"  # new, running, finished, stopped (resumable)
     branch: str | None = None
     base: str | None = None
     head: str | None = None
@@ -110,8 +113,8 @@ def _run_resumed(checkpoint: Checkpoint, event: Event) -> None:
 
 
 def _run_finished(checkpoint: Checkpoint, event: Event) -> None:
-    checkpoint.state = "finished"
     checkpoint.exit_code = event.data["exit_code"]
+    checkpoint.state = "finished" if checkpoint.exit_code in (0, 1) else "stopped"
     checkpoint.ended_at = event.at
 
 
@@ -127,6 +130,8 @@ def _story_started(record: StoryRecord, event: Event) -> None:
     record.status = "running"
     record.attempts = event.attempt or record.attempts
     record.started_at = event.at
+    record.base = event.data.get("base")
+    record.slot = event.data.get("slot")
     record.stage = record.reason = None
     record.detail = ""
 
@@ -213,6 +218,16 @@ def _story_passed(record: StoryRecord, event: Event) -> None:
     record.reason = f"by {event.data.get('by', 'hand')}"
 
 
+def _story_marked(record: StoryRecord, _event: Event) -> None:
+    record.marked = True
+
+
+def _story_reopened(record: StoryRecord, _event: Event) -> None:
+    record.status = "pending"
+    record.marked = record.landed = record.by_hand = False
+    record.commit = record.reason = record.fingerprint = None
+
+
 def _clock(record: StoryRecord, event: Event) -> None:
     if record.started_at is not None:
         record.seconds += max(0.0, event.at - record.started_at)
@@ -239,4 +254,6 @@ _STORY_CHANGES: dict[str, Callable[[StoryRecord, Event], None]] = {
     "story_waiting": _story_waiting,
     "story_approved": _story_approved,
     "story_passed": _story_passed,
+    "story_marked": _story_marked,
+    "story_reopened": _story_reopened,
 }

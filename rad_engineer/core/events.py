@@ -6,7 +6,7 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 |---|---|---|
 | run_started | kind, branch, base, head, agent, workspace, prds, stories, pid | `kind` is `real` or `rehearsal` |
 | run_resumed | head, pid | the run goes on after a stop |
-| story_started | slot | an attempt begins |
+| story_started | slot, base, resumed | an attempt begins, or goes on behind its last finished stage |
 | stage_finished | stage, ok, seconds | prepare, agent, commit, policy or verify ended |
 | gate_finished | gate, ok, blamed, verdict, seconds | one gate was run |
 | attempt_failed | reason, detail, fingerprint | the story gets another attempt |
@@ -19,6 +19,8 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 | story_waiting | reason, until | waits for a human or a limit |
 | story_approved | | a human released it |
 | story_passed | by | marked as passed by hand |
+| story_marked | | its done field was written into the PRD |
+| story_reopened | | the user took the done field back: it runs again |
 | gates_finished | scope, commit, ok, gates | wave or final gates on the branch head |
 | note | text | something the report should say |
 | run_finished | exit_code | nothing runs and nothing is ready, or the run was stopped |
@@ -41,6 +43,7 @@ SYNCED = frozenset(
         "story_waiting",
         "story_approved",
         "story_passed",
+        "story_reopened",
         "gates_finished",
         "run_finished",
     }

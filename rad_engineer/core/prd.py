@@ -64,6 +64,7 @@ class Story:
     model: str | None = None
     notes: str = ""
     id_generated: bool = False
+    done_field: bool = True  # the file keeps a done field for it, so "todo" is what the file says
     span: tuple[int, int] | None = None  # characters of `Prd.text`; None until `importers.locate` was asked
 
 

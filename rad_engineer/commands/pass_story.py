@@ -1,0 +1,72 @@
+"""pass: mark a story as passed by hand; it is recorded as such."""
+
+import getpass
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rad_engineer import ground, inputs, launch, locks, store
+from rad_engineer.core.graph import Graph
+from rad_engineer.errors import NoInput
+from rad_engineer.importers import write_back
+from rad_engineer.ledger import Ledger
+from rad_engineer.watch.output import Output
+
+
+def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
+    """Marks the story in its PRD and writes down who did it."""
+    place = ground.look(os.environ)
+    reading = inputs.Reading(place.top, _text(flags, "stories_path"), _text(flags, "tag"), allow_dangling=True)
+    graph = inputs.read([prd], reading).graph
+    index = inputs.find_story(graph, story)
+    place.home.joinpath(".rad-engineer").mkdir(exist_ok=True)
+    with locks.acquire(place.lock, 0.0, {"command": "pass"}):
+        owner = graph.prds[graph.prd_of[index]]
+        missing = write_back.write(Path(owner.path), owner, {graph.stories[index].id: True})
+        if missing:
+            raise NoInput(f"{graph.keys[index]} is not in {owner.file} any more")
+        _write_down(place, graph, index, prd)
+    marked = "and marked in the PRD" if graph.stories[index].done_field else "(the PRD has no done field)"
+    Output(sys.stdout).line(f"{graph.keys[index]} is passed by hand {marked}")
+    return 0
+
+
+def _write_down(place: ground.Ground, graph: Graph, index: int, prd: str) -> None:
+    rundir = _unfinished(place, graph, index)
+    if rundir is None:
+        name = launch.run_name()
+        about = {"run": name, "kind": "hand", "created_at": time.time(), "files": [str(Path(prd).absolute())],
+                 "identities": [graph.identities[index]], "inputs": [], "settings": {}, "rules": {}}  # fmt: skip
+        rundir = store.create(place.home, name, about)
+    checkpoint, journal = store.reopen(rundir)
+    ledger = Ledger(graph, checkpoint, journal, (), time.time)
+    fresh = checkpoint.state == "new"
+    if fresh:
+        ledger.record("run_started", kind="hand", prds=[prd], stories=1, pid=os.getpid(), workspace="shared")
+    ledger.record("story_passed", index, by=_user())
+    ledger.record("story_marked", index)
+    if fresh:
+        ledger.record("run_finished", exit_code=0)
+    ledger.commit()
+    journal.close()
+
+
+def _unfinished(place: ground.Ground, graph: Graph, index: int) -> store.RunDir | None:
+    for rundir in store.runs(place.home):
+        if graph.identities[index] in rundir.read_run().get("identities", ()):
+            return rundir if store.load(rundir).state in ("running", "stopped") else None
+    return None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _text(flags: Mapping[str, object], name: str) -> str | None:
+    value = flags.get(name)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,74 @@
+"""resume: go on with an unfinished run."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rad_engineer import ground, inputs, settings, store
+from rad_engineer.commands.run import reading
+from rad_engineer.errors import NoInput
+from rad_engineer.settings import Settings
+from rad_engineer.watch.output import Output
+
+
+def resume(
+    *, run: str | None, json: bool, plain: bool, verbose: bool, flags: Mapping[str, object], zygote: Any
+) -> int:
+    """Goes on with the newest unfinished run, or with the one named; a finished one gives its report."""
+    from rad_engineer.commands import showing  # noqa: PLC0415
+
+    here = ground.look(os.environ)
+    rundir = _choose(here, run)
+    if store.load(rundir).state == "finished":
+        return _again(rundir, json=json)
+    about = rundir.read_run()
+    wanted = settings.with_flags(Settings.from_json(about["settings"]), flags)
+    place = replace(here, settings=wanted)
+    if about["rules"]["workspace"] == "shared":
+        rules = about["rules"]
+        place = replace(place, repository=None, top=Path(rules["top"]), cache=Path(rules["cache"]))
+    files = tuple(about["files"])
+    found = inputs.read(files, reading(place))
+    agent = _agent(about, wanted)
+    screen = showing.Screen(json=json, plain=plain)
+    screen.start(found, agent, place)
+    from rad_engineer import launch  # noqa: PLC0415 - after everything that can refuse cheaply
+
+    order = launch.Order(place, found, files, wanted, agent, screen.views, zygote, verbose)
+    ended = launch.launch(order, only=rundir)
+    screen.finish(found.graph, ended, place)
+    return int(ended.exit_code)
+
+
+def _choose(here: ground.Ground, name: str | None) -> store.RunDir:
+    runs = store.runs(here.home)
+    if name is not None:
+        for rundir in runs:
+            if rundir.run == name or rundir.run.startswith(name):
+                return rundir
+        raise NoInput(f"there is no run {name}", hint="see `rad-engineer status`")
+    for rundir in runs:
+        if store.load(rundir).state in ("running", "stopped", "new"):
+            return rundir
+    raise NoInput("there is no unfinished run here", hint="start one: rad-engineer run PRD")
+
+
+def _agent(about: Mapping[str, Any], wanted: Settings) -> settings.AgentChoice:
+    """The agent the run was started with, unless the command line names another."""
+    if "--agent" in str(wanted.origins.get("agent", "")) or wanted.agent_command != about["settings"].get("agent_command"):
+        return settings.resolve_agent(wanted, os.environ)
+    rules = about["rules"]
+    if rules["kind"] == "rehearsal":
+        return settings.AgentChoice("mock" if wanted.agent == "mock" else None, "", f"run {about['run']}")
+    return settings.AgentChoice("command", rules["agent_command"], f"run {about['run']}")
+
+
+def _again(rundir: store.RunDir, *, json: bool) -> int:
+    """A finished run has nothing to go on with: its report, and its exit code."""
+    path = rundir.report_json if json else rundir.report_md
+    if path.exists():
+        Output(sys.stdout).write(path.read_text(encoding="utf-8", errors="replace"))
+    return int(store.load(rundir).exit_code or 0)

@@ -1,0 +1,69 @@
+"""run: execute PRDs until everything that can land has landed."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rad_engineer import ground, inputs, settings
+from rad_engineer.errors import ExitCode, NoAgent
+
+
+def run(  # noqa: PLR0913 - one parameter an option
+    *, prds: Sequence[str], json: bool, plain: bool, verbose: bool, flags: Mapping[str, object], zygote: Any
+) -> int:
+    """Runs PRDs; returns the exit code of the run."""
+    from rad_engineer.commands import showing  # noqa: PLC0415
+
+    place = ground.find(prds, flags, os.environ)
+    wanted = place.settings
+    if wanted.dry_run:
+        return _dry_run(prds, flags)
+    found = inputs.read(prds, reading(place))
+    agent = settings.resolve_agent(wanted, os.environ)
+    screen = showing.Screen(json=json, plain=plain)
+    screen.start(found, agent, place)
+    from rad_engineer import launch  # noqa: PLC0415 - after everything that can refuse cheaply
+
+    order = launch.Order(place, found, tuple(prds), wanted, agent, screen.views, zygote, verbose)
+    ended = launch.launch(order)
+    screen.finish(order.inputs.graph, ended, place)
+    if agent.name is None and ended.exit_code == ExitCode.NO_AGENT:
+        raise NoAgent(
+            "no agent is configured: this was a rehearsal, nothing was implemented and nothing landed",
+            hint="run with --agent-command 'your agent', or set [agent] command in rad-engineer.toml",
+        )
+    return int(ended.exit_code)
+
+
+def reading(place: ground.Ground) -> inputs.Reading:
+    """How this run reads its PRDs."""
+    wanted = place.settings
+    return inputs.Reading(
+        root=place.top if place.repository is not None else None,
+        stories_path=wanted.stories_path,
+        tag=wanted.tag,
+        parallel=wanted.parallel,
+        allow_dangling=wanted.allow_dangling,
+    )
+
+
+def _dry_run(prds: Sequence[str], flags: Mapping[str, object]) -> int:
+    from rad_engineer.commands.plan import plan  # noqa: PLC0415 - only here
+
+    taken = {name: value for name, value in flags.items() if name in _PLAN_FLAGS}
+    return plan(prds=prds, format="text", json=False, flags=taken)
+
+
+_PLAN_FLAGS = ("stories_path", "tag", "parallel", "allow_dangling", "only", "wave")
+
+
+def absolute(files: Sequence[str]) -> list[str]:
+    """Paths that mean the same from anywhere."""
+    return [str(Path(file).absolute()) for file in files]
+
+
+def warn(text: str) -> None:
+    """Says something on stderr."""
+    sys.stderr.write(f"rad-engineer: {text}\n")

@@ -1,0 +1,102 @@
+"""The screen of a run: which view, what is said first, and what is left at the end."""
+
+import sys
+from pathlib import Path
+
+from rad_engineer import git, store
+from rad_engineer.core import report as reports
+from rad_engineer.core.graph import Graph
+from rad_engineer.core.report_markdown import markdown
+from rad_engineer.core.report_text import summary
+from rad_engineer.ground import Ground
+from rad_engineer.inputs import Inputs
+from rad_engineer.launch import Ended
+from rad_engineer.settings import AgentChoice
+from rad_engineer.watch import View
+from rad_engineer.watch.events import EventStream
+from rad_engineer.watch.plain import PlainView
+
+
+class Screen:
+    """One JSON event a line, a live view on a terminal, plain lines anywhere else."""
+
+    def __init__(self, *, json: bool, plain: bool) -> None:
+        self.json = json
+        self.view: View = EventStream() if json else _view(plain=plain)
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Who looks on."""
+        return (self.view,)
+
+    def start(self, inputs: Inputs, agent: AgentChoice, place: Ground) -> None:
+        """Says what is about to happen; the active agent above all."""
+        if self.json:
+            return
+        if agent.name == "command":
+            sys.stderr.write(f"agent: command ({agent.command}), from {agent.origin}\n")
+        elif agent.name == "mock":
+            sys.stderr.write(f"agent: MOCK, from {agent.origin}: a rehearsal, nothing lands, nothing is marked done\n")
+        else:
+            sys.stderr.write("agent: none configured, so this is a REHEARSAL with the mock agent: nothing lands\n")
+        if place.repository is None:
+            sys.stderr.write(f"workspace: shared, {place.top}: nothing lands, work is never more than unverified\n")
+        for finding in (*inputs.graph.findings, *(f for prd in inputs.prds for f in prd.findings))[:20]:
+            sys.stderr.write(f"warning: {finding.message}\n")
+
+    def finish(self, graph: Graph, ended: Ended, place: Ground) -> None:
+        """Writes the reports and leaves the summary on the screen."""
+        if ended.run is None:
+            self.view.close("" if self.json else _nothing(graph, ended))
+            return
+        report = write_report(graph, ended.checkpoint, ended.run, place)
+        self.view.close("" if self.json else summary(report, _columns()))
+
+
+def write_report(
+    graph: Graph, checkpoint: reports.Checkpoint, rundir: store.RunDir, place: Ground
+) -> reports.Report:
+    """Makes report.json and report.md in the run directory."""
+    merged = False
+    if place.repository is not None and checkpoint.head and checkpoint.kind == "real":
+        merged = git.is_ancestor(place.repository, checkpoint.head, git.resolve(place.repository, "HEAD"))
+    report = reports.build(
+        graph, checkpoint, alive=False, keep_going=place.settings.keep_going, merged=merged
+    )
+    store.replace(rundir.report_json, store.dump(report.to_json()))
+    store.replace(rundir.report_md, markdown(report).encode("utf-8", "replace"))
+    return report
+
+
+def _nothing(graph: Graph, ended: Ended) -> str:
+    if not graph.stories:
+        return "nothing to do: there are no stories\n"
+    if ended.exit_code == 0:
+        return f"nothing to do: all {len(graph.stories)} stories are done\n"
+    return "nothing can start: what is left waits. `rad-engineer plan PRD` says for what\n"
+
+
+def _columns() -> int:
+    import shutil  # noqa: PLC0415 - only at the end
+
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def _view(*, plain: bool) -> View:
+    if plain or not sys.stderr.isatty():
+        return PlainView()
+    import os  # noqa: PLC0415 - only for terminals
+
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        return PlainView()
+    from rad_engineer.watch.terminal import TerminalView  # noqa: PLC0415 - loads rich
+
+    return TerminalView()
+
+
+def relative(path: str) -> str:
+    """A path as short as it can be said here."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -1,0 +1,165 @@
+"""Which gates judge a run, which files they protect, and which commands a user must trust before it starts."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from rad_engineer import gates, git
+from rad_engineer.core.prd import Check
+from rad_engineer.gates import Gate
+from rad_engineer.ground import Ground
+from rad_engineer.inputs import Inputs
+from rad_engineer.repository import Repository
+from rad_engineer.rules import GateRule, Rules
+from rad_engineer.run_branch import RunBranch
+from rad_engineer.settings import AgentChoice, Settings
+
+Files = Callable[[str], bytes | None]
+
+
+def rules(  # noqa: PLR0913 - what the rules of a run are made of
+    ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoice, branch: RunBranch | None, name: str
+) -> Rules:
+    """The rules of a new run."""
+    base = branch.base if branch is not None else None
+    files, names = _tree(ground, base)
+    project = project_gates(inputs, wanted, files, names)
+    return Rules(
+        run=name,
+        kind="real" if agent.name == "command" else "rehearsal",
+        workspace=wanted.workspace,
+        top=str(ground.top),
+        home=str(ground.home),
+        cache=str(ground.cache),
+        repository=ground.repository.to_json() if ground.repository is not None else None,
+        branch=branch.name if branch is not None else None,
+        base=base,
+        agent=agent.name or "mock",
+        agent_command=agent.command,
+        gates=_rules(project),
+        wave_gates=_rules(_named(wanted.wave_gates, "wave", files, inputs, "wave_gates")),
+        final_gates=_rules(_named(wanted.final_gates, "final", files, inputs, "final_gates")),
+        protected=_protected(ground, base, project, inputs, files),
+        protect=wanted.protect,
+        dropped=_dropped(ground, inputs),
+        setup=wanted.setup,
+        keep=wanted.keep,
+        copy=wanted.copy,
+        history=wanted.history,
+        attempts=wanted.attempts,
+        story_timeout=wanted.story_timeout,
+        idle_timeout=wanted.idle_timeout,
+        gate_timeout=wanted.gate_timeout,
+        grace=min(wanted.grace, 10.0),
+        allow_unverified=wanted.allow_unverified,
+    )
+
+
+def project_gates(inputs: Inputs, wanted: Settings, files: Files, names: Iterable[str]) -> list[Gate]:
+    """The gates every story must pass: configured, else the PRDs' own, else what the project's files tell."""
+    found = [gates.gate(name, command, "project", files) for name, command in wanted.gates.items()]
+    taken = {gate.command for gate in found}
+    for prd in inputs.prds:
+        for check in prd.gates:
+            if check.command not in taken:
+                taken.add(check.command)
+                found.append(gates.gate(_unique(check.name, found), check.command, "project", files))
+    if not found and wanted.detect_gates:
+        found = gates.detect(files, list(names))
+    return found
+
+
+def _unique(name: str, found: Iterable[Gate]) -> str:
+    taken, number, plain = {gate.name for gate in found}, 1, name
+    while name in taken:
+        number += 1
+        name = f"{plain}-{number}"
+    return name
+
+
+def commands(
+    ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoice
+) -> list[tuple[str, str]]:
+    """Everything that files, and not the command line, want to have run: kind and command."""
+    base = git.resolve(ground.repository, wanted.base or "HEAD") if ground.repository is not None else None
+    files, names = _tree(ground, base)
+    found = [(f"gate {gate.name}", gate.command) for gate in project_gates(inputs, wanted, files, names)]
+    found += [(f"wave gate {g.name}", g.command) for g in _named(wanted.wave_gates, "wave", files, inputs, "wave_gates")]
+    found += [(f"final gate {g.name}", g.command) for g in _named(wanted.final_gates, "final", files, inputs, "final_gates")]
+    if wanted.setup:
+        found.append(("setup", wanted.setup))
+    if wanted.origins.get("agent_command", "").endswith(".toml"):
+        found.append(("agent", agent.command))
+    for story in inputs.graph.stories:
+        if story.state == "todo":
+            found += [(f"verify {story.id}", check.command) for check in story.checks]
+    return found
+
+
+def _named(table: Mapping[str, str], scope: str, files: Files, inputs: Inputs, of_prd: str) -> list[Gate]:
+    found = [gates.gate(name, command, scope, files) for name, command in table.items()]
+    taken = {gate.command for gate in found}
+    checks: list[Check] = [check for prd in inputs.prds for check in getattr(prd, of_prd)]
+    for check in checks:
+        if check.command not in taken:
+            taken.add(check.command)
+            found.append(gates.gate(_unique(check.name, found), check.command, scope, files))
+    return found
+
+
+def _rules(found: Iterable[Gate]) -> tuple[GateRule, ...]:
+    return tuple(GateRule(gate.name, gate.command, gate.scope, gate.runner) for gate in found)
+
+
+def _tree(ground: Ground, base: str | None) -> tuple[Files, list[str]]:
+    """A reader of the files to be judged, and the names at their top."""
+    if ground.repository is not None and base is not None:
+        repository = ground.repository
+        return (lambda path: git.show(repository, base, path)), git.top_names(repository, base)
+    return (lambda path: _read(ground.top, path)), sorted(entry.name for entry in os.scandir(ground.top))
+
+
+def _read(top: Path, path: str) -> bytes | None:
+    try:
+        return (top / path).read_bytes()
+    except OSError:
+        return None
+
+
+class _Paths:
+    """All paths of the start commit, listed when the first one is asked for."""
+
+    def __init__(self, repository: Repository, base: str) -> None:
+        self.repository, self.base = repository, base
+        self._found: frozenset[str] | None = None
+
+    def __contains__(self, path: object) -> bool:
+        if self._found is None:
+            self._found = frozenset(git.paths(self.repository, self.base))
+        return path in self._found
+
+
+def _protected(
+    ground: Ground, base: str | None, project: Iterable[Gate], inputs: Inputs, files: Files
+) -> tuple[str, ...]:
+    if ground.repository is None or base is None:
+        return ()
+    known, found = _Paths(ground.repository, base), {}
+    for gate in project:
+        found.update(dict.fromkeys(gates.scripts(gate.command, known, files)))
+    for story in inputs.graph.stories:
+        for check in story.checks:
+            found.update(dict.fromkeys(gates.scripts(check.command, known, files, scope="story")))
+    return tuple(found)
+
+
+def _dropped(ground: Ground, inputs: Inputs) -> tuple[str, ...]:
+    """PRDs, progress notes and our own folder, as paths of the repository: agents tick boxes in them."""
+    found = {".rad-engineer": None}
+    for prd in inputs.prds:
+        for path in (Path(prd.path), Path(prd.path).parent / "progress.txt", Path(prd.file).absolute()):
+            try:
+                found[str(path.relative_to(ground.top))] = None
+            except ValueError:
+                continue
+    return tuple(found)

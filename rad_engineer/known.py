@@ -1,0 +1,119 @@
+"""What is known of each story before a run starts: from git, from the run's journal, from earlier runs, from the PRD."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rad_engineer import store
+from rad_engineer.core.checkpoint import Checkpoint
+from rad_engineer.core.graph import Graph
+from rad_engineer.ledger import Ledger
+
+MOST_RUNS = 30
+
+
+@dataclass(slots=True)
+class Known:
+    """Stories that passed in earlier runs: identity -> commit, and whose done field we wrote."""
+
+    passed: dict[str, str | None] = field(default_factory=dict)
+    marked: set[str] = field(default_factory=set)
+
+
+def unfinished(home_runs: Sequence[store.RunDir], identities: Iterable[str], kind: str) -> store.RunDir | None:
+    """The newest unfinished run of this kind that shares stories."""
+    wanted = set(identities)
+    for rundir in home_runs[:MOST_RUNS]:
+        about = rundir.read_run()
+        if about.get("kind") != kind or not wanted & set(about.get("identities", ())):
+            continue
+        state = store.load(rundir).state
+        if state in ("new", "running", "stopped"):
+            return rundir
+        return None
+    return None
+
+
+def earlier(home_runs: Sequence[store.RunDir], identities: Iterable[str]) -> Known:
+    """What earlier runs finished of these stories; the newest run that knows a story wins."""
+    known, open_ones = Known(), set(identities)
+    for rundir in home_runs[:MOST_RUNS]:
+        if not open_ones:
+            break
+        about = rundir.read_run()
+        shared = open_ones & set(about.get("identities", ()))
+        if not shared or about.get("kind") == "rehearsal":
+            continue
+        checkpoint = store.load(rundir)
+        for identity in shared:
+            record = checkpoint.stories.get(identity)
+            if record is not None and (record.status == "passed" or record.landed):
+                known.passed[identity] = record.commit
+                if record.marked:
+                    known.marked.add(identity)
+            if record is not None:
+                open_ones.discard(identity)
+    return known
+
+
+def settle(
+    ledger: Ledger, known: Known, landed: Mapping[str, str], *, branch_exists: bool, has_done_field: frozenset[int]
+) -> list[str]:
+    """Brings the checkpoint in step with git and with the PRDs as they are now; returns what to tell the user.
+
+    `landed` is what the branch itself says: identity -> commit. `has_done_field` are the stories whose file
+    keeps a done field that now says "not done".
+    """
+    notes: list[str] = []
+    graph, checkpoint = ledger.graph, ledger.checkpoint
+    for index, identity in enumerate(graph.identities):
+        if graph.stories[index].state == "done":
+            continue
+        record = checkpoint.stories.get(identity)
+        passed = record is not None and (record.status == "passed" or record.landed)
+        marked = identity in known.marked or (record is not None and record.marked)
+        if marked and index in has_done_field:
+            if passed:
+                ledger.record("story_reopened", index)
+                notes.append(f"{graph.keys[index]}: its done field was set back, so it runs again")
+            continue
+        commit = landed.get(identity)
+        if commit is not None:
+            if not passed:
+                ledger.record("story_landed", index, commit=commit, gates=(), recovered=True)
+            continue
+        _without_landing(ledger, index, known, passed=passed, branch_exists=branch_exists, notes=notes)
+    return notes
+
+
+def _without_landing(
+    ledger: Ledger, index: int, known: Known, *, passed: bool, branch_exists: bool, notes: list[str]
+) -> None:
+    """The branch does not hold the story: finished elsewhere, merged and gone, or lost."""
+    identity, key = ledger.graph.identities[index], ledger.graph.keys[index]
+    record = ledger.checkpoint.stories.get(identity)
+    if record is not None and record.by_hand:
+        return
+    in_base = record is not None and passed and record.commit == ledger.checkpoint.base
+    if passed and not in_base and branch_exists:
+        ledger.record("story_reopened", index)
+        notes.append(f"{key}: the branch was rewritten and no longer holds it, so it runs again")
+    elif not passed and identity in known.passed and not branch_exists:
+        ledger.record("story_landed", index, commit=known.passed[identity], gates=(), recovered=True)
+
+
+def statuses(graph: Graph, checkpoint: Checkpoint) -> dict[int, str]:
+    """The status of every story that something is known of, as the schedule wants it."""
+    found: dict[int, str] = {}
+    for identity, record in checkpoint.stories.items():
+        index = graph.by_identity.get(identity)
+        if index is None:
+            continue
+        if record.landed or record.status == "passed":
+            found[index] = "passed"
+        elif record.status in ("failed", "done-unverified"):
+            found[index] = record.status
+        elif record.status == "waiting" and not record.approved:
+            found[index] = "pending" if record.reason == "limit" else "waiting"
+        elif record.approved:
+            found[index] = "pending"
+    return found

@@ -1,0 +1,156 @@
+"""The merge queue: from stories' commits to the run branch, gates green.
+
+A story judged on the tip that is still the tip is swapped in at once. When the tip has moved, all that wait are
+merged one on another, judged once, and bisected when that is red: what stood before the culprit lands, the
+culprit goes back to its agent, what stood behind it waits for the next batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rad_engineer import gates, git, process, store, verdict
+from rad_engineer.gates import Gate, GateResult
+from rad_engineer.outcome import Outcome
+from rad_engineer.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A story merged on what stands before it."""
+
+    story: Mapping[str, Any]
+    candidate: str
+    tree: str
+
+
+@dataclass(slots=True)
+class Landing:
+    """What a batch came to: candidates in order (the last one is the new tip), and who goes back."""
+
+    tip: str
+    landed: list[dict[str, Any]] = field(default_factory=list)
+    back: list[dict[str, Any]] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The form on the worker's channel."""
+        return {
+            "tip": self.tip,
+            "landed": self.landed,
+            "back": self.back,
+            "waiting": self.waiting,
+            "interrupted": self.interrupted,
+        }
+
+
+def land(court: verdict.Court, tip: str, stories: Sequence[Mapping[str, Any]]) -> Landing:
+    """Merges and judges a batch on `tip`; moves no branch."""
+    landing = Landing(tip)
+    chain = _chain(court, landing, tip, stories)
+    try:
+        _settle(court, landing, chain)
+    except verdict.Cancelled:
+        landing.landed.clear()
+        landing.back.clear()
+        landing.waiting = [story["identity"] for story in stories]
+        landing.interrupted = True
+    return landing
+
+
+def _chain(
+    court: verdict.Court, landing: Landing, tip: str, stories: Sequence[Mapping[str, Any]]
+) -> list[Link]:
+    pool, chain, head = court.place.pool, [], tip
+    for story in stories:
+        merged = pool.merge(head, story["commit"], parent=story["parent"])
+        if merged.tree is None:
+            outcome = verdict.conflict(merged, story["commit"])
+            landing.back.append({"identity": story["identity"], "outcome": outcome.to_json()})
+            continue
+        head = pool.candidate(head, story["commit"], merged.tree, parent=story["parent"], ref=story["ref"])
+        chain.append(Link(story, head, merged.tree))
+    return chain
+
+
+def _settle(court: verdict.Court, landing: Landing, chain: list[Link]) -> None:
+    if not chain:
+        return
+    judged = _judge(court, landing.tip, chain)
+    good, culprit = len(chain), judged
+    if _red(judged):
+        good, culprit, judged = _bisect(court, landing.tip, chain, judged)
+        _send_back(landing, chain[good], culprit)
+        landing.waiting = [link.story["identity"] for link in chain[good + 1 :]]
+    evidence = [result.to_json() for result in judged] if isinstance(judged, list) else []
+    for link in chain[:good]:
+        own = {check["command"] for check in link.story.get("checks", ())}
+        mine = [gate for gate in evidence if gate["scope"] != "story" or gate["command"] in own]
+        landing.landed.append({"identity": link.story["identity"], "candidate": link.candidate, "gates": mine})
+
+
+Judged = list[GateResult] | Outcome
+
+
+def _judge(court: verdict.Court, tip: str, chain: Sequence[Link]) -> Judged:
+    wanted: dict[str, Gate] = {gate.command: gate for gate in verdict.project_gates(court.place)}
+    for link in chain:
+        for check in link.story.get("checks", ()):
+            wanted.setdefault(check["command"], gates.gate(check["name"], check["command"], "story"))
+    return verdict.run_gates(court, chain[-1].tree, tip, tuple(wanted.values()))
+
+
+def _red(judged: Judged) -> bool:
+    return isinstance(judged, Outcome) or any(not result.ok for result in judged)
+
+
+def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> tuple[int, Judged, Judged]:
+    """How many of the chain stand, why the next one does not, and the verdict on those that stand.
+
+    Before: the whole chain is red. Kept true: the first `low` are green, the first `high` are red.
+    """
+    low, high, green, why = 0, len(chain), [], red
+    judged: Judged = green
+    while high - low > 1:
+        middle = (low + high) // 2
+        seen = _judge(court, tip, chain[:middle])
+        if _red(seen):
+            high, why = middle, seen
+        else:
+            low, judged = middle, seen
+    return low, why, judged
+
+
+def _send_back(landing: Landing, link: Link, why: Judged) -> None:
+    outcome = why if isinstance(why, Outcome) else verdict.failed(why, "red-after-merge", link.story["commit"])
+    landing.back.append({"identity": link.story["identity"], "outcome": outcome.to_json()})
+
+
+def refs_of(run: str, story_id: str, identity: str) -> tuple[str, str]:
+    """The refs that keep a story's commit and its candidate alive until it has landed."""
+    name = f"{store.slug(story_id)}-{identity[:8]}"
+    return f"refs/rad/{run}/{name}", f"refs/rad/{run}-candidates/{name}"
+
+
+def fast_forward(repository: Repository, branch: str) -> str:
+    """Brings the checked-out branch to the run branch, as `--merge` asks; says what came of it.
+
+    This is the user's own git with the user's own configuration, in the user's work tree, at the user's request.
+    """
+    if git.dirty(repository):
+        return f"not merged: the work tree has uncommitted changes; run `git merge --ff-only {branch}` yourself"
+    code, _out, err = process.capture(["git", "merge", "--ff-only", "--quiet", branch], cwd=repository.top)
+    if code:
+        return f"not merged: {err.decode('utf-8', 'replace').strip()}"
+    return f"{branch} is merged into what you have checked out"
+
+
+def swap(repository: Repository, branch: str, run: str, *, old: str, new: str, done: Sequence[str]) -> bool:
+    """Moves the run branch from `old` to `new` and drops the refs of what has landed, in one transaction.
+
+    False when the branch was not at `old`. Never call it for a branch that is checked out: see `git.checked_out`.
+    """
+    changes = [(f"refs/heads/{branch}", new, old), (f"refs/rad/{run}/tip", new, None)]
+    changes += [(ref, "", None) for ref in done]
+    return git.update_refs(repository, changes)

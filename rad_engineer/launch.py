@@ -1,0 +1,440 @@
+"""From a command line to a running loop, and from its end to a report."""
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rad_engineer import (
+    gate_plan,
+    git,
+    known,
+    landing,
+    locks,
+    logs,
+    process,
+    run_branch,
+    settings,
+    store,
+    trust,
+)
+from rad_engineer.core.checkpoint import Checkpoint
+from rad_engineer.core.events import Event
+from rad_engineer.core.schedule import Schedule
+from rad_engineer.engines.local import LocalEngine
+from rad_engineer.errors import ExitCode, UsageError
+from rad_engineer.ground import Ground
+from rad_engineer.inputs import Inputs, find_story
+from rad_engineer.ledger import Ledger, Watcher
+from rad_engineer.marks import Marks
+from rad_engineer.merge_queue import MergeQueue
+from rad_engineer.outcome import Outcome
+from rad_engineer.rules import Rules
+from rad_engineer.runner import Limits, Runner
+from rad_engineer.settings import Settings
+from rad_engineer.story_jobs import StoryJobs
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be run, and on what ground."""
+
+    ground: Ground
+    inputs: Inputs
+    files: tuple[str, ...]
+    settings: Settings
+    agent: settings.AgentChoice
+    views: tuple[Watcher, ...]
+    zygote: Any
+    verbose: bool = False
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether the mock agent only rehearses."""
+        return self.agent.name != "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended; `run` is None when there was nothing to do."""
+
+    exit_code: ExitCode
+    run: store.RunDir | None
+    checkpoint: Checkpoint
+    resumed: bool = False
+
+
+def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
+    """Runs, or goes on with, what was ordered. `only`: exactly this unfinished run, as `resume` wants it."""
+    ground = order.ground
+    trusted_commands(order)
+    with _locked(ground):
+        home_runs = store.runs(ground.home)
+        kind = "rehearsal" if order.rehearsal else "real"
+        rundir = only
+        if rundir is None and not order.settings.fresh:
+            rundir = known.unfinished(home_runs, order.inputs.graph.identities, kind)
+        return _Launch(order, rundir, home_runs).go()
+
+
+def trusted_commands(order: Order) -> None:
+    """Commands that come from files are asked for once, before anything starts; raises Refused."""
+    if order.rehearsal:
+        return
+    commands = gate_plan.commands(order.ground, order.inputs, order.settings, order.agent)
+    trust.require(order.ground.id, commands, yes=order.settings.yes, stdin=sys.stdin, stderr=sys.stderr)
+
+
+def _locked(ground: Ground) -> locks.Lock:
+    if ground.repository is None:
+        with store.writing(ground.home / ".rad-engineer"):
+            ground.lock.parent.mkdir(exist_ok=True)
+    return locks.acquire(ground.lock, 0.0, {"command": "run"})
+
+
+class _Launch:
+    """One launch: the pieces of a run, put together in the order in which they must exist."""
+
+    def __init__(self, order: Order, rundir: store.RunDir | None, home_runs: Sequence[store.RunDir]) -> None:
+        self.order = order
+        self.graph = order.inputs.graph
+        self.rundir = rundir
+        self.resumed = rundir is not None
+        self.home_runs = home_runs
+        self.notes: list[str] = []
+
+    def go(self) -> Ended:
+        """Assembles, runs, reports."""
+        self._sweep()
+        branch = self._branch()
+        rules = self._rules(branch)
+        earlier = known.Known() if self.resumed else known.earlier(self.home_runs, self.graph.identities)
+        landed = self._landed(branch)
+        if not self.resumed and not self._anything_to_do(earlier, landed, branch):
+            return Ended(self._idle_code(earlier, landed), None, Checkpoint())
+        rundir = self.rundir or self._create(rules)
+        self._write_run(rundir, rules)
+        jobs = StoryJobs(self.graph, rundir)
+        checkpoint, journal = store.reopen(rundir, jobs.hear)
+        jobs.checkpoint = checkpoint
+        watchers: list[Watcher] = [jobs, _Log(), *self.order.views]
+        ledger = Ledger(self.graph, checkpoint, journal, watchers, time.time)
+        try:
+            return self._run(rundir, rules, ledger, jobs, earlier, landed, branch)
+        finally:
+            journal.close()
+            logs.stop()
+
+    # --- before -------------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """Ends what a killed run has left behind, before anything touches a slot."""
+        for rundir in self.home_runs[: known.MOST_RUNS]:
+            if rundir.report_json.exists() and rundir != self.rundir:
+                continue
+            process.sweep(rundir.run)
+        if self.order.ground.repository is not None and self.rundir is not None:
+            rules = Rules.from_json(self.rundir.read_run()["rules"])
+            names = [f"refs/rad/{rules.run}", f"refs/rad/{rules.run}-candidates"]
+            git.clean_stale_locks(self.order.ground.repository, [*names, f"refs/heads/{rules.branch}"])
+
+    def _branch(self) -> run_branch.RunBranch | None:
+        repository, wanted = self.order.ground.repository, self.order.settings
+        if repository is None:
+            return None
+        if self.rundir is not None:
+            rules = Rules.from_json(self.rundir.read_run()["rules"])
+            tip = git.tip(repository, str(rules.branch))
+            base = str(rules.base)
+            return run_branch.RunBranch(str(rules.branch), base, tip or base, exists=tip is not None)
+        wish = run_branch.Wish(wanted.branch, wanted.base, wanted.allow_protected_branch)
+        inputs = self.order.inputs
+        found = run_branch.choose(repository, inputs.prds, inputs.outside, wish, self.graph.by_identity.keys())
+        self.notes += [*found.notes, *repository.warnings]
+        dirty = git.dirty(repository)
+        if dirty:
+            more = f" and {len(dirty) - 5} more" if len(dirty) > 5 else ""
+            self.notes.append(f"not part of this run (uncommitted): {', '.join(dirty[:5])}{more}")
+        return found
+
+    def _landed(self, branch: run_branch.RunBranch | None) -> dict[str, str]:
+        repository = self.order.ground.repository
+        if repository is None or branch is None or not branch.exists:
+            return {}
+        runs = {rundir.run for rundir in self.home_runs}
+        found: dict[str, str] = {}
+        for entry in git.landings(repository, branch.base, branch.tip):
+            if entry.run in runs:
+                found[entry.identity] = entry.commit
+            else:
+                self.notes.append(f"{entry.commit[:10]} claims to be story {entry.story_id} of a run that is not known here: not believed")
+        return found
+
+    def _rules(self, branch: run_branch.RunBranch | None) -> Rules:
+        order, wanted = self.order, self.order.settings
+        if self.rundir is not None:
+            kept = Rules.from_json(self.rundir.read_run()["rules"])
+            return replace(kept, allow_unverified=wanted.allow_unverified, attempts=wanted.attempts,
+                           story_timeout=wanted.story_timeout, idle_timeout=wanted.idle_timeout,
+                           gate_timeout=wanted.gate_timeout, agent=str(order.agent.name or "mock"),
+                           agent_command=order.agent.command)  # fmt: skip
+        return gate_plan.rules(order.ground, order.inputs, wanted, order.agent, branch, run_name())
+
+    def _anything_to_do(
+        self, earlier: known.Known, landed: Mapping[str, str], branch: run_branch.RunBranch | None
+    ) -> bool:
+        done = self._done(earlier, landed, branch)
+        schedule = Schedule(self.graph, dict.fromkeys(done, "passed"), **self._selection())
+        return schedule.could_start() or self._gates_are_red(branch)
+
+    def _done(
+        self, earlier: known.Known, landed: Mapping[str, str], branch: run_branch.RunBranch | None
+    ) -> set[int]:
+        gone = branch is not None and not branch.exists
+        fields = self._done_fields()
+        found = set()
+        for index, identity in enumerate(self.graph.identities):
+            reopened = identity in earlier.marked and index in fields
+            here = identity in landed or (identity in earlier.passed and (gone or branch is None))
+            if here and not reopened:
+                found.add(index)
+        return found
+
+    def _gates_are_red(self, branch: run_branch.RunBranch | None) -> bool:
+        """A final gate that was red on this very head is run again instead of `nothing to do`."""
+        if branch is None or not self.order.settings.final_gates or not self.home_runs:
+            return False
+        verdict = store.load(self.home_runs[0]).verdicts.get("final")
+        return verdict is not None and not verdict["ok"]
+
+    def _idle_code(self, earlier: known.Known, landed: Mapping[str, str]) -> ExitCode:
+        done = set(landed) | set(earlier.passed)
+        open_ones = [
+            story
+            for story, identity in zip(self.graph.stories, self.graph.identities, strict=True)
+            if story.state not in ("done", "skipped") and identity not in done
+        ]
+        selected = self.order.settings.only or self.order.settings.wave
+        return ExitCode.WAITING if open_ones and not selected else ExitCode.OK
+
+    def _selection(self) -> dict[str, Any]:
+        wanted = self.order.settings
+        only = frozenset(find_story(self.graph, name) for name in wanted.only) or None
+        if wanted.wave is not None and wanted.wave > len(self.graph.waves):
+            raise UsageError(f"there is no wave {wanted.wave}", hint=f"there are {len(self.graph.waves)}")
+        return {"keep_going": wanted.keep_going, "fail_fast": wanted.fail_fast, "only": only, "wave": wanted.wave}
+
+    def _done_fields(self) -> frozenset[int]:
+        """Stories whose file says `not done` in a done field of its own."""
+        return frozenset(
+            index for index, story in enumerate(self.graph.stories) if story.state == "todo" and story.done_field
+        )
+
+    # --- the run directory --------------------------------------------------------------------------------
+
+    def _create(self, rules: Rules) -> store.RunDir:
+        rundir = store.create(self.order.ground.home, rules.run, self._about(rules))
+        with store.writing(rundir.path):
+            for number, prd in enumerate(self.order.inputs.prds, 1):
+                suffix = ".json" if prd.format == "json" else ".md"
+                rundir.prd(number, suffix).write_bytes(Path(prd.path).read_bytes())
+        return rundir
+
+    def _about(self, rules: Rules) -> dict[str, Any]:
+        inputs = [{"file": prd.file, "path": prd.path} for prd in self.order.inputs.prds]
+        return {
+            "run": rules.run,
+            "kind": rules.kind,
+            "created_at": time.time(),
+            "pid": os.getpid(),
+            "start": process.start_time(os.getpid()),
+            "boot_id": process.boot_id(),
+            "identities": list(self.graph.identities),
+            "files": [str(Path(file).absolute()) for file in self.order.files],
+            "inputs": inputs,
+            "settings": self.order.settings.to_json(),
+            "rules": rules.to_json(),
+            "notes": self.notes,
+        }
+
+    def _write_run(self, rundir: store.RunDir, rules: Rules) -> None:
+        if self.resumed:
+            before = rundir.read_run()
+            joined = [*before.get("identities", ()), *self.graph.identities]
+            about = {**before, **self._about(rules), "created_at": before["created_at"]}
+            about["identities"] = list(dict.fromkeys(joined))
+            store.replace(rundir.run_json, store.dump({**about, "schema_version": store.SCHEMA_VERSION}))
+
+    # --- the run ------------------------------------------------------------------------------------------
+
+    def _run(  # noqa: PLR0913 - the pieces of a run
+        self, rundir: store.RunDir, rules: Rules, ledger: Ledger, jobs: StoryJobs,
+        earlier: known.Known, landed: Mapping[str, str], branch: run_branch.RunBranch | None,
+    ) -> Ended:  # fmt: skip
+        self._open(ledger, rules, branch)
+        marks = Marks(ledger, enabled=self.order.settings.write_back and rules.kind == "real")
+        queue = self._queue(rules, branch)
+        exists = branch is not None and branch.exists
+        fields = self._done_fields()
+        if rules.workspace == "slots" and rules.kind == "real":
+            self.notes += known.settle(ledger, earlier, landed, branch_exists=exists, has_done_field=fields)
+        for note in self.notes:
+            ledger.record("note", text=note)
+        self._approve(ledger, rundir)
+        self._remember_marks(ledger, marks)
+        statuses = known.statuses(self.graph, ledger.checkpoint)
+        self._restore_queue(ledger, queue, rules, statuses)
+        paid = self._cut_off(ledger)
+        ledger.commit()
+        schedule = Schedule(
+            self.graph, statuses, hold_waves=bool(rules.wave_gates and queue is not None), **self._selection()
+        )
+        wanted = self.order.settings
+        engine = LocalEngine(self.order.zygote, wanted.jobs)
+        runner = Runner(
+            rundir, rules, ledger, schedule, engine,
+            Limits(wanted.jobs, wanted.max_stories, wanted.once, wanted.deadline, wanted.grace, wanted.fail_fast),
+            queue=queue, story_job=jobs, on_landed=marks.add, paid=paid,
+            between=lambda now: self._between(now, marks, ledger, rundir, schedule),
+        )  # fmt: skip
+        runner.feedback.update(self._feedback(ledger, rundir))
+        try:
+            code = runner.run()
+        finally:
+            engine.close(wanted.grace if not runner.stop.received else 1.0)
+            marks.flush()
+        return self._close(ledger, rundir, runner, self._final_code(code))
+
+    def _open(self, ledger: Ledger, rules: Rules, branch: run_branch.RunBranch | None) -> None:
+        head = branch.tip if branch is not None else None
+        if ledger.checkpoint.state == "new":
+            ledger.record(
+                "run_started", kind=rules.kind, branch=rules.branch, base=rules.base, head=head,
+                agent=rules.agent, workspace=rules.workspace, prds=list(self.order.files),
+                stories=len(self.graph.stories), pid=os.getpid(),
+            )  # fmt: skip
+        else:
+            ledger.record("run_resumed", head=head, pid=os.getpid())
+
+    def _queue(self, rules: Rules, branch: run_branch.RunBranch | None) -> MergeQueue | None:
+        repository = self.order.ground.repository
+        if repository is None or branch is None:
+            return None
+        changes: list[tuple[str, str, str | None]] = [
+            (f"refs/rad/{rules.run}/base", branch.base, None),
+            (f"refs/rad/{rules.run}/tip", branch.tip, None),
+        ]
+        if not branch.exists and rules.kind == "real":
+            changes.append((f"refs/heads/{branch.name}", branch.base, ""))
+        git.update_refs(repository, changes)
+        return MergeQueue(repository, self.graph, rules.run, branch.name, branch.tip, batch=self.order.settings.batch)
+
+    def _restore_queue(
+        self, ledger: Ledger, queue: MergeQueue | None, rules: Rules, statuses: dict[int, str]
+    ) -> None:
+        """Green stories that were not swapped in yet, and unverified ones that are allowed now."""
+        if queue is None or rules.kind == "rehearsal":
+            return
+        for identity, record in ledger.checkpoint.stories.items():
+            index = self.graph.by_identity.get(identity)
+            unverified = record.status == "done-unverified" and not record.landed
+            if index is None or not (record.status == "landing" or (unverified and rules.allow_unverified)):
+                continue
+            statuses[index] = "landing"
+            queue.add(
+                index,
+                Outcome("verified", commit=record.commit, base=record.base, tip=record.tip,
+                        candidate=record.candidate, gates=record.gates, unverified=unverified),
+            )  # fmt: skip
+
+    def _cut_off(self, ledger: Ledger) -> dict[int, int]:
+        """Attempts that a crash or a signal cut off, with the slot that holds their work."""
+        found = {}
+        for identity, record in ledger.checkpoint.stories.items():
+            index = self.graph.by_identity.get(identity)
+            if index is not None and record.status in ("running", "interrupted"):
+                found[index] = record.slot if record.slot is not None else -1
+        return found
+
+    def _feedback(self, ledger: Ledger, rundir: store.RunDir) -> dict[int, str]:
+        found = {}
+        for identity, record in ledger.checkpoint.stories.items():
+            index = self.graph.by_identity.get(identity)
+            if index is None or not record.attempts:
+                continue
+            before = record.attempts if record.status == "pending" else record.attempts - 1
+            path = rundir.story(self.graph.stories[index].id, identity) / f"attempt-{before}" / "feedback.txt"
+            if before and path.exists():
+                found[index] = path.read_text(encoding="utf-8", errors="replace")
+        return found
+
+    def _remember_marks(self, ledger: Ledger, marks: Marks) -> None:
+        """Landed, but the run was killed before the PRD was marked."""
+        for identity, record in ledger.checkpoint.stories.items():
+            index = self.graph.by_identity.get(identity)
+            if index is not None and (record.landed or record.status == "passed") and not record.marked:
+                marks.add(index)
+
+    def _approve(self, ledger: Ledger, rundir: store.RunDir, schedule: Schedule | None = None) -> None:
+        """Takes up approvals that `approve` has put into the run directory."""
+        folder = rundir.path / "approvals"
+        if not folder.is_dir():
+            return
+        for entry in sorted(folder.iterdir()):
+            index = self.graph.by_identity.get(entry.name)
+            if index is None or ledger.checkpoint.record(entry.name, self.graph.keys[index]).approved:
+                continue
+            ledger.record("story_approved", index)
+            if schedule is not None:
+                schedule.released(index)
+
+    def _between(
+        self, now: float, marks: Marks, ledger: Ledger, rundir: store.RunDir, schedule: Schedule
+    ) -> None:
+        logs.start(rundir.log, verbose=self.order.verbose)
+        marks.between(now)
+        self._approve(ledger, rundir, schedule)
+
+    # --- after --------------------------------------------------------------------------------------------
+
+    def _final_code(self, code: ExitCode) -> ExitCode:
+        if self.order.rehearsal and code in (ExitCode.OK, ExitCode.WAITING, ExitCode.FAILED):
+            return ExitCode.WAITING if self.order.agent.name == "mock" else ExitCode.NO_AGENT
+        return code
+
+    def _close(self, ledger: Ledger, rundir: store.RunDir, runner: Runner, code: ExitCode) -> Ended:
+        if runner.bug:
+            logs.error("internal error", detail=runner.bug)
+            ledger.record("note", text=f"internal error, see {rundir.log}: {runner.bug.splitlines()[0]}")
+        blocked = runner.queue.blocked_by if runner.queue is not None and runner.queue.length else None
+        if blocked:
+            text = f"{ledger.checkpoint.branch} is checked out in {blocked}: {runner.queue.length if runner.queue else 0} green stories wait to land"
+            ledger.record("note", text=text)
+        if self.order.settings.merge and code == ExitCode.OK and self.order.ground.repository is not None:
+            ledger.record("note", text=landing.fast_forward(self.order.ground.repository, str(ledger.checkpoint.branch)))
+        ledger.record("run_finished", exit_code=int(code))
+        ledger.commit()
+        return Ended(code, rundir, ledger.checkpoint, self.resumed)
+
+
+class _Log:
+    """Writes every event into run.log."""
+
+    def on_event(self, event: Event, _checkpoint: Checkpoint) -> None:
+        """Logs it."""
+        logs.journal(event)
+
+    def on_output(self, key: str, line: str) -> None:
+        """Output has its own logs."""
+
+    def tick(self, now: float) -> None:
+        """Nothing to redraw."""
+
+
+def run_name() -> str:
+    """A run's name: sorts by time, unique."""
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(2)

@@ -1,0 +1,74 @@
+"""Write down, then fold, then show: the one way anything becomes true in a run."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from rad_engineer.core.checkpoint import Checkpoint
+from rad_engineer.core.events import Event
+from rad_engineer.core.graph import Graph
+from rad_engineer.store import Journal
+
+
+class Watcher(Protocol):
+    """Who looks on while a run goes."""
+
+    def on_event(self, event: Event, checkpoint: Checkpoint) -> None:
+        """Is told what has just been written down."""
+
+    def on_output(self, key: str, line: str) -> None:
+        """Is told the last line a story's agent printed."""
+
+    def tick(self, now: float) -> None:
+        """Is asked to redraw, if it wants to."""
+
+
+class Ledger:
+    """The journal, the checkpoint folded from it, and those who look on, kept in step."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        checkpoint: Checkpoint,
+        journal: Journal,
+        watchers: Sequence[Watcher],
+        clock: Callable[[], float],
+    ) -> None:
+        self.graph = graph
+        self.checkpoint = checkpoint
+        self.journal = journal
+        self.watchers = list(watchers)
+        self.clock = clock
+        self._shown: list[Event] = []
+
+    def record(self, kind: str, story: int | None = None, *, attempt: int | None = None, **data: Any) -> None:
+        """Queues an event and folds it; `commit` makes it durable before anybody relies on it."""
+        identity = key = None
+        if story is not None:
+            identity, key = self.graph.identities[story], self.graph.keys[story]
+            if attempt is None:
+                attempt = self.checkpoint.record(identity, key).attempts
+        event = Event(
+            kind, self.journal.seq + 1, round(self.clock(), 3), self.journal.run, key, attempt, identity, data
+        )
+        self.journal.append(event)
+        self.checkpoint.apply(event)
+        self._shown.append(event)
+
+    def commit(self) -> None:
+        """Puts what was recorded on disk, then shows it."""
+        self.journal.commit()
+        shown, self._shown = self._shown, []
+        for event in shown:
+            for watcher in self.watchers:
+                watcher.on_event(event, self.checkpoint)
+
+    def output(self, key: str, line: str) -> None:
+        """Shows a line of output; it is not part of what happened."""
+        for watcher in self.watchers:
+            watcher.on_output(key, line)
+
+    def tick(self) -> None:
+        """Lets the views redraw."""
+        now = self.clock()
+        for watcher in self.watchers:
+            watcher.tick(now)

@@ -1,0 +1,561 @@
+"""THE LOOP: start what may start, wait for what ends, write down both."""
+
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+from typing import Any
+
+from rad_engineer import store
+from rad_engineer.core.graph import Graph
+from rad_engineer.core.schedule import Schedule
+from rad_engineer.engines.local import LocalEngine, Message
+from rad_engineer.errors import CannotWrite, ConfigInvalid, ExitCode
+from rad_engineer.ledger import Ledger
+from rad_engineer.merge_queue import MergeQueue
+from rad_engineer.outcome import Outcome
+from rad_engineer.rules import Rules
+
+MAX_WORKER_DEATHS = 3
+TICK = 0.125  # s between redraws
+
+
+class Stop(AbstractContextManager["Stop"]):
+    """Signals as a descriptor to wait on: the first one drains the run, the second one stops it at once."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+        self._before: dict[int, Any] = {}
+
+    def fileno(self) -> int:
+        """Becomes readable when a signal has come."""
+        return self._read.fileno()
+
+    def __enter__(self) -> "Stop":
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._note)
+        signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._read.close()
+        self._write.close()
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.received.append(number)
+
+    def drain(self) -> None:
+        """Empties the descriptor."""
+        with suppress(BlockingIOError):
+            while self._read.recv(64):
+                pass
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the first signal means for the command."""
+        return ExitCode.INTERRUPTED if self.received[0] == signal.SIGINT else ExitCode.TERMINATED
+
+
+@dataclass(slots=True)
+class Limits:
+    """When the run itself stops starting stories."""
+
+    jobs: int
+    max_stories: int | None = None
+    once: bool = False
+    deadline: float | None = None  # seconds from now
+    grace: float = 30.0
+    fail_fast: bool = False
+
+
+@dataclass(slots=True)
+class Running:
+    """A job that a worker has."""
+
+    kind: str
+    lane: int
+    job: Mapping[str, Any]
+    story: int | None = None
+    deaths: int = 0
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Lanes:
+    """Numbers that are free: lanes (a gate copy each) and slots."""
+
+    free: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    next_slot: int = 0
+    held: dict[int, int] = field(default_factory=dict)  # story -> slot that is its own
+
+    def slot_for(self, story: int) -> int:
+        """The slot of a story: the one it holds, else a free one, else a new one."""
+        if story not in self.held:
+            if not self.slots:
+                self.slots.append(self.next_slot)
+                self.next_slot += 1
+            self.held[story] = self.slots.pop()
+        return self.held[story]
+
+    def release_slot(self, story: int) -> None:
+        """Whatever is in the story's slot is not needed any more."""
+        slot = self.held.pop(story, None)
+        if slot is not None:
+            self.slots.append(slot)
+
+    def reserve(self, story: int, slot: int) -> None:
+        """Keeps a slot for the story whose paid work lies in it."""
+        self.held[story] = slot
+        known = set(self.slots) | set(self.held.values())
+        self.slots.extend(n for n in range(self.next_slot, slot) if n not in known)
+        self.next_slot = max(self.next_slot, slot + 1)
+        if slot in self.slots:
+            self.slots.remove(slot)
+
+
+class Runner:
+    """Runs a graph to its end, or until somebody says stop."""
+
+    def __init__(  # noqa: PLR0913 - what a run consists of
+        self,
+        rundir: store.RunDir,
+        rules: Rules,
+        ledger: Ledger,
+        schedule: Schedule,
+        engine: LocalEngine,
+        limits: Limits,
+        *,
+        queue: MergeQueue | None,
+        story_job: Callable[[int, bool], dict[str, Any]],
+        on_landed: Callable[[int], None],
+        between: Callable[[float], None],
+        paid: Mapping[int, int] | None = None,
+    ) -> None:
+        self.rundir = rundir
+        self.rules = rules
+        self.ledger = ledger
+        self.schedule = schedule
+        self.engine = engine
+        self.limits = limits
+        self.queue = queue
+        self.story_job = story_job
+        self.on_landed = on_landed
+        self.between = between
+        self.stop = Stop()
+        self.lanes = Lanes(free=list(range(limits.jobs - 1, -1, -1)))
+        for story, slot in (paid or {}).items():
+            self.lanes.reserve(story, slot)
+        self.jobs: dict[int, Running] = {}
+        self.resuming: set[int] = set(paid or {})
+        self.feedback: dict[int, str] = {}
+        self.green: set[str] = set()  # gates that were green on the branch once
+        self.started = 0
+        self.bug = ""
+        self.disk: str | None = None
+        self.red_wave = False
+        self._stop_at: float | None = None
+        self._failed = False
+        self._deadline = None if limits.deadline is None else time.monotonic() + limits.deadline
+
+    @property
+    def graph(self) -> Graph:
+        """The stories."""
+        return self.ledger.graph
+
+    def run(self) -> ExitCode:
+        """Runs until nothing runs and nothing may start; returns the exit code of the run."""
+        with self.stop:
+            self._baseline()
+            while True:
+                if self.queue is not None:
+                    self._land()
+                if not self._draining():
+                    self._start()
+                if not self.jobs and not self._ready_to_land():
+                    if self._wave_gates() or self._final_gates():
+                        continue
+                    break
+                self._wait()
+            return self._exit_code()
+
+    # --- starting -----------------------------------------------------------------------------------------
+
+    def _draining(self) -> bool:
+        return bool(self.stop.received or self.disk or self._past_deadline() or self._had_enough())
+
+    def _past_deadline(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def _had_enough(self) -> bool:
+        most = 1 if self.limits.once else self.limits.max_stories
+        return (most is not None and self.started >= most) or (self.limits.fail_fast and self._failed)
+
+    def _start(self) -> None:
+        chosen: list[int] = []
+        while len(chosen) < min(self.engine.free, len(self.lanes.free)) and not self._had_enough():
+            story = self.schedule.take()
+            if story is None:
+                break
+            self.started += 1
+            chosen.append(story)
+        prepared = [self._prepare(story) for story in chosen]
+        self.ledger.commit()
+        for running in prepared:
+            self._submit(running)
+
+    def _prepare(self, story: int) -> Running:
+        """Writes down that an attempt begins."""
+        record = self.ledger.checkpoint.record(self.graph.identities[story], self.graph.keys[story])
+        resume = story in self.resuming
+        self.resuming.discard(story)
+        attempt = max(1, record.attempts) if resume else record.attempts + 1
+        job = {
+            "job": "story",
+            "rundir": str(self.rundir.path),
+            "attempt": attempt,
+            "resume": resume,
+            "base": self.queue.tip if self.queue is not None else None,
+            "green": sorted(self.green),
+            "feedback": self.feedback.get(story, ""),
+            **self.story_job(story, resume),
+        }
+        if self.queue is not None:
+            job["slot"] = self.lanes.slot_for(story)
+            job["base"] = job.pop("resume_base", None) or job["base"]
+        lane = self.lanes.free.pop()
+        self.ledger.record(
+            "story_started", story, attempt=attempt, slot=job.get("slot"), base=job["base"], resumed=resume
+        )
+        return Running("story", lane, {**job, "lane": lane}, story)
+
+    def _submit(self, running: Running) -> int:
+        worker = self.engine.submit(dict(running.job))
+        self.jobs[worker] = running
+        return worker
+
+    def _run_job(self, kind: str, **job: Any) -> None:
+        lane = self.lanes.free.pop()
+        content = {"job": kind, "rundir": str(self.rundir.path), "lane": lane, "green": sorted(self.green), **job}
+        self._submit(Running(kind, lane, content))
+
+    # --- waiting ------------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        for message in self.engine.poll(self._patience(), (self.stop.fileno(),)):
+            self._handle(message)
+        if self.stop.received:
+            self.stop.drain()
+        self._hurry()
+        self.ledger.commit()
+        self.between(time.monotonic())
+        self.ledger.tick()
+
+    def _patience(self) -> float:
+        return TICK
+
+    def _hurry(self) -> None:
+        """Stops what runs when its time is over: a second signal, the grace after the first, the deadline."""
+        if not (self.stop.received or self._past_deadline()):
+            return
+        now = time.monotonic()
+        if self._stop_at is None:
+            self._stop_at = now + (self.limits.grace if self.stop.received else 0.0)
+        if now >= self._stop_at or len(self.stop.received) > 1:
+            for worker, running in self.jobs.items():
+                if not running.cancelled:
+                    running.cancelled = True
+                    self.engine.send(worker, {"cancel": True})
+
+    def _handle(self, message: Message) -> None:
+        running = self.jobs.get(message.worker)
+        if running is None:
+            return
+        if message.kind == "event":
+            self._on_event(running, message.data)
+            return
+        del self.jobs[message.worker]
+        self.lanes.free.append(running.lane)
+        if message.kind == "died":
+            self._on_death(running)
+        elif not message.data["ok"]:
+            self._on_error(running, message.data)
+        else:
+            self._on_done(running, message.data)
+
+    def _on_event(self, running: Running, data: Mapping[str, Any]) -> None:
+        if running.story is None:
+            return
+        if "output" in data:
+            self.ledger.output(self.graph.keys[running.story], data["output"])
+            return
+        event = dict(data)
+        self.ledger.record(event.pop("event"), running.story, attempt=running.job["attempt"], **event)
+
+    def _on_death(self, running: Running) -> None:
+        """A worker was killed: its job is done again; a story goes on behind its last stage."""
+        deaths = running.deaths + 1
+        if running.cancelled or self.stop.received:
+            self._on_interrupted(running)
+        elif deaths < MAX_WORKER_DEATHS:
+            again = {**running.job, "resume": True, "lane": self.lanes.free.pop()}
+            self._submit(Running(running.kind, again["lane"], again, running.story, deaths))
+        elif running.story is not None:
+            self._fail(running.story, Outcome("failed", reason="worker-died", detail=f"{deaths} times"))
+        else:
+            self._on_error(running, {"error": f"the worker of a {running.kind} job died {deaths} times"})
+
+    def _on_error(self, running: Running, data: Mapping[str, Any]) -> None:
+        """A job could not be done for a reason that is not the story's."""
+        code = data.get("exit_code", int(ExitCode.BUG))
+        if code == ExitCode.CANNOT_WRITE:
+            self.disk = str(data["error"])
+            self._on_interrupted(running)
+            return
+        if running.kind == "baseline":
+            raise ConfigInvalid(str(data["error"]), hint=data.get("hint"))
+        self.bug = self.bug or f"{data['error']}\n{data.get('trace', '')}"
+        if running.story is not None:
+            self._fail(running.story, Outcome("failed", reason="internal-error", detail=str(data["error"])))
+        elif running.kind == "land" and self.queue is not None:
+            for story in self.queue.give_up():
+                self._fail(story, Outcome("failed", reason="internal-error", detail=str(data["error"])))
+
+    def _on_interrupted(self, running: Running) -> None:
+        if running.story is not None:
+            self.ledger.record("story_interrupted", running.story)
+        elif running.kind == "land" and self.queue is not None:
+            self.queue.requeue()
+
+    def _on_done(self, running: Running, data: Mapping[str, Any]) -> None:
+        if running.kind == "story" and running.story is not None:
+            self._on_outcome(running.story, Outcome.from_json(data["outcome"]))
+        elif running.kind == "land" and self.queue is not None:
+            self._on_batch(data["landing"])
+        elif running.kind == "gates":
+            self._on_gates(running.job, data)
+        elif running.kind == "baseline":
+            self._on_baseline(data)
+
+    # --- endings ------------------------------------------------------------------------------------------
+
+    def _on_outcome(self, story: int, outcome: Outcome) -> None:
+        if outcome.kind == "interrupted":
+            self.ledger.record("story_interrupted", story)
+            return
+        if outcome.kind == "later":
+            self.ledger.record("story_waiting", story, reason="limit", until=outcome.until)
+            self.schedule.waiting(story)
+            self.lanes.release_slot(story)
+            return
+        self.lanes.release_slot(story)
+        if outcome.kind == "failed":
+            self._failed_attempt(story, outcome)
+        elif outcome.kind == "unchanged":
+            self._landed(story, outcome.commit, outcome.gates, unverified=False)
+        elif outcome.kind == "unverified":
+            self._unverified(story, outcome)
+        elif self.queue is not None:
+            self._verified(story, outcome)
+
+    def _verified(self, story: int, outcome: Outcome) -> None:
+        self.ledger.record(
+            "story_verified",
+            story,
+            commit=outcome.commit,
+            tip=outcome.tip,
+            candidate=outcome.candidate,
+            unverified=outcome.unverified,
+            gates=outcome.gates,
+            learnings=outcome.learnings,
+            changed=outcome.changed,
+        )
+        if self.queue is not None:
+            self.queue.add(story, outcome)
+
+    def _unverified(self, story: int, outcome: Outcome) -> None:
+        self.ledger.record(
+            "story_unverified", story, commit=outcome.commit, reason=outcome.reason, gates=outcome.gates,
+            learnings=outcome.learnings,
+        )  # fmt: skip
+        # Where nothing can land, finished is all there is to wait for.
+        if self.queue is None or self.rules.kind == "rehearsal":
+            self.schedule.landed(story)
+            if self.rules.allow_unverified and self.rules.kind == "real":
+                self.on_landed(story)
+        else:
+            self.schedule.unverified(story)
+
+    def _failed_attempt(self, story: int, outcome: Outcome) -> None:
+        record = self.ledger.checkpoint.record(self.graph.identities[story])
+        same = outcome.fingerprint is not None and outcome.fingerprint == record.fingerprint
+        if outcome.final or record.attempts >= self.rules.attempts:
+            self._fail(story, outcome)
+        elif same:
+            detail = f"the same failure twice ({outcome.reason}): {outcome.detail}"
+            self._fail(story, Outcome("failed", "plateau", detail, outcome.feedback, commit=outcome.commit,
+                                      gates=outcome.gates))  # fmt: skip
+        else:
+            self.feedback[story] = outcome.feedback
+            self._keep_feedback(story, record.attempts, outcome.feedback)
+            self.ledger.record(
+                "attempt_failed", story, reason=outcome.reason, detail=outcome.detail,
+                fingerprint=outcome.fingerprint, gates=outcome.gates, commit=outcome.commit,
+            )  # fmt: skip
+            self.schedule.again(story)
+
+    def _fail(self, story: int, outcome: Outcome) -> None:
+        self._failed = True
+        self._keep_feedback(story, self.ledger.checkpoint.record(self.graph.identities[story]).attempts, outcome.feedback)
+        self.ledger.record(
+            "story_failed", story, reason=outcome.reason, detail=outcome.detail, commit=outcome.commit,
+            gates=outcome.gates,
+        )  # fmt: skip
+        self.lanes.release_slot(story)
+        self.schedule.failed(story)
+        self._tell_blocked()
+
+    def _tell_blocked(self) -> None:
+        for story, by in self.schedule.newly_blocked():
+            self.ledger.record("story_blocked", story, by=[self.graph.keys[i] for i in by])
+
+    def _keep_feedback(self, story: int, attempt: int, feedback: str) -> None:
+        """For `explain`, and for the next attempt after a crash."""
+        found = self.graph.stories[story]
+        folder = self.rundir.story(found.id, self.graph.identities[story]) / f"attempt-{attempt}"
+        if feedback:
+            with store.writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "feedback.txt").write_text(feedback, encoding="utf-8", errors="replace")
+
+    def _landed(self, story: int, commit: str | None, gates: tuple[Any, ...], *, unverified: bool) -> None:
+        self.ledger.record("story_landed", story, commit=commit, gates=gates, unverified=unverified)
+        self.green.update(gate["name"] for gate in gates if gate["verdict"] == "green")
+        self.schedule.landed(story)
+        self.on_landed(story)
+
+    # --- landing ------------------------------------------------------------------------------------------
+
+    def _ready_to_land(self) -> bool:
+        return self.queue is not None and self.queue.can_go_on and not self.stop.received and not self.disk
+
+    def _land(self) -> None:
+        queue = self.queue
+        if queue is None:
+            return
+        for story, commit, gates, unverified in queue.swap_what_is_current():
+            self._landed(story, commit, gates, unverified=unverified)
+        if queue.wants_batch and self.engine.free and self.lanes.free and not self.stop.received:
+            self.ledger.commit()
+            self._run_job("land", **queue.take_batch())
+
+    def _on_batch(self, landing: Mapping[str, Any]) -> None:
+        if self.queue is None:
+            return
+        landed, back = self.queue.settle(landing)
+        for story, commit, gates, unverified in landed:
+            self._landed(story, commit, gates, unverified=unverified)
+        for story, outcome in back:
+            self._failed_attempt(story, outcome)
+
+    # --- gates of the run ---------------------------------------------------------------------------------
+
+    def _baseline(self) -> None:
+        """Asks the project's gates about the start commit, before any agent is paid."""
+        if self.queue is None or not self.rules.gates or self.rules.kind == "rehearsal":
+            return
+        if (self.rundir.path / "baselines.json").exists():
+            return
+        self._run_job("baseline", base=self.rules.base)
+        while self.jobs and not (self.stop.received and self._stop_at and time.monotonic() > self._stop_at + 5):
+            self._wait()
+
+    def _on_baseline(self, data: Mapping[str, Any]) -> None:
+        if data.get("missing"):
+            raise ConfigInvalid(
+                "a gate cannot be run on the start commit: " + "; ".join(data["missing"]),
+                hint="commit the script, install the tool, or change [gates] in rad-engineer.toml",
+            )
+        for name in data.get("red", ()):
+            text = f"gate {name} was red before the run: what fails there already is excused, nothing else is"
+            self.ledger.record("note", text=text)
+        self.ledger.commit()
+
+    def _wave_gates(self) -> bool:
+        """Runs the wave gates of a wave that has just ended well; true when there was one."""
+        if not self.rules.wave_gates or self.queue is None or self._draining():
+            return False
+        for wave in self.schedule.completed_waves():
+            name = self.graph.wave_names[wave]
+            scope = f"wave:{name}"
+            if not self._judge_head(scope):
+                self.red_wave = True
+            else:
+                self.schedule.open_wave(wave)
+        return bool(self.schedule.could_start())
+
+    def _final_gates(self) -> bool:
+        if not self.rules.final_gates or self.queue is None or self._draining():
+            return False
+        verdict = self.ledger.checkpoint.verdicts.get("final")
+        judged = verdict is not None and verdict.get("commit") == self.queue.tip
+        if not judged and self.schedule.open_count() == 0 and not self.schedule.could_start():
+            self._judge_head("final")
+        return False
+
+    def _judge_head(self, scope: str) -> bool:
+        if self.queue is None:
+            return True
+        self._run_job("gates", scope=scope, commit=self.queue.tip)
+        while self.jobs:
+            self._wait()
+        found = self.ledger.checkpoint.verdicts.get(scope)
+        return found is not None and bool(found["ok"])
+
+    def _on_gates(self, job: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+        if not data.get("interrupted"):
+            self.ledger.record(
+                "gates_finished", scope=job["scope"], commit=job["commit"], ok=data["green"], gates=data["gates"]
+            )
+
+    # --- the end ------------------------------------------------------------------------------------------
+
+    def _exit_code(self) -> ExitCode:
+        """The first that holds, core rules section 4."""
+        self._tell_blocked()
+        if self.disk:
+            raise CannotWrite(self.disk, hint="make room, then: rad-engineer resume")
+        if self.bug:
+            return ExitCode.BUG
+        if self.stop.received:
+            return self.stop.exit_code
+        statuses = {record.status for record in self.ledger.checkpoint.stories.values()}
+        if self._had_enough() and not self.limits.fail_fast and self.schedule.could_start():
+            return ExitCode.MORE
+        final = self.ledger.checkpoint.verdicts.get("final")
+        red_final = final is not None and not final["ok"]
+        if "failed" in statuses or self.red_wave or red_final:
+            return ExitCode.FAILED
+        if self.rules.kind == "rehearsal" or self._something_waits():
+            return ExitCode.WAITING
+        return ExitCode.OK
+
+    def _something_waits(self) -> bool:
+        allowed = self.rules.allow_unverified
+        unverified = any(
+            record.status == "done-unverified" and not record.landed
+            for record in self.ledger.checkpoint.stories.values()
+        )
+        landing = self.queue is not None and self.queue.length > 0
+        return (unverified and not allowed) or landing or self.schedule.open_count() > 0

@@ -1,0 +1,92 @@
+"""What a worker is told about a story: the story itself, and what happened before it."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from rad_engineer import importers, store
+from rad_engineer.core.checkpoint import Checkpoint
+from rad_engineer.core.events import Event
+from rad_engineer.core.graph import Graph
+
+REMEMBERED = 60  # lines: more would not fit into a prompt anyway
+
+
+class StoryJobs:
+    """Builds jobs; looks on at what lands, so that later stories hear of it."""
+
+    def __init__(self, graph: Graph, rundir: store.RunDir) -> None:
+        self.graph = graph
+        self.rundir = rundir
+        self.checkpoint: Checkpoint | None = None
+        self._located = tuple(importers.locate(prd) for prd in graph.prds)
+        self._first = self._offsets()
+        self._earlier: deque[str] = deque(maxlen=REMEMBERED)
+        self._learnings: deque[str] = deque(maxlen=REMEMBERED)
+        self._verified: dict[str, tuple[list[str], list[str]]] = {}
+
+    def _offsets(self) -> dict[str, tuple[int, int]]:
+        """Where each story stands in its own file: identity -> (PRD, position)."""
+        found = {}
+        for number, prd in enumerate(self._located):
+            for position, story in enumerate(prd.stories):
+                found[story.id, number] = position
+        return {
+            self.graph.identities[index]: (number, found[self.graph.stories[index].id, number])
+            for index, number in enumerate(self.graph.prd_of)
+        }
+
+    def __call__(self, index: int, resume: bool) -> dict[str, Any]:
+        """The job's part that is about the story."""
+        story, identity = self.graph.stories[index], self.graph.identities[index]
+        number, position = self._first[identity]
+        prd = self._located[number]
+        job: dict[str, Any] = {
+            "story": {
+                "key": self.graph.keys[index],
+                "id": story.id,
+                "identity": identity,
+                "title": story.title,
+                "text": importers.story_text(prd, prd.stories[position]),
+                "criteria": [{"text": c.text, "command": c.command} for c in story.criteria],
+                "checks": [{"name": c.name, "command": c.command} for c in story.checks],
+            },
+            "context": {
+                "notes": prd.notes,
+                "earlier": list(self._earlier),
+                "learnings": list(self._learnings),
+            },
+        }
+        if resume:
+            job |= self._resume(story.id, identity)
+        return job
+
+    def _resume(self, story_id: str, identity: str) -> dict[str, Any]:
+        """What a cut-off attempt stood on: paid work goes on there, anything else is only rescued from there."""
+        record = self.checkpoint.stories.get(identity) if self.checkpoint is not None else None
+        if record is None or record.base is None:
+            return {}
+        found = store.read_checkpoint(self.rundir.story(story_id, identity))
+        paid = found is not None and found["attempt"] == record.attempts and found["stage"] in ("agent", "policy")
+        return {"resume_base": record.base} if paid else {"rescue_base": record.base}
+
+    def on_event(self, event: Event, checkpoint: Checkpoint) -> None:
+        """Hears what has been written down."""
+        self.checkpoint = checkpoint
+        self.hear(event)
+
+    def hear(self, event: Event) -> None:
+        """Remembers what a landed story changed and taught."""
+        if event.kind == "story_verified" and event.identity is not None:
+            data: Mapping[str, Any] = event.data
+            self._verified[event.identity] = (list(data.get("changed", ())), list(data.get("learnings", ())))
+        elif event.kind == "story_landed" and event.identity is not None:
+            changed, learnings = self._verified.pop(event.identity, ([], []))
+            self._earlier.append(f"{event.story}: {', '.join(changed[:12]) or 'no file'}")
+            self._learnings.extend(f"({event.story}) {line}" for line in learnings)
+
+    def on_output(self, key: str, line: str) -> None:
+        """Output is not part of what happened."""
+
+    def tick(self, now: float) -> None:
+        """Time is of no matter here."""

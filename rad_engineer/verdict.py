@@ -1,0 +1,331 @@
+"""The verdict on a tree: gates, run by us, in a clean copy that no agent has ever written to."""
+
+import hashlib
+import re
+import select
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rad_engineer import gates, setup, store
+from rad_engineer.errors import ConfigInvalid
+from rad_engineer.gates import Baseline, Gate, GateResult
+from rad_engineer.outcome import Outcome
+from rad_engineer.process import Limits
+from rad_engineer.rules import GateRule
+from rad_engineer.workplace import Say, Workplace, gate_environment
+
+if TYPE_CHECKING:
+    from rad_engineer.git import Merge
+    from rad_engineer.slots import Slot
+    from rad_engineer.stages import StoryRun
+
+FEEDBACK_TAIL = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Court:
+    """Where and how gates are run: a lane's gate copy, its logs, and the way to be stopped."""
+
+    place: Workplace
+    lane: int
+    logs: Path
+    say: Say
+    cancel: int
+    green: frozenset[str] = frozenset()  # gates that were green on the branch once: never excused again
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the coordinator wants the job to stop, or is gone."""
+        return bool(select.select([self.cancel], [], [], 0)[0])
+
+
+class Cancelled(Exception):
+    """The job was stopped; nothing was decided."""
+
+
+def court_of(run: "StoryRun") -> Court:
+    """The court for one attempt."""
+    return Court(
+        run.place,
+        int(run.job["lane"]),
+        run.attempt_folder / "gates",
+        run.say,
+        run.cancel,
+        green=frozenset(run.job.get("green", ())),
+    )
+
+
+def as_gates(rules: Sequence[GateRule]) -> tuple[Gate, ...]:
+    """Gates as the run's rules have them."""
+    return tuple(Gate(rule.name, rule.command, rule.scope, rule.runner) for rule in rules)  # type: ignore[arg-type]
+
+
+def project_gates(place: Workplace) -> tuple[Gate, ...]:
+    """The gates that every story must pass."""
+    return as_gates(place.rules.gates)
+
+
+def gates_of(run: "StoryRun") -> tuple[Gate, ...]:
+    """The project's gates, then the story's own checks."""
+    project = project_gates(run.place)
+    taken = {gate.command for gate in project}
+    own = tuple(
+        gates.gate(check["name"], check["command"], "story")
+        for check in run.story.get("checks", ())
+        if check["command"] not in taken
+    )
+    return project + own
+
+
+def story_ref(run: "StoryRun") -> str:
+    """The ref that keeps the story's commit until it has landed."""
+    return f"refs/rad/{run.place.rules.run}/{store.slug(run.story['id'])}-{run.story['identity'][:8]}"
+
+
+def judge_story(run: "StoryRun", commit: str, changed: tuple[str, ...], learnings: tuple[str, ...]) -> Outcome:
+    """Judges the merge of the story's commit with the branch as it is now."""
+    place, pool = run.place, run.place.pool
+    if place.rules.kind == "rehearsal":
+        return Outcome("unverified", reason="rehearsal", commit=commit, changed=changed)
+    started = time.monotonic()
+    tip = pool.tip(str(place.rules.branch)) or run.job["base"]
+    merged = pool.merge(tip, commit, parent=run.job["base"])
+    if merged.tree is None:
+        run.finished("verify", started, ok=False)
+        return conflict(merged, commit)
+    try:
+        results = run_gates(court_of(run), merged.tree, tip, gates_of(run))
+    except Cancelled:
+        return Outcome("interrupted", commit=commit)
+    if isinstance(results, Outcome):
+        return results
+    outcome = _decide(results, commit, allow=place.rules.allow_unverified)
+    if gates_of(run):
+        run.finished("verify", started, ok=outcome.kind != "failed")
+    if outcome.kind != "verified":
+        return outcome
+    candidate = pool.candidate(tip, commit, merged.tree, parent=run.job["base"], ref=story_ref(run))
+    return Outcome("verified", commit=commit, base=run.job["base"], tip=tip, candidate=candidate, unverified=outcome.unverified,
+                   gates=outcome.gates, learnings=learnings, changed=changed[:50])  # fmt: skip
+
+
+def judge_unchanged(run: "StoryRun") -> Outcome:
+    """An attempt that changed nothing passes only when the story's own check is green as things are."""
+    base = run.job["base"]
+    own = tuple(gate for gate in gates_of(run) if gate.scope == "story")
+    if own and run.place.rules.kind == "real":
+        try:
+            results = run_gates(court_of(run), base, base, own)
+        except Cancelled:
+            return Outcome("interrupted")
+        if isinstance(results, Outcome):
+            return results
+        if any(result.proof for result in results) and all(result.ok for result in results):
+            return Outcome("unchanged", commit=base, gates=_json(results))
+    feedback = "The last attempt changed no file, and no check of the story itself is green."
+    return Outcome("failed", reason="no-change", feedback=feedback, final=True)
+
+
+def judge_shared(run: "StoryRun", learnings: tuple[str, ...]) -> Outcome:
+    """A shared workspace has no clean copy: gates are run where everybody works, and prove nothing for good."""
+    wanted = gates_of(run)
+    if not wanted or run.place.rules.kind == "rehearsal":
+        return Outcome("unverified", reason="shared-workspace", learnings=learnings)
+    started = time.monotonic()
+    try:
+        results = _run_all(court_of(run), Path(run.place.rules.top), "", wanted)
+    except Cancelled:
+        return Outcome("interrupted")
+    outcome = _decide(results, None, allow=False)
+    run.finished("verify", started, ok=outcome.kind != "failed")
+    if outcome.kind == "failed":
+        return outcome
+    return Outcome("unverified", reason="shared-workspace", gates=outcome.gates, learnings=learnings)
+
+
+def run_gates(court: Court, tree: str, head: str, wanted: Sequence[Gate]) -> list[GateResult] | Outcome:
+    """Runs gates on a tree in the lane's gate copy; an Outcome where the copy could not be set up."""
+    if not wanted:
+        return []
+    place = court.place
+    copy = place.pool.slot("gate", court.lane)
+    made = setup.kept(copy.git_dir)
+    place.pool.move(copy, tree, head, keep=made.paths)
+    failed = set_up_copy(court, copy, tree, head)
+    return failed or _run_all(court, copy.path, head, wanted)
+
+
+def set_up_copy(court: Court, copy: "Slot", tree: str, head: str) -> Outcome | None:
+    """Runs the setup command in a copy where it is needed."""
+    place = court.place
+    if not place.rules.setup:
+        return None
+    ended = setup.run(
+        place.rules.setup,
+        setup.Copy(
+            copy.path,
+            copy.git_dir,
+            court.logs / "setup.log",
+            lambda: place.pool.untracked(copy),
+            lambda: place.pool.move(copy, tree, head, keep=()),
+        ),
+        gate_environment(place.environment),
+        place.rules.gate_timeout,
+        court.cancel,
+    )
+    if ended is None or (ended.reason == "exited" and ended.code == 0):
+        return None
+    if ended.reason == "cancelled":
+        raise Cancelled
+    detail = f"`{place.rules.setup}`: {ended.reason}, exit code {ended.code}"
+    return Outcome("failed", reason="setup-failed", detail=detail, fingerprint=text_fingerprint("setup", ended.output),
+                   feedback=f"The setup command failed on your tree: {detail}\n{ended.output[-FEEDBACK_TAIL:]}")  # fmt: skip
+
+
+def _run_all(court: Court, where: Path, head: str, wanted: Sequence[Gate]) -> list[GateResult]:
+    place = court.place
+    results = []
+    for gate in wanted:
+        with scratch(place, court.lane) as folder:
+            result = gates.run(
+                gate,
+                cwd=where,
+                env=gate_environment(place.environment),
+                limits=Limits(seconds=place.rules.gate_timeout),
+                scratch=folder,
+                cancel=court.cancel,
+                baseline=_baseline_of(court, gate),
+                log=court.logs / f"{store.slug(gate.name)}.log",
+                commit=head,
+                clock=time.time,
+            )
+        if court.cancelled:
+            raise Cancelled
+        results.append(result)
+        court.say(
+            {
+                "event": "gate_finished",
+                "gate": gate.name,
+                "ok": result.ok,
+                "blamed": not result.ok,
+                "verdict": result.verdict,
+                "seconds": round(result.seconds, 3),
+            }
+        )
+    return results
+
+
+def _baseline_of(court: Court, gate: Gate) -> Baseline | None:
+    """What may be excused: nothing of a story's own check, nothing once the gate was green on the branch."""
+    found = court.place.baselines.get(gate.name) if gate.scope == "project" else None
+    if found is not None and gate.name in court.green:
+        return found.strict()
+    return found
+
+
+def baseline(court: Court, base: str, gate: Gate) -> Baseline:
+    """What one gate says of the start commit."""
+    place = court.place
+    copy = place.pool.slot("gate", court.lane)
+    place.pool.move(copy, base, base, keep=setup.kept(copy.git_dir).paths)
+    failed_setup = set_up_copy(court, copy, base, base)
+    if failed_setup is not None:
+        raise ConfigInvalid(f"the setup command fails on the start commit: {failed_setup.detail}",
+                            hint=f"see {court.logs / 'setup.log'}; correct [workspace] setup")  # fmt: skip
+    with scratch(place, court.lane) as folder:
+        found = gates.baseline(
+            gate,
+            cwd=copy.path,
+            env=gate_environment(place.environment),
+            limits=Limits(seconds=place.rules.gate_timeout),
+            scratch=folder,
+            cancel=court.cancel,
+            log=court.logs / f"{store.slug(gate.name)}.log",
+        )
+    if court.cancelled:
+        raise Cancelled
+    return found
+
+
+class scratch:  # noqa: N801 - reads as a clause: with scratch(place, lane) as folder: ...
+    """A fresh folder for one gate's own files, outside every copy; gone afterwards."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, place: Workplace, lane: int) -> None:
+        self.path = Path(place.rules.cache) / "scratch" / f"{place.rules.run}-{lane}"
+
+    def __enter__(self) -> Path:
+        shutil.rmtree(self.path, ignore_errors=True)
+        with store.writing(self.path):
+            self.path.mkdir(parents=True)
+        return self.path
+
+    def __exit__(self, *_exception: object) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _decide(results: Sequence[GateResult], commit: str | None, *, allow: bool) -> Outcome:
+    red = [result for result in results if not result.ok]
+    if red:
+        return failed(results, "gate-red", commit)
+    if any(result.proof for result in results):
+        return Outcome("verified", commit=commit, gates=_json(results))
+    if allow:
+        return Outcome("verified", commit=commit, gates=_json(results), unverified=True)
+    return Outcome("unverified", reason="no-evidence" if results else "no-gate", commit=commit, gates=_json(results))
+
+
+def failed(results: Sequence[GateResult], reason: str, commit: str | None) -> Outcome:
+    """The outcome of red gates: what failed, and what the next attempt should read."""
+    red = [result for result in results if not result.ok]
+    return Outcome(
+        "failed",
+        reason=reason,
+        detail=", ".join(f"{result.name} ({result.verdict})" for result in red),
+        feedback=gates.feedback(red),
+        fingerprint=gates.fingerprint(red),
+        commit=commit,
+        gates=_json(results),
+    )
+
+
+def _json(results: Sequence[GateResult]) -> tuple[Mapping[str, object], ...]:
+    return tuple(result.to_json() for result in results)
+
+
+def protected(run: "StoryRun", changed: Sequence[str], commit: str, quarantine: Path) -> list[str]:
+    """Which changed paths judge the story: scripts that gates name, protected globs, npm scripts that gates run."""
+    rules = run.place.rules
+    commands = [gate.command for gate in gates_of(run)]
+    broken = gates.violations(changed, rules.protected, rules.protect)
+    if "package.json" in changed and "package.json" not in broken:
+        before = run.place.pool.read(run.job["base"], "package.json", None)
+        after = run.place.pool.read(commit, "package.json", quarantine)
+        scripts = gates.changed_scripts(before, after, commands)
+        broken.extend(f"package.json (script {name})" for name in scripts)
+    return broken
+
+
+def conflict(merged: "Merge", commit: str) -> Outcome:
+    """The outcome of a story whose commit cannot be merged."""
+    listed = "\n".join(f"- {path}" for path in merged.paths[:50])
+    feedback = (
+        "While you worked, other stories landed, and your change conflicts with theirs in:\n"
+        f"{listed}\n\nYou now stand on the new state. Do the story again on top of it. "
+        f"The conflict was:\n{merged.conflict}"
+    )
+    return Outcome("failed", reason="conflict", detail=", ".join(merged.paths[:5]), feedback=feedback, commit=commit)
+
+
+_VARYING = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?|/tmp/\S+")
+
+
+def text_fingerprint(reason: str, text: str) -> str:
+    """Names a failure so that the same one twice is seen: numbers, times and temporary paths do not count."""
+    plain = _VARYING.sub("#", text[-FEEDBACK_TAIL:])
+    return f"{reason}:{hashlib.sha256(plain.encode('utf-8', 'replace')).hexdigest()[:16]}"

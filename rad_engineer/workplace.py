@@ -1,0 +1,78 @@
+"""Where a worker works: the rules of the run, its directory, the repository and the pool of working copies."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rad_engineer import store
+from rad_engineer.rules import Rules
+
+if TYPE_CHECKING:
+    from rad_engineer.gates import Baseline
+    from rad_engineer.repository import Repository
+    from rad_engineer.slots import Pool
+
+Say = Callable[[dict[str, Any]], None]
+"""Sends an event of the running job to the coordinator."""
+
+_SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_ACCESS_KEY")
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """One run as a worker sees it. Opened once and kept between jobs."""
+
+    rundir: store.RunDir
+    rules: Rules
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path) -> "Workplace":
+        """Reads the rules from the run directory."""
+        rundir = store.RunDir(path)
+        rules = Rules.from_json(rundir.read_run()["rules"])
+        return cls(rundir, rules, child_environment(rules.run))
+
+    @cached_property
+    def repository(self) -> "Repository":
+        """The user's repository; only in runs with slots."""
+        from rad_engineer.repository import Repository  # noqa: PLC0415 - shared workspaces have none
+
+        if self.rules.repository is None:
+            raise AssertionError("a shared workspace has no repository")
+        return Repository.from_json(self.rules.repository)
+
+    @cached_property
+    def pool(self) -> "Pool":
+        """The slots and gate copies of the run."""
+        from rad_engineer.slots import Pool  # noqa: PLC0415 - shared workspaces have none
+
+        rules = self.rules
+        return Pool(self.repository, Path(rules.cache), rules.run, history=rules.history, copy=rules.copy)
+
+    @cached_property
+    def baselines(self) -> dict[str, "Baseline"]:
+        """What each project gate said of the start commit, by gate name."""
+        from rad_engineer.gates import Baseline  # noqa: PLC0415 - only where gates are
+
+        try:
+            data = json.loads((self.rundir.path / "baselines.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return {name: Baseline.from_json(value) for name, value in data["baselines"].items()}
+
+
+def child_environment(run: str) -> dict[str, str]:
+    """The environment of agents: the user's, without what belongs to a git hook or to ourselves."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "RAD_")) and "\0" not in v}
+    env.setdefault("HOME", "/")
+    return {**env, "RAD_RUN_MARK": run}
+
+
+def gate_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of gates and setup commands: they judge, so they get no credentials."""
+    return {name: value for name, value in env.items() if not name.upper().endswith(_SECRET_ENDINGS)}
