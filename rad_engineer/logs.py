@@ -8,6 +8,7 @@ the first record that fits again.
 import json
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,12 +99,31 @@ class _File:
 
 
 @dataclass(slots=True)
+class _Opening:
+    """A log that waits for structlog: its import runs beside the loop, which is waiting for children anyway."""
+
+    file: _File | None
+    written: int
+    echo: Callable[[str], object]
+    shown: int
+    run: str
+    thread: threading.Thread = field(
+        default_factory=lambda: threading.Thread(target=import_module, args=("structlog",), daemon=True)
+    )
+
+    def logger(self) -> Any:
+        found = _structlog(self.file, self.written, self.echo, self.shown)
+        return found.bind(run=self.run) if self.run else found
+
+
+@dataclass(slots=True)
 class _Log:
     """What is open now."""
 
     waiting: deque[tuple[str, str, dict[str, Any]]] = field(default_factory=lambda: deque(maxlen=_WAITING))
     logger: Any = None
     file: _File | None = None
+    opening: _Opening | None = None
 
 
 _log = _Log()
@@ -151,41 +172,55 @@ def start(
     path: Path | None, *, run: str = "", level: str = "info", verbose: int = 0,
     echo: Callable[[str], object] | None = None,
 ) -> None:  # fmt: skip
-    """Opens run.log (None: no file) and, when verbose, the readable form; then writes what has been waiting.
+    """Opens run.log (None: no file) and, when verbose, the readable form; writes what has been waiting.
 
+    Returns at once, and changes nothing where a log is open already; the run's name is that of the log's folder.
     `level` holds for the file; `verbose` 1 shows info and up, 2 everything. `echo` takes one readable line (default:
     stderr), so that a live view can print it above itself.
     """
-    stop()
-    file = _File(path) if path is not None else None
-    _log.file = file
-    shown = {0: 100, 1: LEVELS["info"]}.get(verbose, LEVELS["debug"])
+    if _log.opening is not None:
+        return
+    shown = {0: 100, 1: LEVELS["info"]}.get(int(verbose), LEVELS["debug"])
     written = LEVELS["debug"] if verbose > 1 else LEVELS.get(level, LEVELS["info"])
-    _log.logger = _structlog(file, written if file else 100, echo or _to_stderr, shown).bind(
-        **({"run": run} if run else {})
-    )
-    while _log.waiting:
-        name, event, fields = _log.waiting.popleft()
-        getattr(_log.logger, name)(event, **fields)
-    flush()
+    _log.file = file = _File(path) if path is not None else None
+    run = run or (path.parent.name if path is not None else "")
+    _log.opening = _Opening(file, written if file else 100, echo or _to_stderr, shown, run)
+    _log.opening.thread.start()
+    if verbose:
+        _open()
 
 
 def flush() -> None:
     """Puts what has been recorded into the file now."""
+    _open()
     if _log.file is not None:
         _log.file.flush(time.monotonic())
 
 
 def stop() -> None:
     """Flushes and closes; later records wait again."""
+    _open()
     if _log.file is not None:
         _log.file.close()
-    _log.logger = _log.file = None
+    _log.logger = _log.file = _log.opening = None
+
+
+def _open() -> None:
+    """Waits for structlog, then writes what has been waiting for it."""
+    if _log.opening is None or _log.logger is not None:
+        return
+    _log.opening.thread.join()
+    _log.logger = _log.opening.logger()
+    while _log.waiting:
+        name, event, fields = _log.waiting.popleft()
+        getattr(_log.logger, name)(event, **fields)
 
 
 def _record(level: str, event: str, fields: dict[str, Any]) -> None:
     fields = {**_bound.get(), **fields}
     fields.setdefault("at", time.time())
+    if _log.logger is None and _log.opening is not None and not _log.opening.thread.is_alive():
+        _open()
     if _log.logger is not None:
         getattr(_log.logger, level)(event, **fields)
         return

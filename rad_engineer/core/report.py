@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rad_engineer.core import reasons
+from rad_engineer.core import failures
 from rad_engineer.core.checkpoint import Checkpoint, StoryRecord
 from rad_engineer.core.evidence import Proof, prove
 from rad_engineer.core.graph import Graph
@@ -138,7 +138,7 @@ class Report:
                 "criteria": criteria,
                 "criteria_proved": proved,
             },
-            "reasons": reasons.count(story.reason for story in self.stories),
+            "reasons": failures.count(story.reason for story in self.stories),
             "stories": [story.to_json() for story in self.stories],
             "verdicts": [dict(verdict) for verdict in self.verdicts],
             "notes": list(self.notes),
@@ -240,7 +240,7 @@ def _explanation(graph: Graph, story: Story, standing: Standing, everyone: Seque
     if standing.reason == "human" and story.reason:
         return f"waits for a person: {story.reason}"
     if standing.status in ("failed", "done-unverified", "waiting", "interrupted"):
-        reason = reasons.find(
+        reason = failures.find(
             standing.reason or ("interrupted" if standing.status == "interrupted" else None)
         )
         return reason.sentence if reason else ""

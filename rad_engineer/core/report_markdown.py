@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from rad_engineer.core import reasons
+from rad_engineer.core import failures
 from rad_engineer.core.printable import duration, one_line
 from rad_engineer.core.report import Report, StoryReport
 from rad_engineer.core.report_text import MARKS, branch_name, exit_line, headline, why
@@ -67,7 +67,7 @@ def _open_rows(stories: Sequence[StoryReport]) -> Iterable[str]:
     yield "| story | title | state | why | next |"
     yield "|---|---|---|---|---|"
     for story in stories:
-        step = reasons.action(story.reason, one_line(story.key))
+        step = failures.action(story.reason, one_line(story.key))
         yield (
             f"| {_escape(story.key)} | {_escape(story.title)} | {MARKS[story.status]} "
             f"| {_escape(why(story)) or '-'} | {_escape(step) or '-'} |"
@@ -82,7 +82,7 @@ def _waiting_rows(stories: Sequence[StoryReport]) -> Iterable[str]:
 
 
 def _counts(report: Report) -> str:
-    counted = reasons.count(story.reason for story in report.stories if story.status == "failed")
+    counted = failures.count(story.reason for story in report.stories if story.status == "failed")
     if not counted:
         return ""
     return "Failures by reason: " + ", ".join(f"{name} {number}" for name, number in counted.items()) + "."

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rad_engineer.core import reasons
+from rad_engineer.core import failures
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.printable import duration, one_line, several
@@ -77,7 +77,7 @@ def _failed(event: Event, _checkpoint: Checkpoint) -> str:
 
 
 def _reason(data: Mapping[str, Any]) -> str:
-    reason = reasons.find(data.get("reason"))
+    reason = failures.find(data.get("reason"))
     return reason.sentence if reason is not None else ""
 
 
