@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LEVELS: Mapping[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-_WAITING = 2000  # records kept before the log is started
+_WAITING = 20_000  # records kept before the log is open
 _FLUSH_SECONDS = 0.5
 _FLUSH_BYTES = 64 * 1024
 _RETRY_SECONDS = 5.0

@@ -1,105 +1,218 @@
-"""Says in a sentence why a story does not start now."""
+"""Why a story has not passed: one closed list, each reason with a sentence for people and the next action."""
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
-from rad_engineer.core.states import (
-    ALREADY_DONE,
-    BLOCKED,
-    FAILED,
-    LIMITED,
-    NAMES,
-    PASSED,
-    PENDING,
-    RUNNING,
-    SKIPPED,
-    UNVERIFIED,
-    WAITING,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rad_engineer.core.schedule import Schedule
-
-_SHOWN = 3
+Family = Literal["agent", "work", "tree", "landing", "machine", "waiting"]
 
 
-def why(schedule: "Schedule", story: int) -> str:
-    """One plain sentence for every state."""
-    state = schedule.state[story]
-    if state == PENDING:
-        return _pending(schedule, story)
-    if state == BLOCKED:
-        return _blocked(schedule, story)
-    if state == WAITING:
-        return f"waits for a person: rad-engineer approve {schedule.graph.keys[story]}"
-    if state == SKIPPED:
-        reason = schedule.graph.stories[story].reason
-        return f"the PRD says {schedule.graph.stories[story].state}" + (f": {reason}" if reason else "")
-    return _PLAIN[state]
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One way to end; `sentence` says what happened, `action` what to do next."""
+
+    name: str
+    family: Family
+    sentence: str
+    action: str
 
 
-_PLAIN = {
-    RUNNING: "is running",
-    LIMITED: "waits for a limit to pass",
-    PASSED: "has landed",
-    ALREADY_DONE: "is done already",
-    FAILED: "has failed",
-    UNVERIFIED: "is finished, but nothing could judge it",
-}
+_LIST = (
+    # The agent did not do its part.
+    Reason(
+        "agent-failed", "agent",
+        "the agent ended with an error",
+        "read its last output with `rad-engineer logs {story}`, then run again",
+    ),
+    Reason(
+        "agent-missing", "agent",
+        "the agent command does not exist or cannot be executed",
+        "install it or name another one with --agent-command, then run again",
+    ),
+    Reason(
+        "timeout", "agent",
+        "the story took longer than --story-timeout allows and was stopped",
+        "split the story or give it more time with --story-timeout",
+    ),
+    Reason(
+        "idle", "agent",
+        "the agent printed nothing for longer than --idle-timeout allows and was stopped",
+        "look for a question it was waiting on with `rad-engineer logs {story}`, or raise --idle-timeout",
+    ),
+    Reason(
+        "flooded", "agent",
+        "the agent printed more output than a log may hold and was stopped",
+        "make the agent quieter; the head and the tail of its output are in `rad-engineer logs {story}`",
+    ),
+    Reason(
+        "no-change", "agent",
+        "the agent finished but changed nothing, and no verify command of the story is green",
+        "say in the story what must change, or give it a verify command that is green when nothing is left to do",
+    ),
+    # What it made is not good enough.
+    Reason(
+        "gate-red", "work",
+        "a gate is red because of this story",
+        "read the failing output with `rad-engineer explain {story}`, then run again for fresh attempts",
+    ),
+    Reason(
+        "plateau", "work",
+        "two attempts failed in exactly the same way, so another one would be wasted",
+        "change the story or the code it stumbles over, then run again",
+    ),
+    Reason(
+        "protected-path", "work",
+        "the story changed a file that judges it (a gate script or a `protect` pattern)",
+        "change that file yourself, or take it off the `protect` list, then run again",
+    ),
+    Reason(
+        "unverified", "work",
+        "the story is finished, but no gate could judge it",
+        "configure a gate in rad-engineer.toml, or accept it with `rad-engineer resume --allow-unverified`",
+    ),
+    Reason(
+        "no-evidence", "work",
+        "the story is finished, but its gates proved nothing: red before and after, or no test was seen to pass",
+        "make a gate green on the base, or accept it with `rad-engineer resume --allow-unverified`",
+    ),
+    Reason(
+        "shared-workspace", "work",
+        "the story ran in a shared workspace, where nothing lands and nothing is verified in a clean copy",
+        "look at the changes yourself; run in a git repository to have them verified and landed",
+    ),
+    Reason(
+        "rehearsal", "work",
+        "the story was only rehearsed with the mock agent",
+        "run it with a real agent: --agent-command, or `[agent]` in rad-engineer.toml",
+    ),
+    # What lies in the slot must not enter a repository.
+    Reason(
+        "nested-git", "tree",
+        "the story left a git repository (or something named .git) inside its files",
+        "tell the agent not to clone or init inside the project, then run again",
+    ),
+    Reason(
+        "special-file", "tree",
+        "the story left a pipe, socket or device among its files",
+        "have it put such files outside the project, then run again",
+    ),
+    Reason(
+        "symlink-escape", "tree",
+        "the story made a symbolic link that points out of the repository",
+        "use a relative link inside the repository, then run again",
+    ),
+    Reason(
+        "too-deep", "tree",
+        "the story made folders nested deeper than 200 levels",
+        "look for a loop that makes folders, then run again",
+    ),
+    Reason(
+        "too-many-files", "tree",
+        "the story made more files than one commit may hold",
+        "add what is generated to .gitignore, then run again",
+    ),
+    Reason(
+        "too-large", "tree",
+        "the story made files larger than one commit may hold",
+        "add large files to .gitignore or keep them elsewhere, then run again",
+    ),
+    Reason(
+        "huge-ignore-file", "tree",
+        "the story made a .gitignore or .gitattributes over 64 kB",
+        "shorten the file, then run again",
+    ),
+    # It is good alone, but does not fit.
+    Reason(
+        "conflict", "landing",
+        "the story's changes conflict with what landed meanwhile, and no attempt is left",
+        "run again: the story then starts on the new base",
+    ),
+    Reason(
+        "red-after-merge", "landing",
+        "the story is green alone but red together with what landed meanwhile",
+        "run again: the story then starts on the new base and is told what failed",
+    ),
+    Reason(
+        "branch-busy", "landing",
+        "the run branch is checked out somewhere or was moved by somebody else",
+        "leave that branch (`git switch -`), then `rad-engineer resume`",
+    ),
+    # The machine or the set-up got in the way.
+    Reason(
+        "setup-failed", "machine",
+        "the setup command failed, so nothing could be run",
+        "make the setup command work in a clean copy of the repository, then run again",
+    ),
+    Reason(
+        "worker-died", "machine",
+        "the worker process died (killed, or out of memory)",
+        "free memory or lower --jobs, then run again",
+    ),
+    Reason(
+        "git-failed", "machine",
+        "a git command on the story's files failed or ran into its limit",
+        "see run.log for the command and its message, then run again",
+    ),
+    Reason(
+        "internal-error", "machine",
+        "rad-engineer itself made a mistake",
+        "please report it with run.log, then `rad-engineer resume`",
+    ),
+    Reason(
+        "disk-full", "machine",
+        "there was no room left to write",
+        "make room, then `rad-engineer resume`",
+    ),
+    Reason(
+        "interrupted", "machine",
+        "the run was stopped while the story was running; its work so far is kept",
+        "go on with `rad-engineer resume`",
+    ),
+    # Nothing is wrong: something has to happen first.
+    Reason(
+        "limit", "waiting",
+        "the agent asked to be tried later (a usage limit)",
+        "go on with `rad-engineer resume` when the limit has passed",
+    ),
+    Reason(
+        "deadline", "waiting",
+        "the run's --deadline came first",
+        "go on with `rad-engineer resume`",
+    ),
+    Reason(
+        "human", "waiting",
+        "the story waits for a person",
+        "when it may go on: `rad-engineer approve {story}`",
+    ),
+    Reason(
+        "needs", "waiting",
+        "the story waits for other stories",
+        "finish or release those first",
+    ),
+)  # fmt: skip
+
+REASONS: dict[str, Reason] = {reason.name: reason for reason in _LIST}
+"""All reasons by name."""
 
 
-def _pending(schedule: "Schedule", story: int) -> str:
-    graph = schedule.graph
-    if not schedule.selected[story]:
-        return "is not among the selected stories"
-    if schedule.stopped_by is not None:
-        return f"nothing more starts: {graph.keys[schedule.stopped_by]} has failed"
-    if schedule.unmet[story]:
-        return _unmet(schedule, story)
-    held = schedule.claims.conflict(graph.stories[story].files)
-    if held is not None:
-        return f"waits for {graph.keys[held[1]]}, which touches {held[0] or 'everything'} too"
-    return "can start now"
+def find(name: str | None) -> Reason | None:
+    """The reason of that name; one that a later version wrote is told as it is written."""
+    if not name:
+        return None
+    known = REASONS.get(name)
+    if known is not None:
+        return known
+    return Reason(name, "work", name.replace("-", " "), "see `rad-engineer explain {story}`")
 
 
-def _unmet(schedule: "Schedule", story: int) -> str:
-    graph = schedule.graph
-    needs = [need for need in graph.needs[story] if schedule.state[need] not in {PASSED, ALREADY_DONE}]
-    stuck = next((need for need in needs if schedule.state[need] == WAITING), None)
-    if stuck is not None:
-        return f"needs {graph.keys[stuck]}, which waits for a person"
-    left_out = next((need for need in needs if not schedule.selected[need]), None)
-    if left_out is not None:
-        return f"needs {graph.keys[left_out]}, which is not among the selected stories"
-    if needs:
-        return f"needs {_listed([graph.keys[need] for need in needs])}"
-    closed = schedule.gating.closed_in_front(story)
-    if closed:
-        gate = next((barrier for barrier in closed if schedule.gating.waits_for_gate(barrier)), None)
-        return f"waits for the gate of {gate.label}" if gate else f"comes after {closed[0].label}"
-    turn = schedule.turns.held_by(story)
-    if turn is not None:
-        return f"comes after {graph.keys[turn]}: without needs, a file is worked through in its order"
-    return "comes later in its file"
+def action(name: str | None, story: str) -> str:
+    """What to do next about a story that ended for this reason."""
+    reason = find(name)
+    return reason.action.replace("{story}", story) if reason else ""
 
 
-def _blocked(schedule: "Schedule", story: int) -> str:
-    graph = schedule.graph
-    others = graph.external_open.get(story)
-    if others:
-        return (
-            f"needs {_listed(others)} of a PRD that is not run here and not done: run it first, or give both"
-        )
-    roots = schedule.blocked(story)
-    named = _listed([f"{graph.keys[root]}, which is {_state(schedule, root)}" for root in roots])
-    return f"blocked by {named}"
-
-
-def _state(schedule: "Schedule", story: int) -> str:
-    return NAMES[schedule.state[story]]
-
-
-def _listed(names: "Sequence[str]") -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+def count(names: Iterable[str | None]) -> dict[str, int]:
+    """How often each reason occurs, most frequent first, then by name."""
+    counted = Counter(name for name in names if name)
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
