@@ -33,14 +33,16 @@ _ROOM = 8  # lines kept behind a telling one
 
 def cleaned(text: str) -> str:
     """The text without terminal codes; of lines that overwrite themselves the last state."""
-    text = plain(text.replace("\r\n", "\n"))
-    lines = (line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n"))
-    return "\n".join(line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]} {CUT}" for line in lines)
+    lines = plain(text.replace("\r\n", "\n")).split("\n")
+    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in lines)
 
 
 def excerpt(output: str, limit: int = MAX_KEPT) -> str:
     """The failing part of an output: a runner's own list of failures, else telling lines and the last ones."""
     text = cleaned(output).strip("\n")
+    text = "\n".join(
+        line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]} {CUT}" for line in text.split("\n")
+    )
     start = _FAILURES_START.search(text)
     if start:
         return cut(text[start.start() :], limit)
