@@ -11,6 +11,7 @@ from rad_engineer.process import plain
 MAX_KEPT = 8_000
 MAX_TOLD = 6_000
 MAX_TOLD_IN_ALL = 16_000
+MAX_GATES_TOLD = 8
 MAX_LINE = 400
 CUT = "[...]"
 
@@ -84,18 +85,14 @@ def _fill(lines: Sequence[str], room: int) -> list[str]:
 
 def feedback(results: Sequence[GateResult]) -> str:
     """What the next attempt is told of the gates that speak against the last one."""
-    told: list[str] = []
-    room = MAX_TOLD_IN_ALL
-    for result in results:
-        if result.ok:
-            continue
-        text = cut(_told(result), min(MAX_TOLD, room))
-        room -= len(text.encode("utf-8", "replace")) + 2
-        if room < 0:
-            told.append(f"Gate `{result.name}` is {result.verdict} too.")
-            break
-        told.append(text)
-    return "\n\n".join(told)
+    against = [result for result in results if not result.ok]
+    told, unnamed = against[:MAX_GATES_TOLD], against[MAX_GATES_TOLD:]
+    share = min(MAX_TOLD, (MAX_TOLD_IN_ALL - 300) // max(1, len(told)) - 2)
+    parts = [cut(_told(result), share) for result in told]
+    if unnamed:
+        names = ", ".join(result.name for result in unnamed)
+        parts.append(f"{len(unnamed)} more gates are not green: {names}"[:290])
+    return "\n\n".join(parts)
 
 
 def _told(result: GateResult) -> str:

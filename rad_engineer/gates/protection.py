@@ -54,8 +54,9 @@ def _script(command: Command, folder: str) -> Iterable[str]:
     words = command.words
     first = words[0]
     if _INTERPRETERS.fullmatch(command.name):
+        inline = {"-c"} if command.name.endswith("sh") else {"-m", "-c", "-e", "--eval", "--test"}
         for word in words[1:]:
-            if word in {"-m", "-c", "-e", "--eval"}:
+            if word in inline:
                 return
             if not word.startswith("-") and word != "run":
                 if not _TESTS.search(word) and word.rsplit("/", 1)[-1] not in _PRODUCT:
