@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from rad_engineer.core.prd import Prd
 from rad_engineer.core.printable import plain
 from rad_engineer.errors import CannotWrite, ConfigInvalid, Refused
-from rad_engineer.settings import Settings, state_home
+from rad_engineer.settings import state_home
 
 SCHEMA_VERSION = 1
 Commands = Sequence[tuple[str, str]]
@@ -43,37 +42,6 @@ def fingerprint(commands: Commands) -> str:
 def path(env: Mapping[str, str]) -> Path:
     """The file that keeps what was trusted."""
     return state_home(env) / "trust.json"
-
-
-def gather(settings: Settings, prds: Sequence[Prd], detected: Commands = ()) -> list[tuple[str, str]]:
-    """Every command that files would have run: configuration, PRDs, and gates that were detected.
-
-    What a flag or a variable says was said by the user, so it is not asked for.
-    """
-    found = [(f"gate {name}", command) for name, command in detected]
-    for scope in ("gates", "wave_gates", "final_gates"):
-        kind = scope.removesuffix("s").replace("_", " ")
-        found += [(f"{kind} {name}", command) for name, command in getattr(settings, scope).items()]
-    if settings.setup and not _said(settings.origins["setup"]):
-        found.append(("setup", settings.setup))
-    if settings.agent_command and not _said(settings.origins["agent_command"]):
-        found.append(("agent", settings.agent_command))
-    for prd in prds:
-        for kind, checks in (
-            ("gate", prd.gates),
-            ("wave gate", prd.wave_gates),
-            ("final gate", prd.final_gates),
-        ):
-            found += [(f"{kind} {check.name}", check.command) for check in checks]
-        for story in prd.stories:
-            found += [(f"verify {story.id}", check.command) for check in story.checks]
-            found += [(f"verify {story.id}", item.command) for item in story.criteria if item.command]
-    return list(dict.fromkeys(found))
-
-
-def folder_id(folder: Path) -> str:
-    """Stands for a repository's id where there is none (a shared workspace)."""
-    return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
 
 
 def is_trusted(repo_id: str, fp: str, *, env: Mapping[str, str] = os.environ) -> bool:
@@ -139,10 +107,6 @@ def shown(commands: Commands) -> list[str]:
     column = min(max((len(kind) for kind, _ in rows), default=0), 24)
     indent = "\n" + " " * (column + 4)
     return [f"  {kind:<{column}}  {text.strip().replace(chr(10), indent)}" for kind, text in rows]
-
-
-def _said(origin: str) -> bool:
-    return origin.startswith(("--", "RAD_"))
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -4,9 +4,8 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from rad_engineer import gates, git, inputs, settings
+from rad_engineer import gate_plan, ground, inputs, settings
 from rad_engineer import trust as book
 from rad_engineer.core.printable import several
 from rad_engineer.errors import UsageError
@@ -16,18 +15,18 @@ def trust(*, prds: Sequence[str], flags: Mapping[str, object], listing: bool, re
     """Trusts what these PRDs would run; or lists or forgets what is trusted in this repository."""
     if listing and revoke:
         raise UsageError("--list and --revoke exclude each other")
-    repository = git.discover(Path.cwd())
+    place = ground.find(prds, flags, os.environ)
     if revoke:
-        print(f"forgot {several(book.revoke(repository.id), 'list')} of commands")
+        print(f"forgot {several(book.revoke(place.id), 'list')} of commands")
     elif listing:
-        _list(repository.id)
+        _list(place.id)
     else:
-        commands = _commands(repository, prds, flags)
+        commands = _commands(place, prds)
         if not commands:
             print("there are no commands to trust")
         else:
             book.ask(commands, yes=yes, stdin=sys.stdin, stderr=sys.stderr)
-            book.remember(repository.id, commands)
+            book.remember(place.id, commands)
             print(f"trusted {several(len(commands), 'command')}")
     return 0
 
@@ -41,14 +40,9 @@ def _list(repo_id: str) -> None:
         print("\n".join(book.shown(entry.commands)))
 
 
-def _commands(
-    repository: git.Repository, prds: Sequence[str], flags: Mapping[str, object]
-) -> list[tuple[str, str]]:
-    found = settings.load(repository.top, flags, os.environ)
-    reading = inputs.Reading(
-        repository.top, found.stories_path, found.tag, parallel=True, allow_dangling=True
-    )
-    loaded = inputs.read(prds, reading).prds if prds else ()
-    names = git.run(repository, "ls-tree", "--name-only", "-z", "HEAD").decode("utf-8", "surrogateescape")
-    detected = gates.detect(lambda name: git.show(repository, "HEAD", name), names.split("\0")[:-1])
-    return book.gather(found, loaded, [(gate.name, gate.command) for gate in detected])
+def _commands(place: ground.Ground, prds: Sequence[str]) -> list[tuple[str, str]]:
+    wanted = place.settings
+    root = place.top if place.repository is not None else None
+    reading = inputs.Reading(root, wanted.stories_path, wanted.tag, parallel=True, allow_dangling=True)
+    agent = settings.resolve_agent(wanted, os.environ)
+    return gate_plan.commands(place, inputs.read(prds, reading), wanted, agent)

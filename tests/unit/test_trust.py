@@ -6,8 +6,7 @@ import stat
 
 import pytest
 
-from rad_engineer import settings, trust
-from rad_engineer.core.prd import Check, Criterion, Prd, Story
+from rad_engineer import trust
 from rad_engineer.errors import ConfigInvalid, Refused
 
 COMMANDS = [("gate test", "pytest -q"), ("setup", "npm ci")]
@@ -93,25 +92,3 @@ def test_damaged_file_trusts_nothing_and_a_later_version_is_refused(env):
     trust.path(env).write_text(json.dumps({"schema_version": 99}))
     with pytest.raises(ConfigInvalid):
         trust.remember("a", COMMANDS, env=env)
-
-
-def test_gather_takes_what_files_say_and_not_what_the_user_said(tmp_path):
-    (tmp_path / "rad-engineer.toml").write_text(
-        '[gates]\ntest = "pytest"\n[final_gates]\nbuild = "make"\n[workspace]\nsetup = "npm ci"\n'
-        '[agent]\ncommand = "claude"\n'
-    )
-    story = Story(
-        "US-1",
-        "t",
-        criteria=(Criterion("works", "make check"), Criterion("nice")),
-        checks=(Check("v", "go vet"),),
-    )
-    prd = Prd(
-        "p.json", "/p.json", "json", ".stories", "p", "p", (story,), "{}", gates=(Check("lint", "ruff"),)
-    )
-    found = trust.gather(settings.load(tmp_path, {}, {}), [prd], [("cargo", "cargo test")])
-    assert {text for _, text in found} == {
-        "pytest", "make", "npm ci", "claude", "make check", "go vet", "ruff", "cargo test",
-    }  # fmt: skip
-    said = trust.gather(settings.load(tmp_path, {"agent_command": "codex"}, {"RAD_SETUP": "x"}), [], [])
-    assert {text for _, text in said} == {"pytest", "make"}
