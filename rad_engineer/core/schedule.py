@@ -179,9 +179,7 @@ class Schedule:
             self._block([story], root)
         self._refresh(story)
         if before == WAITING and root is None and story in self.turns:
-            self.turns.come_back(story)
-            if self.turns.held_by(story) is None:
-                self._advance(self.graph.prd_of[story])
+            self._line_up(story)
         self._push(story)
 
     def again(self, story: int) -> None:
@@ -336,7 +334,9 @@ class Schedule:
         self._end_turn(story)
 
     def _spoiled_by(self, story: int) -> int | None:
-        """The story due to which this one cannot run."""
+        """The story due to which this one cannot run; itself where a PRD elsewhere is the reason."""
+        if story in self.graph.external_open:
+            return story
         for need in self.graph.needs[story]:
             if self.state[need] in {FAILED, UNVERIFIED, SKIPPED}:
                 return need
@@ -366,6 +366,17 @@ class Schedule:
     def _end_turn(self, story: int) -> None:
         if story in self.turns and self.turns.held_by(story) == story:
             self._advance(self.graph.prd_of[story])
+
+    def _line_up(self, story: int) -> None:
+        """The story is back in the order of its file: before all that has not started."""
+        self.turns.come_back(story)
+        holder = self.turns.held_by(story)
+        if holder is not None:
+            if self.state[holder] != PENDING:
+                return
+            self.unmet[holder] += 1
+            self.turns.come_back(holder)
+        self._advance(self.graph.prd_of[story])
 
     def _advance(self, prd: int) -> None:
         story = self.turns.advance(prd, self.state, self.selected)
