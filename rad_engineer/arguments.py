@@ -64,10 +64,18 @@ def values(verb: Verb, argv: Sequence[str]) -> dict[str, Any] | None:
     try:
         given = command.main(args=list(argv), prog_name=f"{PROGRAM} {verb.name}", standalone_mode=False)
     except typer.TyperException as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
-        message = message[:1].lower() + message[1:].rstrip(".")
-        raise UsageError(message, hint=f"see `{PROGRAM} {verb.name} --help`") from None
+        raise _usage_error(error, verb) from None
     return given if isinstance(given, dict) else None
+
+
+def _usage_error(error: typer.TyperException, verb: Verb) -> UsageError:
+    near = getattr(error, "possibilities", None)
+    if near:
+        message, meant = str(error), f"did you mean {' or '.join(sorted(near))}? "
+    else:
+        message, meant = getattr(error, "format_message", error.__str__)(), ""
+    message = message[:1].lower() + message[1:].rstrip(".")
+    return UsageError(message, hint=f"{meant}see `{PROGRAM} {verb.name} --help`")
 
 
 def completion(argv: Sequence[str]) -> None:

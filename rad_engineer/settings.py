@@ -1,6 +1,5 @@
 """The settings of a run: flags over RAD_* over rad-engineer.toml over pyproject.toml over defaults."""
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -277,6 +276,8 @@ def _merge(values: dict[str, Any], origins: dict[str, str], found: Mapping[str, 
 
 
 def _meant(key: str) -> str:
+    import difflib  # noqa: PLC0415  # only for a typing error
+
     near = difflib.get_close_matches(key, _BY_KEY, n=1) or difflib.get_close_matches(
         key.rpartition(".")[2], [known.rpartition(".")[2] for known in _BY_KEY], n=1
     )

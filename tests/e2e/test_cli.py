@@ -92,7 +92,7 @@ def test_every_verb_has_help_with_an_example(verb, env, folder):
         (["config", "shwo"], "error: no such command: config shwo\nhint: did you mean `rad-engineer config show`?\n"),
         (["--verbose"], "error: no such option: --verbose\nhint: options follow the command; see `rad-engineer --help`\n"),
         (["plan"], "error: missing argument 'PRD'\nhint: see `rad-engineer plan --help`\n"),
-        (["status", "--wach"], "error: no such option: --wach (Possible options: --watch)\nhint: see `rad-engineer status --help`\n"),
+        (["status", "--wach"], "error: no such option: --wach\nhint: did you mean --watch? see `rad-engineer status --help`\n"),
     ],
 )  # fmt: skip
 def test_usage_errors(argv, stderr, env, folder):

@@ -105,7 +105,7 @@ def test_usage_errors_have_a_hint(argv, words):
     with pytest.raises(UsageError) as caught:
         command_line.keywords(verb, rest)
     assert words in str(caught.value)
-    assert caught.value.hint == f"see `rad-engineer {verb.name} --help`"
+    assert caught.value.hint.endswith(f"see `rad-engineer {verb.name} --help`")
 
 
 def test_every_option_has_words_of_its_own():
