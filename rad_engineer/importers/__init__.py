@@ -64,15 +64,21 @@ def _load(
     real, decoded = text.resolve(path, root=root, shown=shown)
     parsed = _parse(decoded.text, shown, str(real), stories_path=stories_path, tag=tag)
     if isinstance(parsed, Prd):
-        return [replace(parsed, findings=(*decoded.findings, *parsed.findings)) if decoded.findings else parsed]
+        return [
+            replace(parsed, findings=(*decoded.findings, *parsed.findings)) if decoded.findings else parsed
+        ]
     if depth >= _DEPTH:
-        raise PrdInvalid(f"{shown}: PRDs list each other in a circle", code="POINTER", hint="name the PRDs themselves")
-    prds = []
+        raise PrdInvalid(
+            f"{shown}: PRDs list each other in a circle", code="POINTER", hint="name the PRDs themselves"
+        )
+    prds: list[Prd] = []
     for child in parsed:
         child_path = text.inside(real, child.file, root=root or path.parent, shown=shown)
-        child_shown = os.path.join(os.path.dirname(shown), child.file)
-        for prd in _load(child_path, child_shown, stories_path=stories_path, tag=tag, root=root, depth=depth + 1):
-            prds.append(replace(prd, needs=tuple(dict.fromkeys((*prd.needs, *child.needs)))))
+        child_shown = str(Path(shown).parent / child.file)
+        loaded = _load(
+            child_path, child_shown, stories_path=stories_path, tag=tag, root=root, depth=depth + 1
+        )
+        prds += [replace(prd, needs=tuple(dict.fromkeys((*prd.needs, *child.needs)))) for prd in loaded]
     return prds
 
 
@@ -82,7 +88,11 @@ def _parse(
     """A Prd, or the children of a manifest."""
     if not content.strip():
         raise PrdInvalid(
-            f"{shown}: the file is empty", code="EMPTY", line=1, column=1, hint="restore it, or write a PRD into it"
+            f"{shown}: the file is empty",
+            code="EMPTY",
+            line=1,
+            column=1,
+            hint="restore it, or write a PRD into it",
         )
     if _is_markdown(content, shown):
         from rad_engineer.importers.markdown import load_markdown  # noqa: PLC0415  (loads a parser)

@@ -20,14 +20,22 @@ _TOOLS = frozenset(
     task tee terraform test timeout tofu touch tox tree trivy true tsc tsx tsd tree-sitter turbo twine ty uv uvx
     uvicorn vercel vite vitest vue-tsc wasm-pack wc webpack wget which wrangler xargs xcodebuild xcrun xvfb-run
     xz yamllint yarn yq zig zsh [ [[
-    """.split()
+    """.split()  # noqa: SIM905  (a table to read)
 )
 _ENGLISH = frozenset(
-    "act ant black cat cross echo file find head just make next standard stack sort tail tap task test touch tree true which "
-    "swift dart mix node go forge expo diff lake sed".split()
+    """
+    act ant black cat cross echo file find head just make next standard stack sort tail tap task test touch tree true
+    which swift dart mix node go forge expo diff lake sed
+    """.split()  # noqa: SIM905  (a table to read)
 )
 """Tools whose names are words: they need a flag, a path or a short known form to be commands."""
-_ALONE = frozenset("make tox nox pytest just jest vitest phpunit rspec rake ctest tsc ruff mypy eslint mocha".split())
+_ALONE = frozenset(
+    {"make", "tox", "nox", "pytest", "just", "jest", "vitest", "phpunit", "rspec", "rake", "ctest", "tsc"}
+)
+_REACHES_OUT = frozenset(
+    {"git", "gh", "rm", "brew", "apt", "kubectl", "terraform", "aws", "gcloud", "az", "vercel", "helm"}
+)
+"""Tools that change more than they prove: named in a criterion they are work, not a check."""
 _SUBCOMMANDS = {
     "git": "add apply branch checkout clone commit config diff fetch grep init log ls-files merge mv pull push rebase "
     "remote reset restore rev-parse rm show stash status submodule switch tag worktree",
@@ -54,13 +62,17 @@ _WORDS = frozenset(
     creates completes contains includes matches verifies validates ensures reports renders loads starts opens supports
     required builds compiles installed available finishes emits accepts rejects detects shown user page manually sure
     still after before also only via using
-    """.split()
+    """.split()  # noqa: SIM905  (a table to read)
 )
 _PREFIXES = frozenset({"time", "sudo", "env", "exec", "command", "nohup", "!", "npx", "bunx", "uvx"})
 _OPERATORS = frozenset({"&&", "||", "|", ";", "&", "|&", ";;"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
-_PATH = re.compile(r"(?:\.{1,2}|~|\$\{?\w+\}?)?/[\w.+@/-]+|(?:[\w.+@-]+/)+[\w.+@-]+(?:\.(?:sh|bash|py|js|mjs|cjs|ts|rb|pl|php))?|[\w-]+\.sh")
-_PROGRAM_DIRS = re.compile(r"(?:\.{0,2}/)|(?:scripts?|bin|tools?|\.?venv/bin|node_modules/\.bin|vendor/bin|hack|ci|dev|test|tests)/")
+_PATH = re.compile(
+    r"(?:\.{1,2}|~|\$\{?\w+\}?)?/[\w.+@/-]+|(?:[\w.+@-]+/)+[\w.+@-]+(?:\.(?:sh|bash|py|js|mjs|cjs|ts|rb|pl|php))?|[\w-]+\.sh"
+)
+_PROGRAM_DIRS = re.compile(
+    r"(?:\.{0,2}/)|(?:scripts?|bin|tools?|\.?venv/bin|node_modules/\.bin|vendor/bin|hack|ci|dev|test|tests)/"
+)
 _STRANGE = re.compile(r"[^\x00-\x7f]")
 _FLAG = re.compile(r"-{1,2}\w|.*[/.=*$]")
 _GOOD = (
@@ -68,19 +80,34 @@ _GOOD = (
     r"exits cleanly|returns 0|completes|runs|finishes|reports no errors|has no errors|shows no errors)"
     r"(?: (?:successfully|cleanly|clean|green|without (?:any )?(?:errors?|warnings?|failures)|with (?:no|zero|0) (?:errors?|warnings?|failures)))?"
 )
-_QUOTED = re.compile(rf"(?:(?:run|running|verify|verify that|ensure|check|execute|all of)[: ]+)?`([^`]+)`(?:{_GOOD})?\.?", re.IGNORECASE)
+_QUOTED = re.compile(
+    rf"(?:(?:run|running|verify|verify that|ensure|check|execute|all of)[: ]+)?`([^`]+)`(?:{_GOOD})?\.?",
+    re.IGNORECASE,
+)
 _BARE = re.compile(rf"(?:run |running |verify )?([^`]+?){_GOOD}\.?", re.IGNORECASE)
-_ENDLESS = re.compile(r"(?:^|\s)(?:start|dev|serve|watch|preview|up|--watch|--watchAll|-w|runserver|storybook)(?:\s|$)")
-_MASKS = re.compile(r"\|\|\s*(?:true|:|echo\b[^&|;]*|exit 0)\s*$|;\s*(?:echo|true|exit 0|:)\b[^;&|]*$|\|\s*(?:tail|head|tee|cat|grep|less|sed|awk)\b")
+_TOLD = re.compile(
+    r"(?:(?:run|execute|verify with|with|using)[: ]+)?`([^`]+)`\.?|(?:run|execute):? (.+?)\.?",
+    re.IGNORECASE | re.DOTALL,
+)
+_ENDLESS = re.compile(
+    r"(?:^|\s)(?:start|dev|serve|watch|preview|up|--watch|--watchAll|-w|runserver|storybook)(?:\s|$)"
+)
+_MASKS = re.compile(
+    r"\|\|\s*(?:true|:|echo\b[^&|;]*|exit 0)\s*$|;\s*(?:echo|true|exit 0|:)\b[^;&|]*$|\|\s*(?:tail|head|tee|cat|grep|less|sed|awk)\b"
+)
 
 
 @lru_cache(maxsize=4096)
 def is_command(text: str) -> bool:
     """Whether every line lexes as shell and every part of it begins with a well-known tool or a program's path."""
     text = text.strip()
-    if not text or len(text) > 2000 or not text.isprintable() and "\0" in text:
+    if not text or len(text) > 2000 or "\0" in text:
         return False
-    lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines = [
+        line
+        for line in text.replace("\\\n", " ").splitlines()
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
     return bool(lines) and all(_line_is_command(line) for line in lines)
 
 
@@ -90,17 +117,32 @@ def proving(text: str) -> str | None:
         found = _QUOTED.fullmatch(text.strip())
         command = found.group(1).strip() if found else ""
     else:
-        first = text.split(None, 2)[:2]
-        if not first or not any(_may_begin(word) for word in first):
+        first, _, rest = text.partition(" ")
+        if first not in _TOOLS and not _may_begin(first, rest):
             return None
         if is_command(text):
             command = text.strip()
         else:
             bare = _BARE.fullmatch(text.strip())
             command = bare.group(1).strip() if bare else ""
-    if not command or _ENDLESS.search(command) or not is_command(command):
+    if (
+        not command
+        or _ENDLESS.search(command)
+        or not is_command(command)
+        or command.split()[0] in _REACHES_OUT
+    ):
         return None
     return command if " " in command or command in _ALONE or "/" in command else None
+
+
+def told(text: str) -> str | None:
+    """The command of a verify field, be it bare, in back-ticks or after "Run"; None for prose."""
+    text = text.strip()
+    if is_command(text):
+        return text
+    found = _TOLD.fullmatch(text)
+    command = (found.group(1) or found.group(2)).strip() if found else ""
+    return command if command and is_command(command) else None
 
 
 def masks_exit(command: str) -> bool:
@@ -108,8 +150,13 @@ def masks_exit(command: str) -> bool:
     return bool(_MASKS.search(command))
 
 
-def _may_begin(word: str) -> bool:
-    return word in _TOOLS or word in _PREFIXES or "/" in word or "=" in word or word == "("
+def _may_begin(word: str, rest: str) -> bool:
+    if word in _PREFIXES or "/" in word or "=" in word or word[:1] == "(":
+        return True
+    if word.lower() not in {"run", "running", "verify"}:
+        return False
+    second = rest.partition(" ")[0]
+    return second in _TOOLS or _may_begin(second, "")
 
 
 def _line_is_command(line: str) -> bool:
@@ -134,7 +181,9 @@ def _line_is_command(line: str) -> bool:
 
 def _part_is_command(tokens: list[str]) -> bool:
     words = list(tokens)
-    while words and (words[0] in "({" or words[0] in _PREFIXES - {"npx", "bunx", "uvx"} or _ASSIGNMENT.fullmatch(words[0])):
+    while words and (
+        words[0] in "({" or words[0] in _PREFIXES - {"npx", "bunx", "uvx"} or _ASSIGNMENT.fullmatch(words[0])
+    ):
         words.pop(0)
     while words and words[-1] in ")}":
         words.pop()
@@ -143,7 +192,16 @@ def _part_is_command(tokens: list[str]) -> bool:
     if words[0] == "timeout" and len(words) > 2:
         words = words[2:]
     program, arguments = words[0], words[1:]
-    if program not in _TOOLS and program not in {"npx", "export", "exit", "source", ".", "set", "wait", "sleep"}:
+    if program not in _TOOLS and program not in {
+        "npx",
+        "export",
+        "exit",
+        "source",
+        ".",
+        "set",
+        "wait",
+        "sleep",
+    }:
         return _is_program(program) and not _is_prose(arguments)
     if program in {"echo", "printf", "["}:
         return True
@@ -178,8 +236,12 @@ def _is_prose(arguments: list[str]) -> bool:
             continue
         if word in _WORDS or _STRANGE.search(word):
             return True
-        if word[-1] in ".,:;?" and len(word) > 1 and not word.endswith("..") and not _sets(word) and (
-            index + 1 < len(arguments) or word[-1] != "."
+        if (
+            word[-1] in ".,:;?"
+            and len(word) > 1
+            and not word.endswith("..")
+            and not _sets(word)
+            and (index + 1 < len(arguments) or word[-1] != ".")
         ):
             return True
         if word in {"(", "()"} and not previous.endswith(("$", "<", ">")):

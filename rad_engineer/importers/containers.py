@@ -1,29 +1,39 @@
 """Where the work items of a JSON document are: known lists, groups of lists, Task Master tags, one story alone."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from rad_engineer.core.prd import Finding
 from rad_engineer.errors import PrdInvalid
 from rad_engineer.importers import keys
 from rad_engineer.importers.keys import BARRIERS, GROUPS, ITEMS, WRAPPERS, pick, plain
 
-type_Path = tuple[str | int, ...]
+Steps = tuple[str | int, ...]
 
 _DONE = keys.FIELDS["passes"]
-_TITLES = ("title", "name", "taskname", "task", "story", "feature", "statement", "description", "desc", "body", "storytitle")
+_TITLES = (
+    "title",
+    "name",
+    "taskname",
+    "task",
+    "story",
+    "feature",
+    "statement",
+    "description",
+    "desc",
+    "body",
+    "storytitle",
+)
 _SIDE = re.compile(r"backlog|roadmap|deferred|icebox|future|parkinglot")
 _STORY_ID = re.compile(r"[A-Za-z]{1,12}[-_]?[A-Za-z]?\d[\w.-]*")
 _SPLIT = re.compile(r"\.|(?=\[)")
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Work items of one list or object, and what they stand under."""
 
-    path: type_Path
+    path: Steps
     items: list[dict[str, Any]]
     elements: range | tuple[int, ...]
     keys: tuple[str, ...] = ()  # of an object keyed by id
@@ -31,19 +41,16 @@ class Batch:
     wave: int | None = None
 
 
-@dataclass(slots=True)
 class Found:
     """What a document holds: batches in order, the container's name, the objects that describe the project."""
 
-    batches: list[Batch]
-    container: str
-    projects: list[dict[str, Any]] = field(default_factory=list)  # the innermost first
-    findings: list[Finding] = field(default_factory=list)
+    __slots__ = ("batches", "container", "findings", "projects")
 
-    @property
-    def count(self) -> int:
-        """How many work items there are."""
-        return sum(len(batch.items) for batch in self.batches)
+    def __init__(self, batches: list[Batch], container: str, projects: Sequence[dict[str, Any]] = ()) -> None:
+        self.batches = batches
+        self.container = container
+        self.projects = list(projects)  # the innermost first
+        self.findings: list[Finding] = []
 
 
 def find(document: Any, shown: str, *, tag: str | None = None) -> Found | None:
@@ -70,7 +77,9 @@ def _root_list(document: list[Any]) -> Found | None:
         return Found([], "[]")
     nested = [item for item in document if isinstance(item, dict) and _children(item)]
     if len(nested) == len(document) and not any(pick(item, *_DONE) for item in nested):
-        found = _expand(document, (), "[]", "phases" if pick(nested[0], "phase", "wave", "sprint") else "epics")
+        found = _expand(
+            document, (), "[]", "phases" if pick(nested[0], "phase", "wave", "sprint") else "epics"
+        )
         if found.batches:
             return found
     if not _like_work(document):
@@ -78,13 +87,15 @@ def _root_list(document: list[Any]) -> Found | None:
     return Found([_batch(document, ())], "[]")
 
 
-def _scopes(document: dict[str, Any], tag: str | None, shown: str) -> Iterator[tuple[type_Path, list[dict[str, Any]]]]:
+def _scopes(
+    document: dict[str, Any], tag: str | None, shown: str
+) -> Iterator[tuple[Steps, list[dict[str, Any]]]]:
     """The document, a Task Master tag, then what is wrapped; each with the objects around it."""
     chosen = _tag(document, tag, shown)
     if chosen is not None:
         yield (chosen,), [document[chosen], document]
         return
-    waiting: list[tuple[type_Path, list[dict[str, Any]]]] = [((), [document])]
+    waiting: list[tuple[Steps, list[dict[str, Any]]]] = [((), [document])]
     while waiting:
         path, projects = waiting.pop(0)
         yield path, projects
@@ -97,7 +108,11 @@ def _scopes(document: dict[str, Any], tag: str | None, shown: str) -> Iterator[t
 
 def _tag(document: dict[str, Any], tag: str | None, shown: str) -> str | None:
     """The Task Master tag whose tasks are meant."""
-    tags = [key for key, value in document.items() if isinstance(value, dict) and isinstance(value.get("tasks"), list)]
+    tags = [
+        key
+        for key, value in document.items()
+        if isinstance(value, dict) and isinstance(value.get("tasks"), list)
+    ]
     tags = [key for key in tags if plain(key) not in WRAPPERS or key == tag]
     if not tags or pick(document, *ITEMS):
         return None
@@ -105,11 +120,13 @@ def _tag(document: dict[str, Any], tag: str | None, shown: str) -> str | None:
         near = f"the file has: {', '.join(tags)}"
         raise PrdInvalid(f"{shown}: no tag {tag!r}", code="TAG", hint=near)
     if tag is None and "master" not in tags and len(tags) > 1:
-        raise PrdInvalid(f"{shown}: several tags: {', '.join(tags)}", code="TAG", hint=f"choose one: --tag {tags[0]}")
+        raise PrdInvalid(
+            f"{shown}: several tags: {', '.join(tags)}", code="TAG", hint=f"choose one: --tag {tags[0]}"
+        )
     return tag or ("master" if "master" in tags else tags[0])
 
 
-def _in_object(value: dict[str, Any], path: type_Path) -> Found | None:
+def _in_object(value: dict[str, Any], path: Steps) -> Found | None:
     """The first known list or object that holds work items, else the first that is empty."""
     empty: Found | None = None
     for name in dict.fromkeys(ITEMS + GROUPS):
@@ -127,7 +144,7 @@ def _in_object(value: dict[str, Any], path: type_Path) -> Found | None:
     return empty
 
 
-def _collect(child: Any, path: type_Path, name: str) -> Found | None:
+def _collect(child: Any, path: Steps, name: str) -> Found | None:
     if isinstance(child, list) and _like_work(child):
         if name in GROUPS:
             return _expand(child, path, _dotted(path), name)
@@ -138,7 +155,7 @@ def _collect(child: Any, path: type_Path, name: str) -> Found | None:
     return None
 
 
-def _expand(groups: list[Any], path: type_Path, container: str, name: str) -> Found:
+def _expand(groups: list[Any], path: Steps, container: str, name: str) -> Found:
     """Groups become their work items; a group without child lists is one itself."""
     found = Found([], container)
     names: dict[str, None] = {}
@@ -173,7 +190,7 @@ def _adopt(found: Found, inner: Found, group: dict[str, Any], number: int, name:
         if name in BARRIERS:
             wave = (number + 1) * 10_000 + (batch.wave or 0)
         label = f"{title} / {batch.group}" if batch.group else title
-        found.batches.append(Batch(batch.path, batch.items, batch.elements, batch.keys, label, wave))
+        found.batches.append(batch._replace(group=label, wave=wave))
 
 
 def _number_waves(found: Found) -> None:
@@ -181,10 +198,8 @@ def _number_waves(found: Found) -> None:
     numbers = sorted({batch.wave for batch in found.batches if batch.wave is not None})
     rank = {wave: index + 1 for index, wave in enumerate(numbers)}
     found.batches = [
-        batch if batch.wave is None else
-        Batch(batch.path, batch.items, batch.elements, batch.keys, batch.group, rank[batch.wave])
-        for batch in found.batches
-    ]  # fmt: skip
+        batch if batch.wave is None else batch._replace(wave=rank[batch.wave]) for batch in found.batches
+    ]
 
 
 def _group_name(group: dict[str, Any], number: int, name: str) -> str:
@@ -201,16 +216,15 @@ def _children(group: Mapping[str, Any]) -> list[str]:
         if key is None:
             continue
         value = group[key]
-        if value == [] or (isinstance(value, list) and _like_work(value)):
-            found.append(key)
-        elif isinstance(value, dict) and _like_work_by_id(value, lenient=False):
+        is_list = isinstance(value, list) and (not value or _like_work(value))
+        if is_list or (isinstance(value, dict) and _like_work_by_id(value, lenient=False)):
             found.append(key)
     if found and all(group[key] == [] for key in found):  # an empty side list does not make it a group
         return [key for key in found if plain(key) in ITEMS[:3] or plain(key) in GROUPS]
     return found
 
 
-def _batch(items: list[Any], path: type_Path, ids: tuple[str, ...] = ()) -> Batch:
+def _batch(items: list[Any], path: Steps, ids: tuple[str, ...] = ()) -> Batch:
     work = [index for index, item in enumerate(items) if isinstance(item, dict)]
     if len(work) == len(items):
         return Batch(path, items, range(len(items)), ids)
@@ -229,7 +243,11 @@ def _says_what(item: dict[str, Any]) -> bool:
     if "id" in item and "title" in item:
         return True
     names = {plain(key) for key in item}
-    if "command" in names and names & {"type", "label", "args", "group", "problemmatcher"} and not names & {"id", "passes"}:
+    if (
+        "command" in names
+        and names & {"type", "label", "args", "group", "problemmatcher"}
+        and not names & {"id", "passes"}
+    ):
         return False  # an editor's task list
     return not names.isdisjoint(_TITLES) or "id" in names
 
@@ -251,7 +269,9 @@ def _alone(document: dict[str, Any]) -> Found | None:
     if not (pick(document, "id") and pick(document, "title") and pick(document, *_DONE)):
         return None
     finding = Finding("overwritten", "the whole file is one story: it may have been overwritten", 1, 1)
-    return Found([Batch((), [document], ())], ".", [], [finding])
+    found = Found([Batch((), [document], ())], ".")
+    found.findings.append(finding)
+    return found
 
 
 def _keyed_root(document: dict[str, Any]) -> Found | None:
@@ -267,7 +287,7 @@ def _keyed_root(document: dict[str, Any]) -> Found | None:
     return Found([batch], "{}", [document])
 
 
-def _ignored(value: dict[str, Any], path: type_Path, found: Found) -> list[Finding]:
+def _ignored(value: dict[str, Any], path: Steps, found: Found) -> list[Finding]:
     """Side lists that look like work and are not run."""
     used = {batch.path[len(path)] for batch in found.batches if len(batch.path) > len(path)}
     ignored = []
@@ -282,7 +302,7 @@ def _ignored(value: dict[str, Any], path: type_Path, found: Found) -> list[Findi
 
 def at(document: Any, stories_path: str, shown: str) -> Found:
     """The work items at a path like `.phases[].tasks`, as `--stories-path` names it."""
-    places: list[tuple[type_Path, Any]] = [((), document)]
+    places: list[tuple[Steps, Any]] = [((), document)]
     for step in _steps(stories_path):
         places = [place for path, value in places for place in _step(path, value, step)]
     batches = []
@@ -305,12 +325,12 @@ def _steps(path: str) -> list[str]:
     return [step for step in _SPLIT.split(path.strip().removeprefix("$").removesuffix("[]")) if step]
 
 
-def _step(path: type_Path, value: Any, step: str) -> Iterator[tuple[type_Path, Any]]:
+def _step(path: Steps, value: Any, step: str) -> Iterator[tuple[Steps, Any]]:
     if step.startswith("["):
         index = step.strip("[]")
         if isinstance(value, list):
             chosen = range(len(value)) if index in ("", "*") else [int(index)] if index.isdigit() else []
-            yield from ((( *path, number), value[number]) for number in chosen if number < len(value))
+            yield from (((*path, number), value[number]) for number in chosen if number < len(value))
         elif isinstance(value, dict) and index in ("", "*"):
             yield from (((*path, key), child) for key, child in value.items())
     elif isinstance(value, dict):
@@ -325,7 +345,9 @@ def refuse(document: Any, shown: str) -> PrdInvalid:
         names = {plain(key) for key in document}
         if "json-schema.org" in str(document.get("$schema", "")) or {"type", "properties"} <= names:
             return PrdInvalid(
-                f"{shown}: a JSON Schema, not a PRD", code="IS_SCHEMA", hint="name a PRD that follows this schema"
+                f"{shown}: a JSON Schema, not a PRD",
+                code="IS_SCHEMA",
+                hint="name a PRD that follows this schema",
             )
     what = "no list of stories found (userStories, stories, tasks, features, phases …)"
     if not isinstance(document, dict | list):
@@ -343,7 +365,7 @@ def _offer(document: Any) -> str | None:
 
 def _lists(document: Any) -> Iterator[tuple[float, str, int]]:
     """Every list of objects in the document with how much it looks like stories; bounded."""
-    waiting: list[tuple[type_Path, Any]] = [((), document)]
+    waiting: list[tuple[Steps, Any]] = [((), document)]
     for _ in range(20_000):
         if not waiting:
             return
@@ -364,7 +386,7 @@ def _score(item: dict[str, Any]) -> float:
     return sum(name in names for name in wanted) + 0.1
 
 
-def _dotted(path: type_Path) -> str:
+def _dotted(path: Steps) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rad_engineer.core.prd import Check, Criterion
-from rad_engineer.importers.command_text import is_command, proving
+from rad_engineer.importers.command_text import proving, told
 from rad_engineer.importers.keys import pick, plain
 
 _BULLET = re.compile(r"\s*(?:(?:[-*+•‣◦]|\d{1,3}[.)])\s+)?(?:\[[ xX✓✔-]?\]\s*)?")
@@ -15,8 +15,32 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ITEM = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)]|- \[)\s*")
-_TEXTS = ("description", "criterion", "text", "title", "criteria", "requirement", "name", "condition", "check", "desc", "action", "step", "what")
-_COMMANDS = ("verify", "command", "testcommand", "verification", "verificationcommand", "cmd", "run", "test", "verifycommand")
+_TEXTS = (
+    "description",
+    "criterion",
+    "text",
+    "title",
+    "criteria",
+    "requirement",
+    "name",
+    "condition",
+    "check",
+    "desc",
+    "action",
+    "step",
+    "what",
+)
+_COMMANDS = (
+    "verify",
+    "command",
+    "testcommand",
+    "verification",
+    "verificationcommand",
+    "cmd",
+    "run",
+    "test",
+    "verifycommand",
+)
 _GHERKIN = ("scenario", "given", "when", "then", "and")
 
 
@@ -32,11 +56,22 @@ class CriteriaReader:
         """All criteria of a field, in order; none for what cannot be criteria."""
         if type(value) is list:
             known = self._known
-            try:
-                return tuple([known[item] for item in value])
-            except (KeyError, TypeError):
-                return tuple(criterion for item in value for criterion in self._items(item))
+            found: list[Criterion] = []
+            for item in value:
+                if type(item) is str and "\n" not in item:
+                    criterion = known.get(item) or self._new(item)
+                    if criterion is not None:
+                        found.append(criterion)
+                else:
+                    found += self._items(item)
+            return tuple(found)
         return tuple(self._items(value, split=True))
+
+    def _new(self, text: str) -> Criterion | None:
+        criterion = self.text(text)
+        if criterion is not None and len(text) < 100:  # long ones do not come twice
+            self._known[text] = criterion
+        return criterion
 
     def text(self, text: str, command: str | None = None) -> Criterion | None:
         """One criterion without bullet and tick box; None for nothing."""
@@ -51,17 +86,8 @@ class CriteriaReader:
 
     def _items(self, value: Any, *, split: bool = False) -> Iterator[Criterion]:
         if isinstance(value, str):
-            known = self._known.get(value)
-            if known is not None:
-                yield known
-                return
-            if split or "\n" in value.strip():
-                yield from (found for line in value.splitlines() if (found := self.text(line)))
-                return
-            found = self.text(value)
-            if found is not None:
-                self._known[value] = found
-                yield found
+            lines = value.splitlines() if split or "\n" in value.strip() else [value]
+            yield from (found for line in lines if (found := self.text(line)))
         elif isinstance(value, list):
             for item in value:
                 yield from self._items(item)
@@ -72,16 +98,28 @@ class CriteriaReader:
 
     def _object(self, value: Mapping[str, Any], *, nested: bool) -> Iterator[Criterion]:
         """One criterion of an object that says what it is; else one for each of its members."""
-        gherkin = [f"{key}: {value[found]}" for key in _GHERKIN if (found := pick(value, key)) and isinstance(value[found], str)]
+        gherkin = [
+            f"{key}: {value[found]}"
+            for key in _GHERKIN
+            if (found := pick(value, key)) and isinstance(value[found], str)
+        ]
         said = pick(value, *_TEXTS)
-        if said is not None and isinstance(value[said], str) and (nested or pick(value, *_COMMANDS, "id", "done")):
+        if (
+            said is not None
+            and isinstance(value[said], str)
+            and (nested or pick(value, *_COMMANDS, "id", "done"))
+        ):
             command = next(
-                (text.strip() for key in value if plain(key) in _COMMANDS and isinstance(text := value[key], str) and is_command(text)),
+                (
+                    found
+                    for key in value
+                    if plain(key) in _COMMANDS and isinstance(value[key], str) and (found := told(value[key]))
+                ),
                 None,
             )
-            found = self.text(value[said], command)
-            if found is not None:
-                yield found
+            whole = self.text(value[said], command)
+            if whole is not None:
+                yield whole
         elif len(gherkin) > 1:
             yield Criterion(", ".join(gherkin))
         else:
@@ -107,9 +145,7 @@ def from_body(body: str) -> list[str]:
     for line in body[heading.end() :].splitlines():
         if _ITEM.match(line):
             lines.append(line)
-        elif lines and line.strip() and not line.startswith((" ", "\t")):
-            break
-        elif line.lstrip().startswith(("#", "---", "**")):
+        elif (lines and line.strip() and not line.startswith((" ", "\t"))) or line.lstrip().startswith(("#", "---", "**")):
             break
     return lines
 
@@ -126,21 +162,25 @@ def checks(value: Any, name: str) -> tuple[list[Check], list[str]]:
 
 def _gather(value: Any, name: str, commands: list[Check], prose: list[str], *, depth: int) -> None:
     if isinstance(value, str):
-        if is_command(value):
-            commands.append(Check(name, value.strip()))
+        if command := told(value):
+            commands.append(Check(name, command))
         elif value.strip():
-            label = "" if depth == 0 or name.startswith(("verif", "check", "gate", "quality", "test")) else f"{name}: "
+            label = (
+                ""
+                if depth == 0 or name.startswith(("verif", "check", "gate", "quality", "test"))
+                else f"{name}: "
+            )
             prose.append(label + value.strip())
     elif isinstance(value, list):
         for item in value:
             _gather(item, name, commands, prose, depth=depth)
     elif isinstance(value, dict) and depth < 3:
-        command = pick(value, "command", "cmd", "run", "script")
-        if command is not None and isinstance(value[command], str):
+        key = pick(value, "command", "cmd", "run", "script")
+        if key is not None and isinstance(value[key], str):
             named = pick(value, "name", "id", "title")
             label = str(value[named]) if named else name
-            _gather(value[command], label, commands, prose, depth=depth + 1)
+            _gather(value[key], label, commands, prose, depth=depth + 1)
             return
-        for key, item in value.items():
-            if plain(key) not in {"status", "id", "required", "priority"}:
-                _gather(item, key, commands, prose, depth=depth + 1)
+        for member, item in value.items():
+            if plain(member) not in {"status", "id", "required", "priority"}:
+                _gather(item, member, commands, prose, depth=depth + 1)

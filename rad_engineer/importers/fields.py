@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rad_engineer.core.prd import Check, Criterion, Story
+from rad_engineer.core.prd import Check, Criterion, Story, StoryState
 from rad_engineer.importers import references, states
 from rad_engineer.importers.command_text import masks_exit
 from rad_engineer.importers.criteria import CriteriaReader, checks, from_body
 from rad_engineer.importers.keys import FIELDS, pick, ranked
 from rad_engineer.importers.tally import Tally
 
-type_Plan = Mapping[str, tuple[str, ...]]
+Plan = Mapping[str, tuple[str, ...]]
 _NOTES_LIMIT = 4000
 
 
@@ -20,7 +20,7 @@ class StoryReader:
     __slots__ = ("_criteria", "_plans", "tally")
 
     def __init__(self, tally: Tally) -> None:
-        self._plans: dict[tuple[str, ...], type_Plan] = {}
+        self._plans: dict[tuple[str, ...], Plan] = {}
         self._criteria = CriteriaReader()
         self.tally = tally
 
@@ -38,9 +38,13 @@ class StoryReader:
         if generated:
             ident = references.made_id(title, description, *[criterion.text for criterion in criteria])
             self.tally.add("ids-generated", index, ident)
-        state, warning = states.of_story(raw, plan)
-        if warning:
-            self.tally.add(warning, index, ident)
+        flags = get("passes")
+        if flags is not None and raw[flags[0]] is True and "status" not in plan:
+            state: StoryState = "done"
+        else:
+            state, warning = states.of_story(raw, plan)
+            if warning:
+                self.tally.add(warning, index, ident)
         if not title:
             title = criteria[0].text if criteria and generated else ident
         if not criteria:
@@ -52,20 +56,20 @@ class StoryReader:
             criteria=criteria,
             state=state,
             reason=_reason(raw, get("reason", ())) if state not in ("todo", "done") else "",
-            priority=_first(raw, get("priority", ()), references.priority),
-            points=_first(raw, get("points", ()), references.points),
-            needs=self._needs(raw, get("needs", ()), index, ident) if "needs" in plan else (),
-            wave=_first(raw, get("wave", ()), references.wave),
-            group=group or _group(raw, get("group", ())),
-            files=_files(raw, get("files", ())) if "files" in plan else (),
+            priority=_first(raw, plan["priority"], references.priority) if "priority" in plan else None,
+            points=_first(raw, plan["points"], references.points) if "points" in plan else None,
+            needs=self._needs(raw, plan["needs"], index, ident) if "needs" in plan else (),
+            wave=_first(raw, plan["wave"], references.wave) if "wave" in plan else None,
+            group=group or (_group(raw, plan["group"]) if "group" in plan else ""),
+            files=_files(raw, plan["files"]) if "files" in plan else (),
             checks=commands,
-            agent=_first(raw, get("agent", ()), _name),
-            model=_first(raw, get("model", ()), _name),
-            notes=_notes(raw, get("notes", ())) if "notes" in plan else "",
+            agent=_first(raw, plan["agent"], _name) if "agent" in plan else None,
+            model=_first(raw, plan["model"], _name) if "model" in plan else None,
+            notes=_notes(raw, plan["notes"]) if "notes" in plan else "",
             id_generated=generated,
         )
 
-    def _texts(self, raw: Mapping[str, Any], plan: type_Plan, index: int) -> tuple[str, str]:
+    def _texts(self, raw: Mapping[str, Any], plan: Plan, index: int) -> tuple[str, str]:
         """Title and description; the first sentence of the description where there is no title."""
         title = used = ""
         for key in plan.get("title", ()):
@@ -85,7 +89,7 @@ class StoryReader:
         return title, description
 
     def _criteria_of(
-        self, raw: Mapping[str, Any], plan: type_Plan, description: str, index: int
+        self, raw: Mapping[str, Any], plan: Plan, description: str, index: int
     ) -> tuple[tuple[Criterion, ...], tuple[Check, ...]]:
         criteria: tuple[Criterion, ...] = ()
         for key in plan.get("criteria", ()):
@@ -106,7 +110,7 @@ class StoryReader:
                 self.tally.add("exit-masked", index, check.command)
         return criteria, tuple(commands)
 
-    def _task_master(self, raw: Mapping[str, Any], plan: type_Plan) -> Iterator[Criterion]:
+    def _task_master(self, raw: Mapping[str, Any], plan: Plan) -> Iterator[Criterion]:
         """A test strategy, then the sub-tasks as a checklist; their done flags are no text, so they do not count."""
         for key in plan.get("strategy", ()):
             yield from self._criteria.read([raw[key]] if isinstance(raw[key], str) else raw[key])
@@ -115,7 +119,9 @@ class StoryReader:
                 found = pick(subtask, "title", "name", "description") if isinstance(subtask, dict) else None
                 yield from self._criteria.read([subtask[found]] if found else [subtask])
 
-    def _needs(self, raw: Mapping[str, Any], keys: tuple[str, ...], index: int, ident: str) -> tuple[str, ...]:
+    def _needs(
+        self, raw: Mapping[str, Any], keys: tuple[str, ...], index: int, ident: str
+    ) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for key in keys:
             value = raw[key]
@@ -123,9 +129,26 @@ class StoryReader:
                 if value and not references.is_package_table(value):
                     self.tally.add("dependencies-table", index, ident)
                 continue
-            for name in references.needs(value):
+            for name in value if _plain_ids(value) else references.needs(value):
                 found[references.line(name)] = None
         return tuple(found)
+
+
+def _plain_ids(value: Any) -> bool:
+    """Whether a list can be taken as it is: text without separators that is too long to mean "none"."""
+    if type(value) is not list:
+        return False
+    for item in value:
+        if (
+            type(item) is not str
+            or len(item) < 5
+            or not item.isascii()
+            or " " in item
+            or "," in item
+            or ";" in item
+        ):
+            return False
+    return True
 
 
 def _first_id(raw: Mapping[str, Any], keys: tuple[str, ...]) -> str:
@@ -155,7 +178,9 @@ def _described(value: Any) -> str:
     if type(value) is str:
         return value.strip()
     if isinstance(value, dict):
-        person, want, benefit = (pick(value, *names) for names in (("asa", "as", "role"), ("iwant", "want"), ("sothat", "benefit")))
+        person, want, benefit = (
+            pick(value, *names) for names in (("asa", "as", "role"), ("iwant", "want"), ("sothat", "benefit"))
+        )
         if person and want:
             story = f"As {value[person]}, I want {value[want]}"
             return story + (f", so that {value[benefit]}" if benefit else "")
@@ -166,7 +191,14 @@ def _described(value: Any) -> str:
 
 
 def _reason(raw: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    return next((references.line(str(raw[key]))[:500] for key in keys if raw[key] and isinstance(raw[key], str | int)), "")
+    return next(
+        (
+            references.line(str(raw[key]))[:500]
+            for key in keys
+            if raw[key] and isinstance(raw[key], str | int)
+        ),
+        "",
+    )
 
 
 def _group(raw: Mapping[str, Any], keys: tuple[str, ...]) -> str:

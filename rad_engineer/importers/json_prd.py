@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from rad_engineer.core.prd import Block, Check, Prd, Story, Wave
 from rad_engineer.errors import PrdInvalid
@@ -65,7 +65,9 @@ def build(parsed: json_text.Parsed, found: Found, text: str, file: str, path: st
     project = Project(found.projects)
     gates, prose = project.checks("gates")
     findings = [*parsed.findings, *found.findings]
-    findings += tally.findings(lambda index: json_text.position(text, places[index][0]) if index in places else None)
+    findings += tally.findings(
+        lambda index: json_text.position(text, places[index][0]) if index in places else None
+    )
     name = project.text("project") or project.text("name")
     return Prd(
         file=file,
@@ -76,7 +78,7 @@ def build(parsed: json_text.Parsed, found: Found, text: str, file: str, path: st
         project=name,
         stories=tuple(stories),
         text=text,
-        branch=project.text("branch") or None,
+        branch=project.branch(),
         needs=project.needs(),
         gates=gates,
         wave_gates=project.checks("wave_gates")[0],
@@ -88,8 +90,7 @@ def build(parsed: json_text.Parsed, found: Found, text: str, file: str, path: st
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
+class _Places(NamedTuple):
     """Finds the place of a story for a refusal."""
 
     parsed: json_text.Parsed
@@ -169,9 +170,10 @@ def _with_barriers(found: Found, stories: list[Story], tally: Tally) -> list[Sto
 class Project:
     """What the objects around the stories say about the project, the innermost first."""
 
-    __slots__ = ("_scopes",)
+    __slots__ = ("_outer", "_scopes")
 
     def __init__(self, projects: list[dict[str, Any]]) -> None:
+        self._outer = len(projects)
         scopes = list(projects)
         for project in projects:
             for name in ("project", "meta", "metadata", "document", "product"):
@@ -196,12 +198,19 @@ class Project:
                 return line[:300]
         return ""
 
+    def branch(self) -> str | None:
+        """The branch the file itself names; one in its metadata is where it came from."""
+        named = [scope[key] for scope, plan in self._scopes[: self._outer] for key in plan.get("branch", ())]
+        return next(
+            (references.line(name)[:200] for name in named if isinstance(name, str) and name.strip()), None
+        )
+
     def needs(self) -> tuple[str, ...]:
         """Other PRDs this one depends on, as written."""
         found: dict[str, None] = {}
         for _, value in self._values("needs"):
             for name in references.needs(value):
-                found[references.line(name)] = None
+                found[references.line(name.split(" (")[0])] = None
         return tuple(found)
 
     def checks(self, field: str) -> tuple[tuple[Check, ...], list[str]]:

@@ -2,9 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
-from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, NamedTuple
 
 from rad_engineer.core.prd import Finding
 from rad_engineer.errors import PrdInvalid
@@ -22,8 +20,7 @@ BLANKED = frozenset({"comments", "trailing-comma"})
 _INT_DIGITS = 4000  # the interpreter refuses to convert more than 4 300
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """A JSON value and where it begins; `text` has the length of the original, comments are blanks."""
 
     value: Any
@@ -67,8 +64,7 @@ def parse(text: str, shown: str, *, region: tuple[int, int] | None = None) -> Pa
     begin, text = _fenced(text, findings) if region is None else (region[0], text[: region[1]])
     try:
         value, end = _value(text, begin, strict=True)
-        if text[end:].strip():
-            raise json.JSONDecodeError("Extra data", text, end)
+        _at_end(text, end)
     except json.JSONDecodeError:
         value, text, begin = _tolerant(text, begin, shown, findings)
     except _DuplicateKeyError as error:
@@ -100,10 +96,9 @@ def _tolerant(text: str, begin: int, shown: str, findings: list[Finding]) -> tup
     try:
         without_comments, blanked = _masked(text, begin)
         value, end = _value(blanked, begin, strict=False)
-        rest = blanked[end:]
-        if rest.strip():
-            if not _SURPLUS.fullmatch(rest):
-                raise json.JSONDecodeError("Extra data", blanked, end + len(rest) - len(rest.lstrip()))
+        surplus = _SURPLUS.match(blanked, end)
+        _at_end(blanked, surplus.end() if surplus else end)
+        if blanked[end:].strip():
             findings.append(_finding("surplus-brackets", "surplus closing brackets after the end", text, end))
     except json.JSONDecodeError as error:
         raise _syntax(error, text, shown) from None
@@ -112,13 +107,23 @@ def _tolerant(text: str, begin: int, shown: str, findings: list[Finding]) -> tup
     except RecursionError:
         raise too_deep(shown) from None
     if without_comments != text:
-        findings.append(_finding("comments", "has comments, which JSON does not know", text, _differs(text, without_comments)))
+        findings.append(
+            _finding(
+                "comments", "has comments, which JSON does not know", text, _differs(text, without_comments)
+            )
+        )
     if blanked != without_comments:
         place = _differs(without_comments, blanked)
         findings.append(_finding("trailing-comma", "has a comma before a closing bracket", text, place))
     if not findings:
         findings.append(Finding("control-characters", "has raw line breaks or tabs inside strings"))
     return value, blanked, begin
+
+
+def _at_end(text: str, end: int) -> None:
+    rest = text[end:].lstrip()
+    if rest:
+        raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))
 
 
 def masked(text: str, begin: int) -> str:
@@ -238,8 +243,8 @@ def too_deep(shown: str) -> PrdInvalid:
 
 _MEANING = {
     "Expecting ',' delimiter": ("a comma or a closing bracket is missing here", "put it after the value before this place"),
-    "Expecting ':' delimiter": ("a colon is missing after the key", "write \"key\": value"),
-    "Expecting property name enclosed in double quotes": ("a key in double quotes is expected", "quote the key with \""),
+    "Expecting ':' delimiter": ("a colon is missing after the key", 'write "key": value'),
+    "Expecting property name enclosed in double quotes": ("a key in double quotes is expected", 'quote the key with "'),
     "Expecting value": ("a value is expected", "write text in double quotes, a number, true, false, null, [ or {"),
     "Unterminated string starting at": ("a string begins here and never ends", "close it with a double quote"),
     "Extra data": ("the document has ended, but more follows", "a file holds one JSON value: join them in a list"),
@@ -263,7 +268,10 @@ def _syntax(error: json.JSONDecodeError, text: str, shown: str) -> PrdInvalid:
     message, hint = _MEANING.get(known, (error.msg, "correct the file"))
     index = min(error.pos, len(text.rstrip()))
     if index >= len(text.rstrip()):
-        message, hint = "the file breaks off here", "restore the rest of it: it was cut off or not written to its end"
+        message, hint = (
+            "the file breaks off here",
+            "restore the rest of it: it was cut off or not written to its end",
+        )
     return refusal(f"not valid JSON: {message}", text, index, shown, code="SYNTAX", hint=hint)
 
 
@@ -279,21 +287,21 @@ def _duplicate(text: str, begin: int, key: str, shown: str) -> PrdInvalid:
     )
 
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 
 
 def _second(text: str, begin: int, key: str) -> int:
     """Where the first object that has `key` twice says it the second time."""
     open_objects: list[set[str] | None] = []
-    for match in _TOKEN.finditer(text, begin):
-        token = match.group()
-        if token in "{[":
-            open_objects.append(set() if token == "{" else None)
-        elif token in "}]":
+    for match in _MARK.finditer(text, begin):
+        mark = match.group()
+        if mark in "{[":
+            open_objects.append(set() if mark == "{" else None)
+        elif mark in "}]":
             if open_objects:
                 open_objects.pop()
         elif open_objects and (keys := open_objects[-1]) is not None and _is_key(text, match.end()):
-            found = json.loads(token, strict=False)
+            found = json.loads(mark, strict=False)
             if found in keys and found == key:
                 return match.start()
             keys.add(found)
@@ -304,10 +312,3 @@ def _is_key(text: str, end: int) -> bool:
     while end < len(text) and text[end] in " \t\r\n":
         end += 1
     return text[end : end + 1] == ":"
-
-
-def closest(name: str, names: list[str]) -> str | None:
-    """The name most like `name`, for "did you mean"."""
-    scored = [(SequenceMatcher(None, name.lower(), other.lower()).ratio(), other) for other in names]
-    best = max(scored, default=(0.0, ""))
-    return best[1] if best[0] >= 0.6 else None

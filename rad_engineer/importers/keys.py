@@ -107,5 +107,5 @@ def ranked(keys: Iterable[str], fields: Mapping[str, tuple[str, ...]]) -> dict[s
 
 def pick(value: Mapping[str, Any], *names: str) -> str | None:
     """The key of `value` that is the first of these names, however it is spelled."""
-    by_name = {plain(key): key for key in reversed(value)}
+    by_name = {plain(key): key for key in reversed(list(value))}
     return next((by_name[name] for name in names if name in by_name), None)

@@ -1,8 +1,7 @@
 """PRDs that list other PRDs: the files they name, and the order between them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rad_engineer.importers import references
 from rad_engineer.importers.keys import ITEMS, pick
@@ -12,8 +11,7 @@ _COUNT = ("stories", "storycount", "userstories", "totalstories", "count", "task
 _NAMES = ("id", "name", "title", "phase", "milestone", "number")
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(NamedTuple):
     """A PRD file a manifest names, and the other files of the manifest it needs."""
 
     file: str
@@ -37,7 +35,11 @@ def children(document: Any) -> list[Child]:
 
 
 def _is_manifest(items: Any) -> bool:
-    return isinstance(items, list) and bool(items) and all(isinstance(item, dict) and _file(item) for item in items)
+    return (
+        isinstance(items, list)
+        and bool(items)
+        and all(isinstance(item, dict) and _file(item) for item in items)
+    )
 
 
 def _file(item: Mapping[str, Any]) -> str | None:

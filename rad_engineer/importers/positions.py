@@ -2,41 +2,46 @@
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 from rad_engineer.core.prd import Block
 
-type_Span = tuple[int, int]
+Span = tuple[int, int]
 
 
-class _AllFound(Exception):  # noqa: N818  (no error: it ends the walk early)
-    pass
+class _AllFoundError(Exception):
+    """Ends the walk early."""
 
 
-@dataclass(slots=True)
 class _Node:
     """A place in the document on the way to stories."""
 
-    children: dict[str | int, "_Node"] = field(default_factory=dict)
-    stories: dict[int, int] = field(default_factory=dict)  # element -> story
-    itself: int | None = None  # the value is a story
+    __slots__ = ("children", "itself", "stories")
+
+    def __init__(self) -> None:
+        self.children: dict[str | int, _Node] = {}
+        self.stories: dict[int, int] = {}  # element -> story
+        self.itself: int | None = None  # the value is a story
 
 
 def spans(
     text: str, start: int, blocks: Sequence[Block], *, only: Collection[int] | None = None
-) -> dict[int, type_Span]:
+) -> dict[int, Span]:
     """Begin and end of the stories of `blocks` by their number, or of `only` these."""
     tree, wanted = _tree(blocks, only)
-    found: dict[int, type_Span] = {}
+    search = _Search(wanted, _scanner())
     if wanted:
-        scan = json.JSONDecoder(strict=False, parse_int=str, parse_float=str).scan_once
-        try:
-            _walk(text, _skip(text, start), tree, _Search(found, wanted, scan))
-        except _AllFound:
-            pass
-    return found
+        with suppress(_AllFoundError):
+            _walk(text, _skip(text, start), tree, search)
+    return search.found
+
+
+def _scanner() -> Callable[[str, int], tuple[Any, int]]:
+    decoder = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
+    scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once  # type: ignore[attr-defined]
+    return scan
 
 
 def _tree(blocks: Sequence[Block], only: Collection[int] | None) -> tuple[_Node, int]:
@@ -56,16 +61,18 @@ def _tree(blocks: Sequence[Block], only: Collection[int] | None) -> tuple[_Node,
     return tree, wanted
 
 
-@dataclass(slots=True)
 class _Search:
-    found: dict[int, type_Span]
-    wanted: int
-    scan: Callable[[str, int], tuple[Any, int]]
+    __slots__ = ("found", "scan", "wanted")
+
+    def __init__(self, wanted: int, scan: Callable[[str, int], tuple[Any, int]]) -> None:
+        self.found: dict[int, Span] = {}
+        self.wanted = wanted
+        self.scan = scan
 
     def take(self, story: int, begin: int, end: int) -> None:
         self.found[story] = (begin, end)
         if len(self.found) == self.wanted:
-            raise _AllFound
+            raise _AllFoundError
 
 
 def _walk(text: str, at: int, node: _Node, search: _Search) -> int:

@@ -7,10 +7,30 @@ from typing import Any
 
 from rad_engineer.core.prd import Wave
 
-_NONE = frozenset({"", "none", "null", "n/a", "na", "-", "–", "—", "nil", "nothing", "[]", "no", "false", "keine", "无"})
+_NONE = frozenset(
+    {
+        "",
+        "none",
+        "null",
+        "n/a",
+        "na",
+        "-",
+        "\u2013",
+        "\u2014",
+        "nil",
+        "nothing",
+        "[]",
+        "no",
+        "false",
+        "keine",
+        "无",
+    }
+)
 _SEPARATOR = re.compile(r"\s*[,;]\s*|\s+(?:and|&|und)\s+")
 _ID_LIKE = re.compile(r"[\w.#/-]*\d[\w.#/-]*|[\w./-]+")
-_VERSION = re.compile(r"[\^~<>=v*]?\s*[\d*]|latest|next|workspace:|file:|git|http|npm:|link:|\*|>=|catalog:", re.IGNORECASE)
+_VERSION = re.compile(
+    r"[\^~<>=v*]?\s*[\d*]|latest|next|workspace:|file:|git|http|npm:|link:|\*|>=|catalog:", re.IGNORECASE
+)
 _WORD = re.compile(r"[a-z]+\d?", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _LEVELS = {
@@ -27,9 +47,11 @@ _SIZES = {
     **dict.fromkeys(("xl", "xlarge", "veryhigh", "very", "epic", "critical"), 8.0),
     "xxl": 13.0,
 }
-_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:(?:-|–|to)\s*(\d+(?:\.\d+)?))?\s*(m|min|h|hr|d|w)?", re.IGNORECASE)
+_UNIT = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(?:(?:-|\u2013|to)\s*(\d+(?:\.\d+)?))?\s*(m|min|h|hr|d|w)?", re.IGNORECASE
+)
 _HOURS = {"m": 1 / 60, "min": 1 / 60, "h": 1.0, "hr": 1.0, "d": 8.0, "w": 40.0}
-_NOTE = re.compile(r"\s+\(.*$|\s+(?:-|–|—|#|//|←|<-)\s+.*$|:\s+.*$", re.DOTALL)
+_NOTE = re.compile(r"\s+\(.*$|\s+(?:-|\u2013|\u2014|#|//|←|<-)\s+.*$|:\s+.*$", re.DOTALL)
 _PATH = re.compile(r"[^\s<>|\"]+")
 _SLUG = re.compile(r"[\W_]+")
 
@@ -49,7 +71,10 @@ def needs(value: Any) -> Iterator[str]:
 
 def _named(text: str) -> Iterator[str]:
     text = text.strip()
-    if text.casefold() in _NONE:
+    if len(text) < 8 and text.casefold() in _NONE:
+        return
+    if " " not in text and "," not in text and ";" not in text:
+        yield text
         return
     parts = [part for part in _SEPARATOR.split(text) if part]
     if len(parts) > 1 and all(_ID_LIKE.fullmatch(part) for part in parts):
@@ -67,7 +92,9 @@ def _of_object(item: dict[str, Any]) -> Iterator[str]:
 
 def is_package_table(value: Any) -> bool:
     """Whether `dependencies` is what npm means by it: names and versions."""
-    return isinstance(value, dict) and all(isinstance(item, str) and _VERSION.match(item) for item in value.values())
+    return isinstance(value, dict) and all(
+        isinstance(item, str) and _VERSION.match(item) for item in value.values()
+    )
 
 
 def priority(value: Any) -> int | None:
@@ -123,14 +150,21 @@ def files(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         for part in value.split(",") if " " not in value.strip() or ", " in value else [value]:
             path = _NOTE.sub("", part.strip()).strip().strip("`'\"").replace("\\", "/").removeprefix("./")
-            if _PATH.fullmatch(path) and ("/" in path or "." in path or path[0].isupper()) and "://" not in path:
+            if (
+                _PATH.fullmatch(path)
+                and ("/" in path or "." in path or path[0].isupper())
+                and "://" not in path
+            ):
                 yield path
     elif isinstance(value, list):
         for item in value:
             yield from files(item)
     elif isinstance(value, dict):
         kind = str(value.get("type", "")).upper()
-        single = next((value[key] for key in ("path", "file", "filename", "name") if isinstance(value.get(key), str)), None)
+        single = next(
+            (value[key] for key in ("path", "file", "filename", "name") if isinstance(value.get(key), str)),
+            None,
+        )
         if single is not None:
             yield from files(single) if kind not in {"REFERENCE", "DEPENDENCY", "READ"} else ()
         else:
@@ -158,5 +192,5 @@ def made_id(title: str, *texts: str) -> str:
 
 def first_sentence(text: str) -> str:
     """The beginning of a description, as a title."""
-    head = re.split(r"(?<=[.!?。！？])\s|\n", text.strip(), maxsplit=1)[0].strip()
+    head = re.split(r"(?<=[.!?\u3002\uff01\uff1f])\s|\n", text.strip(), maxsplit=1)[0].strip()
     return head if len(head) <= 160 else head[:157].rsplit(" ", 1)[0] + " …"

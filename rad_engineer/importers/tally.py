@@ -1,7 +1,6 @@
 """Warnings counted while a file is read: one per kind, with the first stories it is about."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from rad_engineer.core.prd import Finding
 
@@ -20,11 +19,13 @@ _MESSAGES = {
 }
 
 
-@dataclass(slots=True)
 class _Kind:
-    first: int
-    count: int = 0
-    names: list[str] = field(default_factory=list)
+    __slots__ = ("count", "first", "names")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.count = 0
+        self.names: list[str] = []
 
 
 class Tally:

@@ -5,15 +5,17 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rad_engineer.core.prd import Finding
 from rad_engineer.errors import NoInput, PrdInvalid
 
 LIMIT = 50 * 1024 * 1024
 _HOPS = 5  # a pointer to a pointer is odd, a longer chain is a loop
-_POINTER = re.compile(r"\s*@?([\w.~-][\w./~ -]*\.(?:json|md|markdown|example))(?:[ \t]+\S.*)?\s*", re.IGNORECASE)
+_POINTER = re.compile(
+    r"\s*@?([\w.~-][\w./~ -]*\.(?:json|md|markdown|example))(?:[ \t]+\S.*)?\s*", re.IGNORECASE
+)
 _MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -23,8 +25,7 @@ _MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """A file's text, and what is needed to write it back as it was: encoding and byte order mark."""
 
     text: str
@@ -36,7 +37,7 @@ class Decoded:
 def read(path: Path, *, shown: str) -> bytes:
     """All bytes of a regular file; never waits for a pipe, never swallows a device or a giant."""
     try:
-        _regular(os.stat(path), shown)  # before opening: opening a device can do things
+        _regular(path.stat(), shown)  # before opening: opening a device can do things
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
             _regular(os.fstat(handle), shown)
@@ -50,11 +51,8 @@ def read(path: Path, *, shown: str) -> bytes:
 
 def decode(data: bytes, *, shown: str) -> Decoded:
     """UTF-8, UTF-16 and UTF-32 by their marks, else UTF-8, else CP1252 with a warning; binary is refused."""
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            break
-    else:
-        mark, encoding = b"", json.detect_encoding(data[:4]) if b"\0" in data[:4] else "utf-8"
+    unmarked = (b"", json.detect_encoding(data[:4]) if b"\0" in data[:4] else "utf-8")
+    mark, encoding = next((pair for pair in _MARKS if data.startswith(pair[0])), unmarked)
     try:
         return Decoded(data[len(mark) :].decode(encoding), encoding, mark)
     except UnicodeDecodeError as error:
@@ -113,7 +111,8 @@ def inside(path: Path, name: str, *, root: Path, shown: str) -> Path:
             return target
     outside = not Path(os.path.realpath(candidates[0])).is_relative_to(area)
     raise PrdInvalid(
-        f"{shown}: points to {name}, which " + ("lies outside the repository" if outside else "does not exist"),
+        f"{shown}: points to {name}, which "
+        + ("lies outside the repository" if outside else "does not exist"),
         code="POINTER",
         line=1,
         column=1,
@@ -129,7 +128,9 @@ def _area(parent: Path, root: Path | None) -> Path:
 
 def _regular(status: os.stat_result, shown: str) -> None:
     if stat.S_ISDIR(status.st_mode):
-        raise PrdInvalid(f"{shown}: is a directory", code="NOT_A_FILE", hint=f"name the PRD file in it: {shown}/prd.json")
+        raise PrdInvalid(
+            f"{shown}: is a directory", code="NOT_A_FILE", hint=f"name the PRD file in it: {shown}/prd.json"
+        )
     if not stat.S_ISREG(status.st_mode):
         raise PrdInvalid(
             f"{shown}: is a pipe, socket or device", code="NOT_A_FILE", hint="save the PRD as a file first"
@@ -148,7 +149,9 @@ def _too_large(size: int, shown: str) -> PrdInvalid:
 
 def _unreadable(error: OSError | ValueError, shown: str) -> NoInput:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return NoInput(f"{shown}: no such file", hint="check the path; it is relative to the current directory")
+        return NoInput(
+            f"{shown}: no such file", hint="check the path; it is relative to the current directory"
+        )
     reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     return NoInput(f"{shown}: cannot be read: {reason.lower()}")
 
