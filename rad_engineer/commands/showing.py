@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rad_engineer import git, store
 from rad_engineer.core import report as reports
+from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.report_markdown import markdown
 from rad_engineer.core.report_text import summary
@@ -12,8 +13,9 @@ from rad_engineer.ground import Ground
 from rad_engineer.inputs import Inputs
 from rad_engineer.launch import Ended
 from rad_engineer.settings import AgentChoice
-from rad_engineer.watch import View
+from rad_engineer.watch import View, live
 from rad_engineer.watch.events import EventStream
+from rad_engineer.watch.live import LiveView
 from rad_engineer.watch.plain import PlainView
 
 
@@ -22,7 +24,8 @@ class Screen:
 
     def __init__(self, *, json: bool, plain: bool) -> None:
         self.json = json
-        self.view: View = EventStream() if json else _view(plain=plain)
+        self.plain = plain
+        self.view: View = EventStream() if json else PlainView()
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -33,6 +36,8 @@ class Screen:
         """Says what is about to happen; the active agent above all."""
         if self.json:
             return
+        if not self.plain and live.possible():
+            self.view = LiveView(inputs.graph, jobs=place.settings.jobs)
         if agent.name == "command":
             sys.stderr.write(f"agent: command ({agent.command}), from {agent.origin}\n")
         elif agent.name == "mock":
@@ -54,7 +59,7 @@ class Screen:
 
 
 def write_report(
-    graph: Graph, checkpoint: reports.Checkpoint, rundir: store.RunDir, place: Ground
+    graph: Graph, checkpoint: Checkpoint, rundir: store.RunDir, place: Ground
 ) -> reports.Report:
     """Makes report.json and report.md in the run directory."""
     merged = False
@@ -80,18 +85,6 @@ def _columns() -> int:
     import shutil  # noqa: PLC0415 - only at the end
 
     return shutil.get_terminal_size((80, 24)).columns
-
-
-def _view(*, plain: bool) -> View:
-    if plain or not sys.stderr.isatty():
-        return PlainView()
-    import os  # noqa: PLC0415 - only for terminals
-
-    if os.environ.get("TERM", "") in ("", "dumb"):
-        return PlainView()
-    from rad_engineer.watch.terminal import TerminalView  # noqa: PLC0415 - loads rich
-
-    return TerminalView()
 
 
 def relative(path: str) -> str:

@@ -7,7 +7,6 @@ from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 
 ENDED_WELL = frozenset({"passed", "already-done"})
-_HELD = frozenset({"skipped", "waiting"})
 _FROM_FILE = {"done": "already-done", "skipped": "skipped", "blocked": "blocked"}
 _OPEN = frozenset({"pending", "interrupted", "blocked"})
 
@@ -29,25 +28,41 @@ def standings(
     found = [
         _own(story.state, record, alive=alive) for story, record in zip(graph.stories, records, strict=True)
     ]
-    known = {
-        index: "passed" if _serves(record, checkpoint) else standing.status
-        for index, (standing, record) in enumerate(zip(found, records, strict=True))
-        if standing.status not in _OPEN and not _human(standing)
-    }
-    schedule = Schedule(graph, known, keep_going=keep_going)
+    schedule = schedule_of(graph, checkpoint, keep_going=keep_going)
     for index, standing in enumerate(found):
-        if standing.status not in _OPEN or (
-            standing.status == "blocked" and graph.stories[index].state == "blocked"
-        ):
+        if standing.status not in _OPEN or graph.stories[index].state == "blocked":
             continue
-        by = tuple(graph.keys[other] for other in schedule.blocked(index))
-        by += tuple(graph.external_open.get(index, ()))
-        if by:
-            found[index] = Standing("blocked", by, "needs")
+        if schedule.is_blocked(index):
+            by = tuple(graph.keys[other] for other in schedule.blocked(index) if other != index)
+            found[index] = Standing("blocked", by + tuple(graph.external_open.get(index, ())), "needs")
         elif standing.status == "blocked":
             found[index] = Standing("pending")
     _hold_dependents(graph, found)
     return found
+
+
+def schedule_of(graph: Graph, checkpoint: Checkpoint, *, keep_going: bool = False) -> Schedule:
+    """The schedule as it stands: what is blocked, and why a story does not start."""
+    known: dict[int, str] = {}
+    for identity, record in checkpoint.stories.items():
+        index = graph.by_identity.get(identity)
+        if index is not None and (status := _for_schedule(record, checkpoint)) is not None:
+            known[index] = status
+    return Schedule(graph, known, keep_going=keep_going)
+
+
+def _for_schedule(record: StoryRecord, checkpoint: Checkpoint) -> str | None:
+    """None leaves the story to what its file says."""
+    if record.landed or record.status == "passed":
+        return "passed"
+    if record.status == "done-unverified":
+        free = checkpoint.workspace == "shared" or checkpoint.kind == "rehearsal"  # where nothing can land
+        return "passed" if free else record.status
+    if record.status == "waiting":
+        return "waiting" if record.reason == "human" else "pending"
+    if record.status in ("failed", "skipped"):
+        return record.status
+    return "pending" if record.approved else None
 
 
 def _own(state: str, record: StoryRecord | None, *, alive: bool) -> Standing:
@@ -63,21 +78,9 @@ def _own(state: str, record: StoryRecord | None, *, alive: bool) -> Standing:
     return Standing("pending", reason=record.reason if record is not None else None)
 
 
-def _human(standing: Standing) -> bool:
-    """What the schedule knows from the file itself."""
-    return standing.status == "waiting" and standing.reason == "human"
-
-
-def _serves(record: StoryRecord | None, checkpoint: Checkpoint) -> bool:
-    """Whether dependents may build on an unverified story: it has landed, or nothing can land in this run."""
-    if record is None or record.status != "done-unverified":
-        return False
-    return record.landed or checkpoint.workspace == "shared" or checkpoint.kind == "rehearsal"
-
-
 def _hold_dependents(graph: Graph, found: list[Standing]) -> None:
-    """Whatever needs a skipped or waiting story waits with it."""
-    front = [index for index, one in enumerate(found) if one.status in _HELD]
+    """Whatever needs a waiting story waits with it."""
+    front = [index for index, one in enumerate(found) if one.status == "waiting"]
     while front:
         index = front.pop()
         for other in graph.dependents[index]:

@@ -1,0 +1,180 @@
+"""explain: why a story waits, failed or is blocked, or what proved it, with the evidence and the next action."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from rad_engineer import inputs, past_run, store
+from rad_engineer.commands.status import columns
+from rad_engineer.core import failures, standing
+from rad_engineer.core.printable import duration, one_line, plain, wrap
+from rad_engineer.core.report import StoryReport
+from rad_engineer.core.report_text import MARKS, why
+from rad_engineer.errors import ExitCode
+from rad_engineer.past_run import PastRun
+
+_TAIL_LINES = 20
+_TAIL_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that can be said about one story."""
+
+    run: str | None
+    story: StoryReport
+    because: str
+    next_action: str
+    logs: tuple[Path, ...]
+    output_of: str  # the log the output is from
+    output: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The public form: the story of report.json, and more."""
+        return {
+            "schema_version": 1,
+            "run": self.run,
+            **self.story.to_json(),
+            "because": self.because,
+            "next": self.next_action,
+            "logs": [str(path) for path in self.logs],
+            "output_of": self.output_of,
+            "output": self.output,
+        }
+
+
+def explain(story: str, *, run: str | None = None, json: bool = False) -> int:
+    """Prints what is known of a story in the newest run that has it."""
+    found = past_run.find(run=run, story=story)
+    explanation = _explanation(found, inputs.find_story(found.graph, story))
+    if json:
+        print(dumps(explanation.to_json(), indent=2))
+    else:
+        print("\n".join(_lines(explanation, columns())))
+    return ExitCode.OK
+
+
+def _explanation(found: PastRun, index: int) -> Explanation:
+    report = found.report()
+    story = report.stories[index]
+    folder = found.story_folder(index)
+    logs = tuple(_logs(folder, story.attempts)) if folder is not None else ()
+    because = why(story)
+    if not because and story.status == "pending":
+        keep_going = bool(found.about.get("settings", {}).get("keep_going"))
+        schedule = standing.schedule_of(found.graph, found.checkpoint, keep_going=keep_going)
+        because = schedule.why(index)
+    log = _failing_log(story, logs)
+    return Explanation(
+        run=found.checkpoint.run or None,
+        story=story,
+        because=because,
+        next_action=failures.action(story.reason, story.key) if story.status != "pending" else "",
+        logs=logs,
+        output_of=str(log) if log is not None else "",
+        output=_tail(log) if log is not None else "",
+    )
+
+
+def _logs(folder: Path, attempt: int) -> Iterator[Path]:
+    """The logs of the last attempt, the agent's first."""
+    last = folder / f"attempt-{attempt}"
+    if (last / "agent.log").exists():
+        yield last / "agent.log"
+    yield from sorted(last.glob("gates/*.log"))
+    yield from sorted(path for path in last.glob("*.log") if path.name != "agent.log")
+
+
+def _failing_log(story: StoryReport, logs: tuple[Path, ...]) -> Path | None:
+    """The log that shows what went wrong: of the first red gate, else the agent's."""
+    if story.status in ("passed", "already-done"):
+        return None
+    red = [str(gate.get("name", "")) for gate in story.gates if gate.get("verdict") in ("red", "broken")]
+    for name in red:
+        for path in logs:
+            if path.parent.name == "gates" and path.stem == store.slug(name):
+                return path
+    reason = failures.find(story.reason)
+    if reason is not None and reason.family in ("agent", "machine"):
+        return next((path for path in logs if path.name == "agent.log"), None)
+    return None
+
+
+def _tail(path: Path) -> str:
+    """The last lines of a log, without control codes."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL_BYTES))
+            text = plain(file.read().decode("utf-8", "replace"))
+    except OSError:
+        return ""
+    return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-_TAIL_LINES:])
+
+
+def _lines(explanation: Explanation, width: int) -> Iterator[str]:
+    story = explanation.story
+    yield f"{one_line(story.key)}: {one_line(story.title)}"
+    yield f"state:   {_state(story)}"
+    if explanation.because:
+        yield from wrap(f"why:     {one_line(explanation.because)}", width, " " * 9)
+    if story.needs:
+        yield from wrap(f"needs:   {', '.join(one_line(need) for need in story.needs)}", width, " " * 9)
+    if story.commit:
+        yield f"commit:  {story.commit}"
+    yield from _evidence(story, width)
+    yield from _gates(story.gates)
+    if explanation.output:
+        yield from ("", f"the end of {_near(Path(explanation.output_of))}:")
+        yield from (f"  {line}" for line in explanation.output.splitlines())
+    if explanation.logs:
+        yield from ("", "logs:", *(f"  {_near(path)}" for path in explanation.logs))
+    if explanation.next_action:
+        yield from ("", *wrap(f"next:    {explanation.next_action}", width, " " * 9))
+
+
+def _state(story: StoryReport) -> str:
+    parts = ["passed by hand" if story.by_hand else MARKS[story.status]]
+    if story.status == "running" and story.stage:
+        parts.append(f"after {story.stage}")
+    if story.attempts:
+        parts.append(f"attempt {story.attempts}")
+    if story.seconds:
+        parts.append(duration(story.seconds))
+    return ", ".join(parts)
+
+
+def _evidence(story: StoryReport, width: int) -> Iterator[str]:
+    if not story.criteria:
+        return
+    yield from ("", "criteria:")
+    for item in story.criteria:
+        proof = item.proved_by
+        yield from wrap(
+            f"  {'proved    ' if proof else 'unverified'}  {one_line(item.text)}", width, " " * 14
+        )
+        if proof is not None:
+            shown = f"by `{one_line(proof.command)}` (exit {proof.exit_code}"
+            shown += f", output sha256 {proof.sha256[:12]}" if proof.sha256 else ""
+            shown += f", commit {proof.commit[:12]}" if proof.commit else ""
+            yield from wrap(f"{' ' * 14}{shown})", width, " " * 14)
+
+
+def _gates(gates: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
+    if not gates:
+        return
+    yield from ("", "gates:")
+    for gate in gates:
+        took = f" in {duration(gate['seconds'])}" if isinstance(gate.get("seconds"), int | float) else ""
+        yield f"  {gate.get('verdict', '')!s:12}{one_line(str(gate.get('name', '')))}{took}"
+        yield from (f"{' ' * 14}{one_line(str(name))}" for name in list(gate.get("failures", ()))[:5])
+
+
+def _near(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
