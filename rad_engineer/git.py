@@ -158,3 +158,13 @@ def dirty(repository: Repository) -> list[str]:
         "--ignore-submodules=all", cwd=Path(repository.top),
     )  # fmt: skip
     return [entry[3:] for entry in fields(out)]
+
+
+def top_names(repository: Repository, commit: str) -> list[str]:
+    """The names at the top of a commit's tree."""
+    return fields(run(repository, "ls-tree", "--name-only", "-z", "--end-of-options", commit))
+
+
+def paths(repository: Repository, commit: str) -> list[str]:
+    """Every file path of a commit's tree."""
+    return fields(run(repository, "ls-tree", "-r", "--name-only", "-z", "--end-of-options", commit))

@@ -10,7 +10,7 @@ from rad_engineer.errors import ExitCode, RadError
 from rad_engineer.repository import Repository
 
 TIMEOUT = 600.0
-MEMORY = 8 * 1024**3
+MEMORY = 4 * 1024**3
 
 _CONFIGURATION = (
     "core.hooksPath=/dev/null",
@@ -98,6 +98,11 @@ def command(place: Repository | Path, arguments: tuple[str, ...], *, durable: bo
         pairs += place.settings
     configured = [word for pair in pairs for word in ("-c", pair)]
     return ["git", *configured, *arguments]
+
+
+def _limits(timeout: float) -> dict[int, int]:
+    # Not the address space: git maps whole packs of the user's, which may be larger than any sensible limit.
+    return {resource.RLIMIT_CPU: int(timeout) + 1, resource.RLIMIT_DATA: MEMORY, resource.RLIMIT_CORE: 0}
 
 
 def call(

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from rad_engineer.git_command import GitFailed, call, run
 from rad_engineer.repository import Repository
@@ -23,10 +24,11 @@ class Merge:
     paths: tuple[str, ...] = ()
 
 
-def merge(repository: Repository, tip: str, commit: str, env: Mapping[str, str] | None = None) -> Merge:
-    """Merges a commit with the tip without touching any work tree."""
+def merge(place: Repository | Path, tip: str, commit: str, env: Mapping[str, str] | None = None) -> Merge:
+    """Merges a commit with the tip, in a repository or a bare git directory, without touching any work tree."""
+    git_dir = place.git_dir if isinstance(place, Repository) else place
     # The user's work tree may be dirty: its .gitattributes must not have a say in what lands.
-    alone = {"GIT_WORK_TREE": str(repository.git_dir), **(env or {})}
+    alone = {"GIT_WORK_TREE": str(git_dir), **(env or {})}
     arguments = (
         "merge-tree",
         "--write-tree",
@@ -37,7 +39,7 @@ def merge(repository: Repository, tip: str, commit: str, env: Mapping[str, str] 
         tip,
         commit,
     )
-    code, out, err = call(repository, *arguments, env=alone, cwd=repository.git_dir, durable=True)
+    code, out, err = call(place, *arguments, env=alone, cwd=git_dir, durable=not env)
     if code not in (0, 1) or not out:
         raise GitFailed(arguments, code, err)
     tree, *rest = out.split(b"\0")
@@ -46,7 +48,7 @@ def merge(repository: Repository, tip: str, commit: str, env: Mapping[str, str] 
     end = rest.index(b"") if b"" in rest else len(rest)
     raw_paths = list(dict.fromkeys(rest[:end]))
     messages = _messages(rest[end + 1 :])
-    conflict = _describe(repository, os.fsdecode(tree), raw_paths, messages, alone)
+    conflict = _describe(place, os.fsdecode(tree), raw_paths, messages, alone)
     return Merge(None, conflict, tuple(os.fsdecode(path) for path in raw_paths))
 
 
@@ -64,12 +66,12 @@ def _messages(parts: list[bytes]) -> list[str]:
 
 
 def _describe(
-    repository: Repository, tree: str, paths: list[bytes], messages: list[str], env: Mapping[str, str]
+    place: Repository | Path, tree: str, paths: list[bytes], messages: list[str], env: Mapping[str, str]
 ) -> str:
     lines = ["\n".join(messages)]
     asked = [path for path in paths if b"\n" not in path][:_SHOWN_FILES]
     names = b"".join(tree.encode() + b":" + path + b"\n" for path in asked)
-    blobs = run(repository, "cat-file", "--batch", data=names, env=env)
+    blobs = run(place, "cat-file", "--batch", data=names, env=env)
     for path, content in zip(asked, _contents(blobs), strict=False):
         hunks = _HUNK.findall(content)
         if hunks:

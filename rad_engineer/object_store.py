@@ -1,0 +1,247 @@
+"""Objects on their way: quarantined, adopted by the user's repository, and shown to agents from a store of the run."""
+
+import fcntl
+import itertools
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rad_engineer import process
+from rad_engineer.git_command import GitFailed, call, run
+from rad_engineer.repository import Repository
+
+PACK_FROM = 1_000
+BRANCH = "refs/heads/work"
+_serial = itertools.count()
+
+
+def alternates(path: Path) -> str:
+    """A path as `objects/info/alternates` and GIT_ALTERNATE_OBJECT_DIRECTORIES want it."""
+    text = str(path)
+    if not any(character in text for character in '":\n\\#'):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def objects_env(objects: Path, quarantine: Path) -> dict[str, str]:
+    """The environment in which git writes to a quarantine and reads an object store as well."""
+    quarantine.mkdir(parents=True, exist_ok=True)
+    return {
+        "GIT_OBJECT_DIRECTORY": str(quarantine),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": alternates(objects),
+    }
+
+
+def adopt(repository: Repository, quarantine: Path, store: Path) -> None:
+    """Moves quarantined objects to the user's repository, durably, and copies them to the run's own store.
+
+    Nothing that is there is overwritten, and what refers to others comes after them.
+    """
+    if not quarantine.is_dir():
+        return
+    loose = _loose(quarantine)
+    if len(loose) > PACK_FROM:
+        _pack(repository, quarantine, loose)
+        loose = []
+    _discard_partial(quarantine)
+    packs = sorted((quarantine / "pack").glob("pack-*.*"), key=lambda path: path.suffix == ".idx")
+    places: set[Path] = set()
+    for source in (*packs, *_commits_last(loose)):
+        inside = source.relative_to(quarantine)
+        _copy(source, store / inside, durable=False)
+        places.add(_move(source, repository.objects / inside))
+    for place in (*places, repository.objects):
+        _sync_folder(place)
+    shutil.rmtree(quarantine)
+
+
+def _loose(objects: Path) -> list[Path]:
+    found = []
+    with os.scandir(objects) as folders:
+        names = [entry.name for entry in folders if len(entry.name) == 2]
+    for name in names:
+        with os.scandir(objects / name) as files:
+            found += [Path(entry.path) for entry in files if not entry.name.startswith("tmp_")]
+    return found
+
+
+def _discard_partial(quarantine: Path) -> None:
+    for partial in (quarantine / "pack").glob("tmp_*"):
+        partial.unlink()
+
+
+def _commits_last(loose: list[Path]) -> list[Path]:
+    """Objects in an order in which a reader who finds a commit finds all of it."""
+    commits = [path for path in loose if _kind(path) == b"commit"]
+    return [path for path in loose if path not in commits] + commits
+
+
+def _kind(path: Path) -> bytes:
+    with path.open("rb") as handle:
+        return zlib.decompressobj().decompress(handle.read(64), 8).partition(b" ")[0]
+
+
+def _pack(repository: Repository, quarantine: Path, loose: list[Path]) -> None:
+    """Turns many loose objects into one pack; undeltified, because a story is not the time to save space."""
+    names = "".join(f"{path.parent.name}{path.name}\n" for path in loose).encode()
+    env = {"GIT_OBJECT_DIRECTORY": str(quarantine)}
+    (quarantine / "pack").mkdir(exist_ok=True)
+    run(
+        repository, "pack-objects", "-q", "--window=0", "--threads=1", str(quarantine / "pack" / "pack"),
+        data=names, env=env,
+    )  # fmt: skip
+    for path in loose:
+        path.unlink()
+
+
+def _move(source: Path, target: Path) -> Path:
+    """Puts a file in its place unless one is there; returns the folder that must be synced."""
+    if target.exists():
+        return target.parent
+    if not target.parent.is_dir():
+        _make_folder(target.parent)
+    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        pass
+    except OSError:  # another device, or a file system without hard links
+        _copy(source, target, durable=True)
+    return target.parent
+
+
+def _copy(source: Path, target: Path, *, durable: bool) -> None:
+    if target.exists():
+        return
+    if not target.parent.is_dir():
+        _make_folder(target.parent)
+    new = target.with_name(f"tmp_obj_{os.getpid()}_{next(_serial)}")
+    with source.open("rb") as reader, new.open("xb") as writer:
+        shutil.copyfileobj(reader, writer)
+        os.fchmod(writer.fileno(), 0o444)
+        if durable:
+            writer.flush()
+            os.fsync(writer.fileno())
+    new.rename(target)
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes a folder with the rights of the one above it: a shared repository stays shared."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(PermissionError):
+        folder.chmod(folder.parent.stat().st_mode & 0o7777)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class RunStore:
+    """The objects that agents of a run may see: the base with a little history, and what has landed since.
+
+    Work is staged and merged against this store, not against the user's objects: so a quarantine holds all that the
+    store lacks, also what the user happens to have already, and a commit that is here is here with all of its tree.
+    """
+
+    def __init__(self, repository: Repository, place: Path, history: int) -> None:
+        self.path = place / "store.git"
+        self._place = place
+        self._repository = repository
+        self._history = max(1, history)
+        self._known: set[str] = set()
+
+    def teach(self, commit: str) -> None:
+        """Makes sure that a commit, and all of its tree, is in the store."""
+        if commit in self._known:
+            return
+        if not self._has_loose(commit):
+            with self._locked():
+                self._fetch(commit)
+        self._known.add(commit)
+
+    @property
+    def objects(self) -> Path:
+        """Its objects."""
+        return self.path / "objects"
+
+    def shallow(self) -> bytes:
+        """Which commits have lost their parents on the way."""
+        with suppress(FileNotFoundError):
+            return (self.path / "shallow").read_bytes()
+        return b""
+
+    def _has_loose(self, commit: str) -> bool:
+        return self._made() and (self.objects / commit[:2] / commit[2:]).exists()
+
+    def _made(self) -> bool:
+        """Whether the store is whole: it is not synced, so one from before a power cut does not count."""
+        try:
+            return (self.path / "boot").read_text("ascii") == process.boot_id()
+        except FileNotFoundError:
+            return False
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._place.mkdir(parents=True, exist_ok=True)
+        with (self._place / "store.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _fetch(self, commit: str) -> None:
+        if not self._made():
+            self._make(commit)
+        elif call(self.path, "cat-file", "-e", f"{commit}^{{commit}}")[0] != 0:
+            self._pull(self.path, commit)
+
+    def _make(self, commit: str) -> None:
+        new = self._place / "store.git.new"
+        for old in (new, self.path):
+            if old.exists():
+                shutil.rmtree(old)
+        make_git_dir(new, self._repository.object_format, bare=True)
+        self._pull(new, commit, f"--depth={self._history}")
+        (new / "boot").write_text(process.boot_id(), "ascii")
+        new.rename(self.path)
+
+    def _pull(self, store: Path, commit: str, *options: str) -> None:
+        # The far end is started by git without our -c settings, so what it must know lies in a file of its own.
+        trusted = self._place / "fetch.config"
+        trusted.write_text(
+            "[safe]\n\tdirectory = *\n[uploadpack]\n\tallowAnySHA1InWant = true\n[core]\n\thooksPath = /dev/null\n",
+            "ascii",
+        )
+        arguments = (
+            "fetch", "-q", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--force", *options,
+            f"file://{_url(self._repository.common_dir)}", f"{commit}:{BRANCH}",
+        )  # fmt: skip
+        code, _out, err = call(store, *arguments, env={"GIT_CONFIG_GLOBAL": str(trusted)}, cwd=store)
+        if code != 0:
+            raise GitFailed(arguments, code, err)
+
+
+def _url(path: Path) -> str:
+    return os.fsdecode(os.fsencode(path).replace(b"%", b"%25").replace(b"?", b"%3f").replace(b"#", b"%23"))
+
+
+def make_git_dir(path: Path, object_format: str, *, bare: bool = False, more: str = "") -> None:
+    """Writes a git directory by hand: no template, no hooks, nothing that was configured anywhere."""
+    for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
+        (path / folder).mkdir(parents=True, exist_ok=True)
+    version, extension = "0", ""
+    if object_format != "sha1":
+        version, extension = "1", f"[extensions]\n\tobjectFormat = {object_format}\n"
+    config = f"[core]\n\trepositoryFormatVersion = {version}\n\tbare = {str(bare).lower()}\n{extension}{more}"
+    (path / "config").write_text(config, "utf-8", "surrogateescape")
+    (path / "HEAD").write_text(f"ref: {BRANCH}\n", "ascii")

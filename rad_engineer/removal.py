@@ -1,0 +1,121 @@
+"""Removes what strangers left: any depth, any mode, no link followed, no recursion."""
+
+import errno
+import itertools
+import os
+import stat
+from pathlib import Path
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_counter = itertools.count()
+
+
+def open_folder(name: str, parent: int | None) -> int:
+    """Opens a directory that is no link; one that its owner may not use is opened up first."""
+    try:
+        found = os.open(name, _OPEN, dir_fd=parent)
+    except PermissionError:
+        _open_up(name, parent)
+        found = os.open(name, _OPEN, dir_fd=parent)
+    mode = os.fstat(found).st_mode
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.fchmod(found, stat.S_IMODE(mode) | stat.S_IRWXU)
+    return found
+
+
+def _open_up(name: str, parent: int | None) -> None:
+    """Gives the owner all rights on a directory that cannot be opened; a link in its place is not followed."""
+    if not hasattr(os, "O_PATH"):
+        os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
+        return
+    handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        Path(f"/proc/self/fd/{handle}").chmod(0o700)
+    finally:
+        os.close(handle)
+
+
+def open_attic(path: Path) -> int:
+    """Opens this process's own folder for what is about to be deleted; on the file system of the slots."""
+    place = path / str(os.getpid())
+    place.mkdir(parents=True, exist_ok=True)
+    return open_folder(str(place), None)
+
+
+def remove(name: str, parent: int, attic: int) -> None:
+    """Removes a file, or a directory with all it holds, from an open directory.
+
+    Sub-directories are moved up into the attic one by one instead of being descended into, so neither the depth of
+    a tree nor the length of its paths matters.
+    """
+    if not _is_folder(name, parent):
+        _unlink(name, parent)
+        return
+    waiting = [_put_away(name, parent, attic)]
+    while waiting:
+        place = waiting.pop()
+        folder = open_folder(place, attic)
+        try:
+            waiting += _empty(folder, attic)
+        finally:
+            os.close(folder)
+        os.rmdir(place, dir_fd=attic)
+
+
+def _empty(folder: int, attic: int) -> list[str]:
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    moved = []
+    for name, is_folder in found:
+        if is_folder:
+            moved.append(_put_away(name, folder, attic))
+        else:
+            os.unlink(name, dir_fd=folder)
+    return moved
+
+
+def _is_folder(name: str, parent: int) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _unlink(name: str, parent: int) -> None:
+    try:
+        os.unlink(name, dir_fd=parent)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        os.fchmod(parent, 0o755)
+        os.unlink(name, dir_fd=parent)
+
+
+def _put_away(name: str, parent: int, attic: int) -> str:
+    new = f"{next(_counter)}"
+    while True:
+        try:
+            os.rename(name, new, src_dir_fd=parent, dst_dir_fd=attic)
+        except PermissionError:
+            # A directory changes its "..", so it must be writable itself, and so must the one it leaves.
+            os.fchmod(parent, 0o755)
+            os.close(open_folder(name, parent))
+            os.rename(name, new, src_dir_fd=parent, dst_dir_fd=attic)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            new = f"{next(_counter)}"
+            continue
+        return new
+
+
+def remove_path(path: Path, attic: int) -> None:
+    """Removes whatever is at a path whose parent is ours."""
+    try:
+        parent = open_folder(str(path.parent), None)
+    except FileNotFoundError:
+        return
+    try:
+        remove(path.name, parent, attic)
+    finally:
+        os.close(parent)

@@ -1,0 +1,252 @@
+"""The pool of working copies: slots for agents, gate copies for verdicts, moved instead of made anew.
+
+A copy has a trusted git directory beside it. The `.git` inside is a toy for whoever works there: planted before
+every attempt, never read. Objects come into the user's repository by way of a quarantine.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+from rad_engineer import git, object_store, staging, working_copy
+from rad_engineer.errors import CannotWrite
+from rad_engineer.git import GitFailed, Merge
+from rad_engineer.private_files import PrivateFiles
+from rad_engineer.removal import open_attic, remove_path
+from rad_engineer.repository import Repository
+from rad_engineer.staging import Staged
+from rad_engineer.tree_walk import Bounds, Kept, Names, clean
+from rad_engineer.working_copy import Slot, State
+
+__all__ = ["Bounds", "Pool", "Slot", "Staged"]
+
+Kind = Literal["slot", "gate"]
+_FOLDERS: dict[Kind, str] = {"slot": "slots", "gate": "gates"}
+_serial = count()
+
+
+class Pool:
+    """The copies of one repository, in a folder outside its work tree, as one run uses them."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        root: Path,
+        run: str,
+        *,
+        history: int = 50,
+        copy: Iterable[str] = (),
+        keep: Iterable[str] = (),
+        bounds: Bounds = Bounds(),  # noqa: B008 -- frozen
+    ) -> None:
+        self.repository = repository
+        self.root = Path(root)
+        self.store = object_store.RunStore(repository, self.root / "runs" / run, history)
+        self._run = run
+        self._keep = tuple(keep)
+        self._bounds = bounds
+        self._private = PrivateFiles(repository, tuple(copy))
+        self._names: dict[Path, tuple[str, Names]] = {}
+        self._trees: dict[str, str] = {}
+
+    def slot(self, kind: Kind, number: int) -> Slot:
+        """Where a copy lies; it is made when it is first moved."""
+        folder = self.root / _FOLDERS[kind]
+        return Slot(folder / str(number), folder / f"{number}.git")
+
+    def move(
+        self, slot: Slot, target: str, head: str, *, keep: Iterable[str] = (), quarantine: Path | None = None
+    ) -> None:
+        """Takes a copy to a commit or tree, whatever state it is in; only what is kept survives.
+
+        A copy that cannot be cleaned is thrown away and made anew. Inside, `head` is what is checked out.
+        """
+        kept = Kept((*self._keep, *keep))
+        env = self.objects_env(quarantine) if quarantine is not None else {}
+        try:
+            self._move(slot, target, kept, env)
+        except (GitFailed, OSError, RecursionError):
+            try:
+                self.remove(slot)
+                self._move(slot, target, kept, env)
+            except OSError as error:
+                raise CannotWrite(f"{slot.path}: {error.strerror or error}") from error
+        try:
+            working_copy.plant(self.repository, slot, self.store, head, kept.patterns)
+        except OSError as error:
+            raise CannotWrite(f"{slot.path}: {error.strerror or error}") from error
+
+    def _move(self, slot: Slot, target: str, kept: Kept, env: dict[str, str]) -> None:
+        repository = self.repository
+        at = working_copy.read_state(slot).at
+        working_copy.make(repository, slot)
+        working_copy.forget_state(slot)
+        (slot.git_dir / "index.lock").unlink(missing_ok=True)
+        names = self._names_at(slot, at, env)
+        self._names.pop(slot.git_dir, None)
+        clean(str(slot.path), names, kept, self._attic)
+        working_copy.check_out(repository, slot, target, env)
+        if at is None:
+            names = working_copy.load_names(repository, slot)
+        elif at != target:
+            working_copy.follow(repository, slot, names, at, target, env)
+        if names.gitlinks:
+            working_copy.skip(repository, slot, names.gitlinks)
+        self._names[slot.git_dir] = (target, names)
+        working_copy.write_state(slot, State(target, kept.patterns))
+
+    def _names_at(self, slot: Slot, at: str | None, env: dict[str, str]) -> Names:
+        """The names in the trusted index: remembered, where this process was the last to move the copy."""
+        known_at, names = self._names.get(slot.git_dir, (None, Names()))
+        if at is None or known_at is None:
+            return working_copy.load_names(self.repository, slot)
+        if known_at != at:
+            try:
+                working_copy.follow(self.repository, slot, names, known_at, at, env)
+            except GitFailed:
+                return working_copy.load_names(self.repository, slot)
+        return names
+
+    @cached_property
+    def _attic(self) -> int:
+        return open_attic(self.root / "attic")
+
+    def stage(self, slot: Slot, base: str, quarantine: Path, *, never: Iterable[str] = ()) -> Staged:
+        """Stages what lies in a slot as a tree in quarantine; never what was kept or copied into it."""
+        at = working_copy.read_state(slot).at
+        names = self._names_at(slot, at, {})
+        if at is not None:
+            self._names[slot.git_dir] = (at, names)
+        self.store.teach(base)
+        asked = staging.Staging(
+            self.repository, slot, base, self.store.objects, quarantine, names, self._bounds
+        )
+        return staging.stage(asked, never)
+
+    def commit(self, staged: Staged, parent: str, message: str, quarantine: Path) -> str:
+        """Writes the commit of what was staged, in quarantine."""
+        env = self.objects_env(quarantine)
+        commit = git.commit_tree(
+            self.repository, staged.tree, parent, message, self.repository.author, env=env
+        )
+        self._trees[commit] = staged.tree
+        return commit
+
+    def objects_env(self, quarantine: Path) -> dict[str, str]:
+        """The environment in which git reads a quarantine and the run's objects, and writes to the quarantine."""
+        return object_store.objects_env(self.store.objects, quarantine)
+
+    def adopt(self, quarantine: Path) -> None:
+        """Moves quarantined objects to the user's repository, durably, and shows them to later agents."""
+        try:
+            object_store.adopt(self.repository, quarantine, self.store.objects)
+        except OSError as error:
+            raise CannotWrite(f"{self.repository.objects}: {error.strerror or error}") from error
+
+    def forget(self, quarantine: Path) -> None:
+        """Throws quarantined objects away."""
+        shutil.rmtree(quarantine, ignore_errors=True)
+
+    def read(self, revision: str, path: str, quarantine: Path | None = None) -> bytes | None:
+        """A file of a commit, which may still be in quarantine."""
+        env = self.objects_env(quarantine) if quarantine is not None and quarantine.is_dir() else None
+        return git.show(self.repository, revision, path, env)
+
+    def tip(self, branch: str) -> str | None:
+        """The commit a branch is at."""
+        return git.tip(self.repository, branch)
+
+    def keep_ref(self, ref: str, commit: str) -> None:
+        """Keeps a commit alive under a ref of ours."""
+        git.update_refs(self.repository, [(ref, commit, None)])
+
+    def merge(self, tip: str, commit: str, *, parent: str) -> Merge:
+        """Merges a story's commit, which stands on `parent`, with the tip; the tree is then in the user's objects."""
+        if tip == parent:
+            return Merge(self._tree_of(commit))
+        for needed in (tip, commit):
+            self.store.teach(needed)
+        quarantine = self._own_quarantine()
+        merged = git.merge(self.store.path, tip, commit, self.objects_env(quarantine))
+        if merged.tree is None:
+            self.forget(quarantine)
+        else:
+            self.adopt(quarantine)
+        return merged
+
+    def candidate(self, tip: str, commit: str, tree: str, *, parent: str, ref: str) -> str:
+        """The commit to swap in: the story's own where it stands on the tip, else a new one, kept under `ref`."""
+        if tip == parent:
+            return commit
+        quarantine = self._own_quarantine()
+        message = git.message(self.repository, commit)
+        author = self.repository.author
+        env = self.objects_env(quarantine)
+        made = git.commit_tree(self.repository, tree, tip, message, author, env=env)
+        self._trees[made] = tree
+        self.adopt(quarantine)
+        self.keep_ref(ref, made)
+        return made
+
+    def _own_quarantine(self) -> Path:
+        return self.root / "runs" / self._run / f"merge-{os.getpid()}-{next(_serial)}"
+
+    def _tree_of(self, commit: str) -> str:
+        found = self._trees.get(commit)
+        if found is None:
+            out = git.run(self.repository, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
+            found = self._trees[commit] = out.decode("ascii").strip()
+        return found
+
+    def teach(self, commit: str) -> None:
+        """Makes a commit visible to agents; moving a copy to it does the same."""
+        self.store.teach(commit)
+
+    def copy_files(self, slot: Slot) -> tuple[str, ...]:
+        """Copies the ignored files that were asked for from the user's work tree; they are never staged."""
+        copied = self._private.copy_to(slot.path)
+        if copied:
+            state = working_copy.read_state(slot)
+            working_copy.write_state(slot, State(state.at, state.keep, copied))
+        return copied
+
+    def untracked(self, slot: Slot) -> tuple[str, ...]:
+        """Top-level names in a copy that its tree does not have."""
+        names = self._names_at(slot, working_copy.read_state(slot).at, {})
+        with os.scandir(slot.path) as entries:
+            found = [entry.name for entry in entries]
+        return tuple(sorted(name for name in found if name != ".git" and not names.has(name)))
+
+    def remove(self, slot: Slot) -> None:
+        """Removes a copy and its git directory."""
+        self._names.pop(slot.git_dir, None)
+        for path in (slot.git_dir, slot.path):
+            remove_path(path, self._attic)
+
+    def tidy(self) -> None:
+        """Clears away what killed processes and earlier runs have left; only under the run lock."""
+        for place in (self.root / "attic").glob("*"):
+            if place.name != str(os.getpid()):
+                remove_path(place, self._attic)
+        for place in (self.root / "runs").glob("*"):
+            if place.name != self._run:
+                remove_path(place, self._attic)
+        for place in (self.root / "runs" / self._run).glob("merge-*"):
+            remove_path(place, self._attic)
+        for folder in _FOLDERS.values():
+            for lock in (self.root / folder).glob("*.git/*.lock"):
+                lock.unlink(missing_ok=True)
+
+    def size(self) -> int:
+        """How many bytes all copies and stores take up."""
+        total = 0
+        for folder, _names, files in os.walk(self.root):
+            for name in files:
+                with suppress(OSError):
+                    total += os.lstat(f"{folder}/{name}").st_blocks * 512
+        return total

@@ -1,0 +1,223 @@
+"""What an agent left in its slot becomes a tree: looked through first, staged in quarantine, judged by what changed."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rad_engineer.git_command import GitFailed, fields, run, text
+from rad_engineer.object_store import objects_env
+from rad_engineer.repository import Repository
+from rad_engineer.tree_walk import (
+    MAX_IGNORE_FILE,
+    Bounds,
+    Kept,
+    Names,
+    Survey,
+    is_dot_git,
+    largest,
+    make_readable,
+    survey,
+)
+from rad_engineer.working_copy import Slot, call, copy_index, git, raw_diff, read_state, skip
+
+_INDEX = "index.stage"
+_LINK = "120000"
+_GITLINK = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A tree in quarantine and what it changes; or, with `problem` (a name of core.reasons), why there is none."""
+
+    tree: str = ""
+    changed: tuple[tuple[str, str], ...] = ()  # A, M, D or T, and the path
+    problem: str | None = None
+    detail: str = ""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What changed, without how."""
+        return tuple(path for _status, path in self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """One staging: a slot, its base, where objects are read and where they go."""
+
+    repository: Repository
+    slot: Slot
+    base: str
+    objects: Path
+    quarantine: Path
+    names: Names
+    bounds: Bounds
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Objects go to the quarantine."""
+        return objects_env(self.objects, self.quarantine)
+
+
+def stage(staging: Staging, never: Iterable[str]) -> Staged:
+    """Stages everything but what is never staged, and refuses what must not enter a repository."""
+    slot = staging.slot
+    state = read_state(slot)
+    aside = Kept((*state.keep, *state.copied))
+    try:
+        seen = survey(str(slot.path), staging.names, aside, staging.bounds)
+    except (NotADirectoryError, FileNotFoundError):
+        return Staged(problem="special-file", detail="the slot itself was replaced")
+    if seen.problem is not None:
+        return Staged(problem=seen.problem, detail=seen.detail)
+    try:
+        refused = _too_much(staging, seen)
+        if refused is not None:
+            return refused
+        _stage_index(staging, moved=state.at != staging.base)
+        everything = bool(seen.new) or state.at != staging.base
+        _add(staging, [*_spared(aside), *_spared(Kept(never))], everything=everything)
+        return _tree(staging)
+    except GitFailed as error:
+        return _why(staging, error)
+
+
+def _too_much(staging: Staging, seen: Survey) -> Staged | None:
+    for path in seen.ignore_files:
+        if _base_size(staging, path) <= MAX_IGNORE_FILE:
+            return Staged(problem="huge-ignore-file", detail=path)
+    bounds = staging.bounds
+    if (
+        max(seen.new.values(), default=0) <= bounds.file_bytes
+        and sum(seen.new.values()) <= bounds.total_bytes
+    ):
+        return None
+    counted = {path: seen.new[path] for path in _not_ignored(staging, seen.new)}
+    if not counted:
+        return None
+    path = max(counted, key=lambda name: counted[name])
+    if counted[path] > bounds.file_bytes:
+        return Staged(problem="too-large", detail=f"{path} ({_megabytes(counted[path])})")
+    total = sum(counted.values())
+    if total > bounds.total_bytes:
+        return Staged(problem="too-large", detail=f"{len(counted)} new files ({_megabytes(total)})")
+    return None
+
+
+def _base_size(staging: Staging, path: str) -> int:
+    code, out, _err = call(staging.repository, staging.slot, "cat-file", "-s", f"{staging.base}:{path}")
+    return int(out) if code == 0 else 0
+
+
+def _not_ignored(staging: Staging, paths: Iterable[str]) -> list[str]:
+    asked = list(paths)
+    data = b"".join(os.fsencode(path) + b"\0" for path in asked)
+    code, out, err = call(
+        staging.repository, staging.slot, "check-ignore", "--no-index", "-z", "--stdin", data=data,
+        env={"GIT_LITERAL_PATHSPECS": "1"},
+    )  # fmt: skip
+    if code not in (0, 1):
+        raise GitFailed(("check-ignore",), code, err)
+    ignored = set(fields(out))
+    return [path for path in asked if path not in ignored]
+
+
+def _stage_index(staging: Staging, *, moved: bool) -> None:
+    """Makes the index to stage into from the trusted one, which itself is never staged into."""
+    slot = staging.slot
+    trusted, scratch = slot.git_dir / "index", slot.git_dir / _INDEX
+    (slot.git_dir / f"{_INDEX}.lock").unlink(missing_ok=True)
+    if trusted.is_file():
+        copy_index(trusted, scratch)
+    else:
+        scratch.unlink(missing_ok=True)
+    if moved:
+        git(
+            staging.repository, slot, "read-tree", "--reset", "--end-of-options", staging.base,
+            env=staging.env, index=_INDEX,
+        )  # fmt: skip
+        if staging.names.gitlinks:
+            skip(staging.repository, slot, staging.names.gitlinks, index=_INDEX)
+
+
+def _spared(kept: Kept) -> list[str]:
+    found = []
+    for pattern in kept.patterns:
+        found.append(f":(exclude,top,literal){pattern}")
+        if any(character in pattern for character in "*?["):
+            found.append(f":(exclude,top,glob){pattern}")
+    return found
+
+
+def _add(staging: Staging, spared: list[str], *, everything: bool) -> None:
+    # Where the walk has seen nothing new, git need not read the directories a second time.
+    arguments = ("add", "-A" if everything else "-u", "--pathspec-from-file=-", "--pathspec-file-nul")
+    paths = b"".join(os.fsencode(path) + b"\0" for path in (".", *spared))
+    try:
+        git(staging.repository, staging.slot, *arguments, data=paths, env=staging.env, index=_INDEX)
+    except GitFailed as error:
+        if "Permission denied" not in error.stderr:
+            raise
+        make_readable(str(staging.slot.path))
+        git(staging.repository, staging.slot, *arguments, data=paths, env=staging.env, index=_INDEX)
+
+
+def _tree(staging: Staging) -> Staged:
+    repository, slot, env = staging.repository, staging.slot, staging.env
+    tree = text(git(repository, slot, "write-tree", env=env, index=_INDEX))
+    differences = raw_diff(repository, slot, staging.base, tree, env)
+    staged = Staged(tree, tuple((status, path) for _old, _new, status, path in differences))
+    links = []
+    for old_mode, new_mode, status, path in differences:
+        if _GITLINK in (old_mode, new_mode) or any(is_dot_git(part) for part in path.split("/")):
+            return replace(staged, problem="nested-git", detail=path)
+        if new_mode == _LINK:
+            links.append(path)
+        elif status == "M" and _file_size(slot, path) > staging.bounds.file_bytes:
+            return replace(staged, problem="too-large", detail=path)
+    for path, target in _targets(staging, tree, links, env):
+        if leaves_tree(path, target):
+            return replace(staged, problem="symlink-escape", detail=f"{path} -> {target}"[:300])
+    return staged
+
+
+def _file_size(slot: Slot, path: str) -> int:
+    try:
+        return os.lstat(slot.path / path).st_size
+    except OSError:
+        return 0
+
+
+def _targets(staging: Staging, tree: str, links: list[str], env: Mapping[str, str]) -> list[tuple[str, str]]:
+    found = []
+    for path in links:
+        raw = run(staging.slot.git_dir, "cat-file", "blob", f"{tree}:{path}", env=env)
+        found.append((path, os.fsdecode(raw)))
+    return found
+
+
+def leaves_tree(path: str, target: str) -> bool:
+    """Whether a link points out of the tree it is in.
+
+    Steps up may only come first: after a name they would be taken from wherever that name, a link perhaps, leads.
+    """
+    if target.startswith("/") or not target:
+        return True
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    ups = 0
+    while ups < len(parts) and parts[ups] == "..":
+        ups += 1
+    return ups > path.count("/") or ".." in parts[ups:]
+
+
+def _why(staging: Staging, error: GitFailed) -> Staged:
+    """Names the reason why git could not stage: the largest file when it ran into a limit."""
+    if error.limited:
+        path, size = largest(str(staging.slot.path))
+        if size > staging.bounds.file_bytes:
+            return Staged(problem="too-large", detail=f"{path} ({_megabytes(size)})")
+    return Staged(problem="git-failed", detail=str(error)[-1000:])
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1024**2:,.0f} MB"

@@ -1,0 +1,208 @@
+"""One working copy and the trusted git directory beside it: what it stands on, and how it is moved.
+
+Nothing here reads the `.git` inside the copy: whoever works there may have written it.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rad_engineer import git_command
+from rad_engineer.git_command import GitFailed
+from rad_engineer.object_store import BRANCH, RunStore, alternates, make_git_dir
+from rad_engineer.removal import open_folder
+from rad_engineer.repository import Repository
+from rad_engineer.tree_walk import Names
+
+TIMEOUT = 300.0
+_GITLINK = b"160000"
+_STATE = "rad-state.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A working copy, and the git directory outside it that only we use."""
+
+    path: Path
+    git_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a copy stands on (a commit or tree; None in between), and what lies in it besides."""
+
+    at: str | None = None
+    keep: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
+
+
+def read_state(slot: Slot) -> State:
+    """What was written down when the copy was last moved."""
+    try:
+        data = json.loads((slot.git_dir / _STATE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return State()
+    return State(data["at"], tuple(data["keep"]), tuple(data["copied"]))
+
+
+def write_state(slot: Slot, state: State) -> None:
+    """Writes it down; a crash in between leaves none, which is always true."""
+    data = {"at": state.at, "keep": state.keep, "copied": state.copied}
+    new = slot.git_dir / f"{_STATE}.new"
+    new.write_text(json.dumps(data), "ascii")
+    new.replace(slot.git_dir / _STATE)
+
+
+def forget_state(slot: Slot) -> None:
+    """Says that the copy may stand anywhere."""
+    (slot.git_dir / _STATE).unlink(missing_ok=True)
+
+
+def git(
+    repository: Repository,
+    slot: Slot,
+    *arguments: str,
+    data: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    index: str = "index",
+) -> bytes:
+    """Runs git on a copy with its trusted git directory."""
+    code, out, err = call(repository, slot, *arguments, data=data, env=env, index=index)
+    if code != 0:
+        raise GitFailed(arguments, code, err)
+    return out
+
+
+def call(
+    repository: Repository,
+    slot: Slot,
+    *arguments: str,
+    data: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    index: str = "index",
+) -> tuple[int, bytes, bytes]:
+    """The same, for commands whose exit code is an answer."""
+    settings = [word for pair in copy_settings(repository) for word in ("-c", pair)]
+    whole = {
+        "GIT_WORK_TREE": str(slot.path),
+        "GIT_INDEX_FILE": str(slot.git_dir / index),
+        **(env or {}),
+    }
+    return git_command.call(
+        slot.git_dir, *settings, *arguments, data=data, env=whole, cwd=slot.path, timeout=TIMEOUT
+    )
+
+
+def copy_settings(repository: Repository) -> list[str]:
+    """The user's settings that hold in a copy; the ignore file lies in its info/exclude."""
+    return [pair for pair in repository.settings if not pair.startswith("core.excludesFile=")]
+
+
+def make(repository: Repository, slot: Slot) -> None:
+    """Makes the copy's folder and its trusted git directory where they are not there yet."""
+    if not slot.git_dir.is_dir():
+        new = slot.git_dir.with_name(f"{slot.git_dir.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        make_git_dir(new, repository.object_format)
+        (new / "objects/info/alternates").write_text(
+            f"{alternates(repository.objects)}\n", "utf-8", "surrogateescape"
+        )
+        (new / "info/exclude").write_text(repository.excludes, "utf-8", "surrogateescape")
+        new.rename(slot.git_dir)
+    slot.path.mkdir(parents=True, exist_ok=True)
+
+
+def load_names(repository: Repository, slot: Slot) -> Names:
+    """What the trusted index holds."""
+    names = Names()
+    if not (slot.git_dir / "index").is_file():
+        return names
+    for entry in git(repository, slot, "ls-files", "--stage", "-z").split(b"\0")[:-1]:
+        about, _, path = entry.partition(b"\t")
+        names.add(os.fsdecode(path), gitlink=about.startswith(_GITLINK))
+    return names
+
+
+def follow(
+    repository: Repository, slot: Slot, names: Names, old: str, new: str, env: Mapping[str, str]
+) -> None:
+    """Brings the names of one tree to those of another."""
+    for _old_mode, new_mode, status, path in raw_diff(repository, slot, old, new, env):
+        if status != "A":
+            names.drop(path)
+        if status != "D":
+            names.add(path, gitlink=new_mode == "160000")
+
+
+def raw_diff(
+    repository: Repository, slot: Slot, old: str, new: str, env: Mapping[str, str]
+) -> list[tuple[str, str, str, str]]:
+    """What differs between two trees: old mode, new mode, status, path."""
+    parts = git_command.fields(
+        git(
+            repository, slot, "diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-commit-id",
+            "--end-of-options", old, new, "--", env=env,
+        )
+    )  # fmt: skip
+    found = []
+    for about, path in zip(parts[::2], parts[1::2], strict=True):
+        old_mode, new_mode, _old, _new, status = about[1:].split(" ")
+        found.append((old_mode, new_mode, status[0], path))
+    return found
+
+
+def check_out(repository: Repository, slot: Slot, target: str, env: Mapping[str, str]) -> None:
+    """Takes the trusted index, and the files with it, to a tree."""
+    git(repository, slot, "read-tree", "--reset", "-u", "--end-of-options", target, env=env)
+
+
+def skip(repository: Repository, slot: Slot, gitlinks: set[str], *, index: str = "index") -> None:
+    """Marks submodules as not to be looked at: a repository in there would be an agent's."""
+    paths = b"".join(os.fsencode(path) + b"\0" for path in sorted(gitlinks))
+    git(repository, slot, "update-index", "--skip-worktree", "-z", "--stdin", data=paths, index=index)
+
+
+def copy_index(source: Path, target: Path) -> None:
+    """Copies an index with its time: git takes files that are not older than it for possibly changed."""
+    stat = source.stat()
+    shutil.copyfile(source, target)
+    os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def plant(repository: Repository, slot: Slot, store: RunStore, head: str, hidden: tuple[str, ...]) -> None:
+    """Gives whoever works in a copy a `.git` of their own, on a branch at `head`, over the objects of the run."""
+    store.teach(head)
+    name, _, mail = repository.author.rpartition(" <")
+    pairs = [pair.removeprefix("core.") for pair in copy_settings(repository) if pair.startswith("core.")]
+    core = "".join(f"\t{pair.replace('=', ' = ', 1)}\n" for pair in pairs)
+    person = f"[user]\n\tname = {_quoted(name)}\n\temail = {_quoted(mail.rstrip('>'))}\n"
+    toy = slot.path / ".git"
+    make_git_dir(toy, repository.object_format, more=f"[core]\n{core}[gc]\n\tauto = 0\n{person}")
+    (toy / BRANCH).write_text(f"{head}\n", "ascii")
+    objects = f"{alternates(store.path / 'objects')}\n"
+    (toy / "objects/info/alternates").write_text(objects, "utf-8", "surrogateescape")
+    excludes = repository.excludes + "".join(f"/{path}\n" for path in hidden)
+    (toy / "info/exclude").write_text(excludes, "utf-8", "surrogateescape")
+    shallow = store.shallow()
+    if shallow:
+        (toy / "shallow").write_bytes(shallow)
+    with suppress(FileNotFoundError):
+        copy_index(slot.git_dir / "index", toy / "index")
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'"{escaped}"'
+
+
+def is_usable(slot: Slot) -> bool:
+    """Whether the copy's folder is a folder, and no link to somewhere else."""
+    try:
+        os.close(open_folder(str(slot.path), None))
+    except OSError:
+        return False
+    return True
