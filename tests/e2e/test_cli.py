@@ -235,6 +235,31 @@ def test_interrupt_is_130_without_a_traceback(env, folder):
     assert process.returncode == 130
 
 
+def holders(word):
+    """The processes that were started with this word in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if word.encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:  # ended meanwhile, or somebody else's
+                continue
+    return found
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"), [(["run", "none.json"], 66), (["run", "--nonsense"], 2), (["resume"], 66)]
+)
+def test_a_refused_run_leaves_no_process(argv, code, env, repository, tmp_path):
+    word = f"MARK_OF_THIS_TEST={tmp_path}"
+    ended = call(*argv, env={**env, "MARK_OF_THIS_TEST": str(tmp_path)}, cwd=repository)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr.startswith("rad-engineer: error: ")
+    assert "\nhint: " in ended.stderr
+    assert holders(word) == []
+
+
 def test_exit_codes_are_all_described():
     assert {code for code, _ in cli.EXIT_CODES} == set(ExitCode)
 
