@@ -7,7 +7,6 @@ from pathlib import Path
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.prd import Prd
 from rad_engineer.errors import RadError
-from rad_engineer.importers import write_back
 from rad_engineer.ledger import Ledger
 
 INTERVAL = 1.0  # s: a rewrite of a large PRD costs milliseconds, so not once a story
@@ -58,6 +57,8 @@ class Marks:
         self.ledger.commit()
 
     def _mark(self, prd: Prd, stories: set[int]) -> list[str]:
+        from rad_engineer.importers import write_back  # noqa: PLC0415 - nothing has landed yet at start
+
         changes = {self.graph.stories[story].id: True for story in stories}
         return write_back.write(Path(prd.path), prd, changes)
 

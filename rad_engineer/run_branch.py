@@ -93,7 +93,7 @@ def _usable(
         free = _free(heads, busy, f"rad/{name}")
         notes.append(f"{name} is checked out in {busy[f'refs/heads/{name}']}: the run lands on {free} instead")
         return free
-    if name in PROTECTED | {git.remote_default(repository)} and not wish.allow_protected:
+    if name in PROTECTED | {git.default_branch(repository)} and not wish.allow_protected:
         raise Refused(
             f"{name} is a protected branch",
             hint=f"choose another one with --branch rad/{name}, or allow it with --allow-protected-branch",

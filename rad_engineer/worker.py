@@ -1,12 +1,14 @@
 """What a worker process does: one job after another, each told as events and ended by one answer."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import store, verdict
+from rad_engineer import landing, stages, store, verdict
+from rad_engineer.agents import command as _command  # noqa: F401 - forked workers find it loaded
 from rad_engineer.engines.channel import Channel, ChannelClosed
 from rad_engineer.errors import RadError
 from rad_engineer.gates import Baseline
@@ -47,15 +49,11 @@ def _answer(job: Mapping[str, Any], places: dict[str, Workplace], channel: Chann
 
 
 def _story(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[str, Any]:
-    from rad_engineer import stages  # noqa: PLC0415 - a landing needs no agents
-
     run = stages.StoryRun(place, job, lambda event: channel.send({"event": event}), channel.fileno())
     return {"outcome": stages.run_story(run).to_json()}
 
 
 def _land(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[str, Any]:
-    from rad_engineer import landing  # noqa: PLC0415 - only where stories land
-
     court = _court(job, place, channel, f"landing-{job['number']}")
     return {"landing": landing.land(court, job["tip"], job["stories"]).to_json()}
 
@@ -111,8 +109,6 @@ def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dic
 
 
 def _baseline_key(place: Workplace, base: str, command: str) -> str:
-    import hashlib  # noqa: PLC0415 - only here
-
     path = gate_environment(os.environ).get("PATH", "")
     parts = "\0".join((base, command, place.rules.setup or "", path))
     return hashlib.sha256(parts.encode()).hexdigest()[:24]
