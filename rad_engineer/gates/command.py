@@ -1,6 +1,8 @@
 """Runs a gate in a gate copy: once, and a second time where it is red, to tell a flaky test from a failure."""
 
+import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -25,6 +27,7 @@ from rad_engineer.gates.recognition import recognise
 _UNWANTED = ("FORCE_COLOR", "CLICOLOR_FORCE", "PYTEST_CURRENT_TEST", "PYTHONPYCACHEPREFIX", "PYTHONSTARTUP")
 _MAX_TEXT = 24 * 1024 * 1024
 _SHORT = 4_000
+_SOCKET_ROOM = 50
 _ABSENT = (
     re.compile(r": No module named '?(?P<what>pytest|nox|tox|coverage)'?$", re.MULTILINE),
     re.compile(r"^npm (?:ERR!|error) Missing script: (?P<what>.+)$", re.MULTILINE),
@@ -121,23 +124,31 @@ def baseline(
     )
 
 
-def environment(base: Mapping[str, str], scratch: Path) -> dict[str, str]:
+def environment(base: Mapping[str, str], temporary: Path) -> dict[str, str]:
     """What gates find in their environment: quiet, without colours, without bytecode of other trees."""
     env = {name: value for name, value in base.items() if name not in _UNWANTED}
-    return {
-        **env,
-        "CI": "true",
-        "NO_COLOR": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "TMPDIR": str(scratch / "tmp"),
-    }
+    return {**env, "CI": "true", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary)}
+
+
+def _short_name(folder: Path) -> Path:
+    """A short name for a temporary folder: a socket's path, which tests put there, may have only 107 bytes."""
+    if len(os.fsencode(folder)) <= _SOCKET_ROOM:
+        return folder
+    link = Path(tempfile.gettempdir()) / f"rad-{secrets.token_hex(6)}"
+    try:
+        link.symlink_to(folder)
+    except OSError:
+        return folder
+    return link
 
 
 def _once(gate: Gate, place: _Place) -> _Ended:
     scratch = Path(tempfile.mkdtemp(prefix="g", dir=place.scratch))
+    temporary = scratch / "tmp"
+    temporary.mkdir()
+    short = _short_name(temporary)
     try:
-        (scratch / "tmp").mkdir()
-        env = environment(place.env, scratch)
+        env = environment(place.env, short)
         ready = runners.prepare(gate, place.cwd, scratch, env, _reader(place.cwd))
         completed = process.run(
             process.shell(ready.line),
@@ -149,6 +160,8 @@ def _once(gate: Gate, place: _Place) -> _Ended:
         )
         return _read(gate, place, ready, completed)
     finally:
+        if short != temporary:
+            short.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -200,7 +213,7 @@ def _result(
         command=gate.command,
         verdict=judged.verdict,
         exit_code=ended.attempt.code,
-        seconds=seconds,
+        seconds=round(seconds, 3),
         passed=reading.count if reading and not reading.problem else None,
         failures=shortened(judged.failures),
         blamed=shortened(judged.blamed),
