@@ -1,8 +1,7 @@
 """The words people write for done and not done, and which of them to write in a place that has its own."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from rad_engineer.core.prd import StoryState
 from rad_engineer.importers.states import of_status
@@ -13,19 +12,31 @@ _SIGNS_OF: dict[StoryState, str] = {
     "skipped": "⏭🚫",
     "blocked": "⏸⛔",
 }
-_DRESS = re.compile(
-    r"^(?P<before>(?:[*_~`\[(]|[^\w\s]\ufe0f?\s*)*)(?P<word>\w.*?|)(?P<after>[*_~`\])!.]*)$", re.DOTALL
-)
-_COUNTERPARTS = {  # said of open work -> said of finished work
-    "todo": "done", "pending": "done", "open": "closed", "no": "yes", "n": "y", "false": "true", "incomplete": "complete",
-    "not done": "done", "not started": "done", "not_started": "done", "not-started": "done", "in progress": "done",
-    "failing": "passing", "failed": "passed", "fail": "pass",
-}  # fmt: skip
-_REVERSE = {
-    "done": "todo", "closed": "open", "yes": "no", "y": "n", "true": "false", "complete": "pending", "completed": "pending",
-    "passing": "failing", "passed": "pending", "pass": "fail", "✅": "⬜", "🟢": "🔴", "✔": "✗", "✓": "✗", "☑": "☐", "x": " ",
-}  # fmt: skip
-_SIGNS = {"⬜": "✅", "❌": "✅", "☐": "☑", "✗": "✓", "✘": "✔", "🔲": "✅", "🔴": "🟢", "🟡": "🟢", "🟠": "🟢", "⚪": "🟢", "🔵": "🟢"}  # fmt: skip
+_SIGN = re.compile(r"[✓✔✅☑🟢🏁⬜☐❌🔴🟡🟠⚪🔵⏳⌛🚧🔄🔲✗✘⏭🚫⏸⛔]\ufe0f?")
+_DRESS = re.compile(r"(?P<before>[^\w]*)(?P<word>.*?)(?P<after>[*_~`\])]*)", re.DOTALL)
+_DONE = {  # said of open work -> said of finished work
+    **dict.fromkeys(("in_progress", "not_started", "not_completed"), "completed"),
+    "open": "closed",
+    "no": "yes",
+    "n": "y",
+    "false": "true",
+    "incomplete": "complete",
+    "failing": "passing",
+    "failed": "passed",
+    "fail": "pass",
+}
+_OPEN = {
+    "closed": "open",
+    "yes": "no",
+    "y": "n",
+    "true": "false",
+    "complete": "incomplete",
+    "passing": "failing",
+    "x": "",
+}
+_DONE_SIGNS = {"🔴": "🟢", "🟡": "🟢", "🟠": "🟢", "⚪": "🟢", "🔵": "🟢", "☐": "☑", "✗": "✓", "✘": "✔"}
+_OPEN_SIGNS = {"🟢": "🔴", "☑": "☐", "✓": "✗", "✔": "✘"}
+_UNDERWAY = re.compile(r"progress|doing|wip|active|review|partial|fail|start|test|work|run", re.IGNORECASE)
 
 
 def state_of(text: str) -> StoryState | None:
@@ -36,27 +47,30 @@ def state_of(text: str) -> StoryState | None:
     return said
 
 
-def say(done: bool, current: str, others: Iterable[str]) -> str:
-    """How this file says it: as its other stories do most often, else as people usually do, dressed like `current`."""
+def say(current: str, others: Mapping[str, int], *, done: bool) -> str:
+    """How this file says it: the word counted most often in `others`, else as people usually do, dressed like `current`."""
     wanted = "done" if done else "todo"
-    seen = Counter(word for word in others if state_of(word) == wanted)
-    if seen:
-        return seen.most_common(1)[0][0]
-    return _opposite(current, done=done)
+    seen = [word for word in others if state_of(word) == wanted and (done or not _UNDERWAY.search(word))]
+    return max(seen, key=others.__getitem__) if seen else _usual(current, done=done)
 
 
-def _opposite(current: str, *, done: bool) -> str:
-    found = _DRESS.match(current.strip())
+def _usual(current: str, *, done: bool) -> str:
+    if re.fullmatch(r"\[.?\]", current.strip()):
+        return "[x]" if done else "[ ]"
+    found = _DRESS.fullmatch(current.strip())
     before, word, after = (found["before"], found["word"], found["after"]) if found else ("", current, "")
-    signs, table = (_SIGNS, _COUNTERPARTS) if done else ({}, _REVERSE)
-    for sign in re.findall(r"[^\w\s*_~`\[\]()]", before):
-        new = signs.get(sign, "✅") if done else _REVERSE.get(sign, "⬜")
-        before = before.replace(sign + "\ufe0f", new).replace(sign, new)
+    known, default = (_DONE_SIGNS, "✅") if done else (_OPEN_SIGNS, "⬜")
+    signed = _SIGN.sub(lambda sign: known.get(sign.group()[0], default), before)
+    if not word and signed != before:
+        return signed + after
     if not word:
-        return before + after if before.strip(" *_~`[(") else ("done" if done else "todo")
+        return "done" if done else "pending"
     plain = word.lower()
-    new = table.get(plain) or ("done" if done else "pending")
-    return before + _like(word, new) + after
+    if done:
+        new = _DONE.get(plain, "done")
+    else:
+        new = _OPEN.get(plain, "todo" if plain == "done" and word != plain else "pending")
+    return signed + _like(word, new) + after
 
 
 def _like(model: str, word: str) -> str:

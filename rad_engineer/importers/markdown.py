@@ -1,12 +1,12 @@
 """Markdown plans as PRDs: stories in a JSON fence, under headings, in tables, or as a checklist."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 from rad_engineer.core.prd import Prd, Story
 from rad_engineer.errors import PrdInvalid
 from rad_engineer.importers import markdown_text
+from rad_engineer.importers.json_prd import load_json
 from rad_engineer.importers.markdown_blocks import Document, Fence, Heading, Item, Paragraph, read_blocks
 from rad_engineer.importers.markdown_checklist import read_checklist
 from rad_engineer.importers.markdown_entries import Reading
@@ -19,16 +19,13 @@ _NOTES_LIMIT = 4000
 _JSON_STORIES = re.compile(r'"(?:userStories|user_stories|stories|tasks)"\s*:\s*[\[{]')
 _PRD_FILE = re.compile(r"\.(?:json|md|markdown)$", re.IGNORECASE)
 
-LoadJson = Callable[[str, str, str, tuple[int, int]], Prd]
-"""Loads the JSON in a region of a text: text, file, path, (start, end)."""
 
-
-def load_markdown(text: str, file: str, path: str, *, load_json: LoadJson | None = None) -> Prd:
+def load_markdown(text: str, file: str, path: str) -> Prd:
     """Loads a Markdown plan in the first way of writing that fits it."""
     document = read_blocks(text)
     region = json_region(document)
-    if region is not None and load_json is not None:
-        return replace(load_json(text, file, path, region), format="markdown", text=text)
+    if region is not None:
+        return replace(load_json(text, file, path, region=region), format="markdown")
     reading = read_stories(document)
     if reading is None:
         raise PrdInvalid(
@@ -57,7 +54,7 @@ def json_region(document: Document) -> tuple[int, int] | None:
 
 
 def _prd(document: Document, reading: Reading, file: str, path: str) -> Prd:
-    stories = tuple(entry.story for entry in reading.entries)
+    stories = tuple(replace(entry.story, done_field=bool(entry.marks)) for entry in reading.entries)
     gates = read_gates(document, [story.span for story in stories if story.span])
     title = next((b.text for b in document.blocks if isinstance(b, Heading) and b.level == 1), "")
     project = markdown_text.clean_title(re.sub(r"\s*\([^)]*\)\s*$", "", title))
