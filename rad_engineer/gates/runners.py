@@ -89,7 +89,7 @@ def read(preparation: Preparation, output: str, code: int | None, cwd: Path) -> 
         return _opaque(preparation, output, code), output
     reader = _READERS.get(preparation.runner)
     if reader is not None:
-        return reader(preparation, output, code, str(cwd)), output
+        return reader(preparation, output, code, str(cwd.resolve())), output
     return text.read(preparation.runner, output), output
 
 

@@ -52,7 +52,9 @@ SHAPES: Mapping[str, Shape] = {
         _lines(r"^ *Tests +(?:.*?(?P<passed>\d+) passed|.*\(\d+\))"),
         _lines(r"^ *FAIL +(?P<id>\S.* > .+)$"),
     ),
-    "mocha": Shape(_lines(r"^ +(?P<passed>\d+) passing"), _lines(r"^ {2}\d+\) (?P<id>\S.*)$")),
+    "mocha": Shape(
+        _lines(r"^ +(?P<passed>\d+) passing"), _lines(r"^ {2}\d+\) (?P<id>\S[^\n]*(?:\n {7,}[^\n]+)*?):$")
+    ),
     "node": Shape(
         _lines(r"^(?:\u2139|#) pass (?P<passed>\d+)"),
         _lines(r"^ *(?:✖ |not ok \d+ - )(?P<id>(?!failing tests).+?)(?: \([\d.]+ms\))?$"),
@@ -163,5 +165,5 @@ def _passed(found: re.Match[str]) -> int:
 def _names(pattern: re.Pattern[str] | None, output: str, prefix: str = "") -> tuple[str, ...]:
     if pattern is None:
         return ()
-    found = dict.fromkeys(f"{prefix}{match['id'].strip()}" for match in pattern.finditer(output))
+    found = dict.fromkeys(f"{prefix}{' '.join(match['id'].split())}" for match in pattern.finditer(output))
     return tuple(found)[:MAX_NAMES]

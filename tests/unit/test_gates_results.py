@@ -154,7 +154,7 @@ SAMPLES = {
         3,
         ("a.test.ts > suite > breaks",),
     ),
-    "mocha": ("\n  2 passing (5ms)\n  1 failing\n\n  1) suite\n       breaks:\n", 2, ("suite",)),
+    "mocha": ("\n  2 passing (5ms)\n  1 failing\n\n  1) suite\n       breaks:\n", 2, ("suite breaks",)),
     "node": ("✖ breaks (0.5ms)\n\u2139 tests 3\n\u2139 pass 2\n\u2139 fail 1\n\n✖ failing tests:\n", 2, ("breaks",)),
     "bun": ("(pass) good [0.10ms]\n(fail) bad [0.20ms]\n\n 1 pass\n 1 fail\n", 1, ("bad",)),
     "deno": ("good ... ok (1ms)\nbad ... FAILED (2ms)\n\nFAILED | 1 passed | 1 failed (5ms)\n", 1, ("bad",)),

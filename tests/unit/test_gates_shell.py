@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rad_engineer import gates
 from rad_engineer.gates.recognition import recognise
@@ -160,3 +162,34 @@ def test_shown_exit_codes() -> None:
         None,
         None,
     ]
+
+
+WORDS = st.sampled_from(
+    [
+        *"|&;<>()'\"$`\\\n #!=-",
+        "&&",
+        "||",
+        "cd",
+        "..",
+        "pytest",
+        "npm",
+        "run",
+        "test",
+        "bash",
+        "-c",
+        "make",
+        "env",
+        "timeout",
+        "2>&1",
+    ]
+)
+
+
+@given(st.lists(st.one_of(WORDS, st.text(max_size=5))).map(" ".join))
+def test_no_line_is_too_odd(line: str) -> None:
+    recognise(line, reader(package_json='{"scripts": {"test": "npm run test"}}'))
+    gates.masks_exit(line)
+    gates.masks_exit(line, pipefail=True)
+    gates.scripts(line, {"x"}, reader(Makefile=f"test:\n\t{line}\n"))
+    gates.changed_scripts(b"{}", b"{}", [line])
+    shows_exit(line)
