@@ -43,13 +43,15 @@ def commands(line: str) -> tuple[Command, ...]:
     found: list[Command] = []
     words: list[str] = []
     join, folder, redirected = "", "", False
-    skip = False
+    redirection = ""  # its target comes next
     for token in [*tokens, ";"]:
-        if skip:
-            skip = False
+        if redirection:
+            redirected = redirected or (">" in redirection and not (redirection == ">&" and token.isdigit()))
+            redirection = ""
         elif token and set(token) <= set("<>&") and ("<" in token or ">" in token):
-            redirected = redirected or ">" in token
-            skip = True
+            redirection = token
+            if words and words[-1] in {"1", "2"}:
+                words.pop()  # the 2 of `2>file`
         elif token in _JOINS or set(token) <= set("();"):
             command = _simple(words, join, folder, redirected=redirected)
             if command is not None:
@@ -64,8 +66,6 @@ def commands(line: str) -> tuple[Command, ...]:
 
 def _simple(words: Sequence[str], join: str, folder: str, *, redirected: bool) -> Command | None:
     rest = list(words)
-    if len(rest) > 1 and rest[-1] in {"1", "2"} and redirected:
-        rest.pop()  # the 2 of `2>file`
     while rest:
         name = rest[0].rsplit("/", 1)[-1]
         if _ASSIGNMENT.match(rest[0]):

@@ -108,7 +108,9 @@ def test_several_runs_and_silenced_ones_are_counted() -> None:
     assert recognise("pytest -qq").quiet
     assert recognise("pytest -q -q").quiet
     assert recognise("pytest > out.txt").quiet
-    assert not recognise("pytest -q 2>&1").alone or recognise("pytest -q").alone
+    assert recognise("pytest 2>&1").alone
+    assert not recognise("pytest 2>&1").quiet
+    assert not recognise("pytest 2>errors").alone
     assert not recognise("pytest -q").quiet
 
 
