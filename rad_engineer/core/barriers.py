@@ -10,7 +10,7 @@ from rad_engineer.core.prd import Prd
 class Barrier:
     """Opens when its members are over and its parents are open; the stories `behind` it wait for that."""
 
-    label: str  # "Wave 1" or a PRD's file: what the stories behind it wait for
+    label: str  # "Wave 1", or what the PRD is called in keys
     prd: int
     kind: str  # the end of a "wave", or "start" and "end" of a PRD
     members: list[int] = field(default_factory=list)
@@ -46,6 +46,7 @@ def wave_label(track: str, number: int) -> str:
 
 def declared(
     prds: Sequence[Prd],
+    names: Sequence[str],
     offsets: Sequence[int],
     prd_needs: Sequence[Collection[int]],
     tracks: Sequence[Sequence[Lane]],
@@ -58,9 +59,8 @@ def declared(
         first: list[int] = []
         if prd_needs[position]:
             parents = [ends[other] for other in prd_needs[position]]
-            label = ", ".join(prds[other].file for other in prd_needs[position])
             first = [len(barriers)]
-            barriers.append(Barrier(label, position, "start", parents=parents))
+            barriers.append(Barrier(names[position], position, "start", parents=parents))
         last = list(first)
         in_waves: set[int] = set()
         for lane in tracks[position]:
@@ -79,7 +79,7 @@ def declared(
             barriers[barrier].behind += loose
         if position in needed:
             ends[position] = len(barriers)
-            barriers.append(Barrier(prd.file, position, "end", loose, last))
+            barriers.append(Barrier(names[position], position, "end", loose, last))
     return barriers
 
 

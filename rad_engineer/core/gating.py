@@ -39,14 +39,19 @@ class Gating:
         """How many barriers the story stands behind, open or not."""
         return len(self._front[story])
 
-    def closed_in_front(self, story: int) -> list[Barrier]:
-        """The barriers that hold the story now."""
-        return [self.barriers[number] for number in self._front[story] if self._state[number] != _OPEN]
+    def closed_in_front(self, story: int) -> list[int]:
+        """The barriers that hold the story now, by number."""
+        return [number for number in self._front[story] if self._state[number] != _OPEN]
 
-    def waits_for_gate(self, barrier: Barrier) -> bool:
+    def waits_for_gate(self, number: int) -> bool:
         """Whether only the gate of its wave keeps this barrier closed."""
-        number = next(number for number, other in enumerate(self.barriers) if other is barrier)
         return bool(self._reported[number]) and self._state[number] == _CLOSED
+
+    def closed_parents(self, number: int) -> list[Barrier]:
+        """What keeps a barrier closed that has no members of its own."""
+        return [
+            self.barriers[other] for other in self.barriers[number].parents if self._state[other] != _OPEN
+        ]
 
     def dead_in_front(self, story: int) -> int | None:
         """The story due to which a barrier before this one will not open."""

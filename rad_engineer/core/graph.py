@@ -34,6 +34,7 @@ class Graph:
     dependents: list[tuple[int, ...]]
     edges: int
     prd_needs: list[tuple[int, ...]]
+    prds_elsewhere: list[tuple[int, str]]  # (PRD, a PRD it needs that is not part of the run, as written)
     external_open: dict[int, list[str]]
     sequential: list[bool]
     sequences: list[list[int]]  # per PRD the order of its stories, where it is sequential
@@ -83,7 +84,7 @@ class Graph:
 class Lint:
     """What a look at the edges alone says; cycles are the shortest of each tangle."""
 
-    edges: int
+    edges: int  # needs as written, those that name no story included
     dangling: tuple[str, ...]
     cycles: tuple[str, ...]
 
@@ -114,10 +115,10 @@ def build(
         if not external_prds.get(text, True):
             for story in range(offsets[prd], offsets[prd + 1]):
                 resolved.external_open.setdefault(story, []).append(text)
-    shape = _Shape(prds, offsets, resolved.needs, prd_needs)
+    shape = _Shape(prds, names, offsets, resolved.needs, prd_needs)
     shape.order_files(resolved.with_edges, parallel=parallel)
     shape.settle(keys)
-    return _finish(shape, resolved, names, keys, prd_needs, [*findings, *shape.findings])
+    return _finish(shape, resolved, keys, (prd_needs, missing), [*findings, *shape.findings])
 
 
 def lint(prds: Sequence[Prd], *, external: Mapping[str, bool] = _NOTHING) -> Lint:
@@ -128,7 +129,7 @@ def lint(prds: Sequence[Prd], *, external: Mapping[str, bool] = _NOTHING) -> Lin
     prd_needs, _ = prd_order.needs_between(prds)
     resolved = references.resolve(prds, ids, names, prd_needs, external)
     return Lint(
-        resolved.edges,
+        resolved.edges + len(resolved.dangling),
         tuple(f"{keys[missing.story]} needs {missing.need}" for missing in resolved.dangling),
         tuple(
             " -> ".join(keys[story] for story in topology.shortest_cycle(resolved.needs, [members]))
@@ -199,11 +200,13 @@ class _Shape:
     def __init__(
         self,
         prds: Sequence[Prd],
+        names: list[str],
         offsets: list[int],
         needs: list[tuple[int, ...]],
         prd_needs: list[tuple[int, ...]],
     ) -> None:
         self.prds = prds
+        self.names = names
         self.offsets = offsets
         self.needs = needs
         self.dependents = topology.reverse(needs)
@@ -231,7 +234,7 @@ class _Shape:
     def settle(self, keys: Sequence[str]) -> None:
         """Finds an order that keeps everything; barriers that make that impossible give way to needs."""
         while True:
-            self.barriers = walls.declared(self.prds, self.offsets, self.prd_needs, self.tracks)
+            self.barriers = walls.declared(self.prds, self.names, self.offsets, self.prd_needs, self.tracks)
             self._constrain()
             self.ordered = topology.order(self.before, self.after)
             if len(self.ordered) == len(self.before):
@@ -289,9 +292,8 @@ class _Shape:
 def _finish(
     shape: _Shape,
     resolved: references.Resolved,
-    names: list[str],
     keys: list[str],
-    prd_needs: list[tuple[int, ...]],
+    needed_prds: tuple[list[tuple[int, ...]], list[tuple[int, str]]],
     findings: list[Finding],
 ) -> Graph:
     """Measures the settled shape: levels, waves, tails and the critical path."""
@@ -305,7 +307,7 @@ def _finish(
             barrier.wave = waves.of[barrier.members[0]] - 1
     return Graph(
         prds=tuple(shape.prds),
-        labels=names,
+        labels=shape.names,
         stories=stories,
         keys=tuple(keys),
         offsets=shape.offsets,
@@ -314,7 +316,8 @@ def _finish(
         needs=shape.needs,
         dependents=[tuple(followers) for followers in shape.dependents],
         edges=resolved.edges,
-        prd_needs=prd_needs,
+        prd_needs=needed_prds[0],
+        prds_elsewhere=needed_prds[1],
         external_open=resolved.external_open,
         sequential=[bool(sequence) for sequence in shape.sequences],
         sequences=shape.sequences,

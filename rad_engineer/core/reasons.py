@@ -76,12 +76,21 @@ def _unmet(schedule: "Schedule", story: int) -> str:
         return f"needs {_listed([graph.keys[need] for need in needs])}"
     closed = schedule.gating.closed_in_front(story)
     if closed:
-        gate = next((barrier for barrier in closed if schedule.gating.waits_for_gate(barrier)), None)
-        return f"waits for the gate of {gate.label}" if gate else f"comes after {closed[0].label}"
-    turn = schedule.turns.held_by(story)
+        return _behind(schedule, closed[0])
+    turn = schedule.turns.before(story, schedule.state) if story in schedule.turns else None
     if turn is not None:
-        return f"comes after {graph.keys[turn]}: without needs, a file is worked through in its order"
+        return f"comes after {graph.keys[turn]} in its file"
     return "comes later in its file"
+
+
+def _behind(schedule: "Schedule", number: int) -> str:
+    gating = schedule.gating
+    barrier = gating.barriers[number]
+    if barrier.kind == "start":
+        return f"comes after {_listed([other.label for other in gating.closed_parents(number)])}"
+    if gating.waits_for_gate(number):
+        return f"waits for the gates of {barrier.label}"
+    return f"comes after {barrier.label}"
 
 
 def _blocked(schedule: "Schedule", story: int) -> str:

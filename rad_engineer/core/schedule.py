@@ -67,6 +67,7 @@ class Schedule:
         self._live = bytearray(count)  # counts in the barriers it is a member of
         self._root: dict[int, int] = {}  # blocked story -> the story it is due to
         self._newly_blocked: list[int] = []
+        self._unclaimed: set[int] = set()
         self._open = sum(map(self._is_open, range(count)))
         self.unmet = self._count_unmet()
         self._begin()
@@ -86,6 +87,14 @@ class Schedule:
             self.claims.claim(story, files)
             self._requeue(self.claims.tried(self._rank[story]))
         return story
+
+    def resumed(self, story: int) -> None:
+        """The story was started before this schedule was made, and its work waits to land."""
+        if self.state[story] != PENDING:
+            return
+        self._change(story, RUNNING)
+        self._unclaimed.add(story)  # such stories may share files: they were started one after another
+        self._refresh(story)
 
     def could_start(self) -> bool:
         """Whether a story could start right now, if a worker were free."""
@@ -124,6 +133,10 @@ class Schedule:
                 roots[self._root[need]] = None
         roots.pop(story, None)
         return tuple(roots)
+
+    def is_held(self, story: int) -> bool:
+        """Whether it needs, directly or not, a story that waits for a person or is not selected."""
+        return self._held[story] > 0 and self.state[story] == PENDING
 
     def status(self, story: int) -> str:
         """The story's status, in the words of a report."""
@@ -301,7 +314,9 @@ class Schedule:
         if self.selected[story]:
             self._open += OPEN[state] - OPEN[before]
         files = self.graph.stories[story].files
-        if before == RUNNING and files:
+        if before == RUNNING and story in self._unclaimed:
+            self._unclaimed.discard(story)
+        elif before == RUNNING and files:
             self._requeue(self.claims.release(files))
 
     def _refresh(self, changed: int) -> None:

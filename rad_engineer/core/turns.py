@@ -25,6 +25,14 @@ class Turns:
         """The story whose turn it is in this story's file."""
         return self.holder[self._prd_of[story]]
 
+    def before(self, story: int, state: Sequence[int]) -> int | None:
+        """The nearest story before this one in its file that has not ended."""
+        sequence = self._sequences[self._prd_of[story]]
+        for place in range(self._place[story] - 1, -1, -1):
+            if state[sequence[place]] in {PENDING, RUNNING, LIMITED}:
+                return sequence[place]
+        return self.held_by(story)
+
     def stopper(self, story: int) -> int | None:
         """The story that stopped this story's file."""
         return self.stopped.get(self._prd_of[story]) if story in self._place else None
