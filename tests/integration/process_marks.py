@@ -34,9 +34,9 @@ def marked_processes() -> Iterator[Mark]:
 def wait_until_gone(pids: list[int], within: float) -> list[int]:
     """Which of these processes are still there after so many seconds; zombies are not."""
     until = time.monotonic() + within
-    left = pids
-    while left and time.monotonic() < until:
-        left = [pid for pid in left if process.alive(pid, process.start_time(pid))]
+    while left := [pid for pid in pids if process.alive(pid, process.start_time(pid))]:
+        if time.monotonic() >= until:
+            break
         time.sleep(0.005)
     return left
 
