@@ -145,7 +145,9 @@ def from_body(body: str) -> list[str]:
     for line in body[heading.end() :].splitlines():
         if _ITEM.match(line):
             lines.append(line)
-        elif (lines and line.strip() and not line.startswith((" ", "\t"))) or line.lstrip().startswith(("#", "---", "**")):
+        elif (lines and line.strip() and not line.startswith((" ", "\t"))) or line.lstrip().startswith(
+            ("#", "---", "**")
+        ):
             break
     return lines
 

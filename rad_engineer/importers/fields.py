@@ -75,6 +75,7 @@ class StoryReader:
         for key in plan.get("title", ()):
             value = raw[key]
             if type(value) is str and (title := references.line(value)):
+                title = title if len(title) <= 500 else title[:499] + "…"
                 used = key
                 break
             if type(value) is int:
@@ -155,7 +156,7 @@ def _first_id(raw: Mapping[str, Any], keys: tuple[str, ...]) -> str:
     for key in keys:
         value = raw[key]
         if type(value) is str:
-            if text := references.line(value):
+            if text := references.short_id(value):
                 return text
         elif type(value) is int:
             return str(value)

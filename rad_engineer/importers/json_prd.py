@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from rad_engineer.core.prd import Block, Check, Prd, Story, Wave
 from rad_engineer.errors import PrdInvalid
 from rad_engineer.importers import containers, json_text, positions, references
-from rad_engineer.importers.containers import Found
 from rad_engineer.importers.criteria import checks
 from rad_engineer.importers.fields import StoryReader
 from rad_engineer.importers.keys import PROJECT, pick, ranked
+from rad_engineer.importers.stories_path import at, refuse
 from rad_engineer.importers.tally import Tally
+from rad_engineer.importers.work_items import Found
 
 _NOTES_LIMIT = 12_000
 _NOTE_LIMIT = 4_000
@@ -47,10 +48,10 @@ def from_parsed(
 def find(parsed: json_text.Parsed, file: str, *, stories_path: str | None, tag: str | None) -> Found:
     """Where the work items are; refuses a document without any."""
     if stories_path is not None:
-        return containers.at(parsed.value, stories_path, file)
+        return at(parsed.value, stories_path, file)
     found = containers.find(parsed.value, file, tag=tag)
     if found is None:
-        raise containers.refuse(parsed.value, file)
+        raise refuse(parsed.value, file)
     return found
 
 

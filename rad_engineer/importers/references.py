@@ -181,6 +181,12 @@ def line(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
+def short_id(text: str) -> str:
+    """An id as one line that fits a screen and a file name."""
+    text = line(text)
+    return text if len(text) <= 200 else f"{text[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
 def made_id(title: str, *texts: str) -> str:
     """A stable id of an item without one: its title in short and a hash of what it says, never its place."""
     digest = hashlib.sha256("\0".join((title, *texts)).encode("utf-8", "replace")).hexdigest()[:6]

@@ -15,7 +15,6 @@ _MESSAGES = {
     "duplicate-id": "{n} share an id with another story of another title and are renamed: {names}",
     "same-twice": "{n} stand twice word by word: {names}",
     "waves-contradict": "phases are no barriers here, for a need points to a later one: {names}",
-    "item-ignored": "{n} are not objects and are left out: {names}",
 }
 
 

@@ -54,21 +54,26 @@ def decode(data: bytes, *, shown: str) -> Decoded:
     unmarked = (b"", json.detect_encoding(data[:4]) if b"\0" in data[:4] else "utf-8")
     mark, encoding = next((pair for pair in _MARKS if data.startswith(pair[0])), unmarked)
     try:
-        return Decoded(data[len(mark) :].decode(encoding), encoding, mark)
+        text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        if mark or encoding != "utf-8" or b"\0" in data:
-            raise PrdInvalid(
-                f"{shown}: not text ({encoding} breaks off at byte {error.start + len(mark)})",
-                code="ENCODING",
-                hint="save the file as UTF-8",
-            ) from error
-        return _western(data, error, shown)
+        if encoding == "utf-8" and not mark and b"\0" not in data:
+            return _western(data, error, shown)
+        raise _not_text(shown) from error
+    if "\0" in text or not (mark or encoding == "utf-8" or text.lstrip()[:1] in ("{", "[")):
+        raise _not_text(shown)
+    return Decoded(text, encoding, mark)
+
+
+def _not_text(shown: str) -> PrdInvalid:
+    return PrdInvalid(f"{shown}: not a text file", code="ENCODING", hint="name a PRD, saved as UTF-8")
 
 
 def follow(path: Path, *, root: Path | None, shown: str) -> Path:
     """The file a link stands for; it must stay inside `root`, or in the link's own folder without one."""
-    parent = Path(os.path.realpath(path.parent))
-    target = Path(os.path.realpath(path))
+    try:
+        parent, target = Path(os.path.realpath(path.parent)), Path(os.path.realpath(path))
+    except ValueError as error:
+        raise _unreadable(error, shown) from error
     if not target.is_relative_to(_area(parent, root)):
         raise PrdInvalid(
             f"{shown}: a link to {target}, outside the repository",
