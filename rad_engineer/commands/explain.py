@@ -1,5 +1,7 @@
 """explain: why a story waits, failed or is blocked, or what proved it, with the evidence and the next action."""
 
+import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from json import dumps
@@ -9,7 +11,7 @@ from typing import Any
 from rad_engineer import inputs, past_run, store
 from rad_engineer.commands.status import columns
 from rad_engineer.core import failures, standing
-from rad_engineer.core.printable import duration, one_line, plain, wrap
+from rad_engineer.core.printable import duration, hang, one_line, plain
 from rad_engineer.core.report import StoryReport
 from rad_engineer.core.report_text import MARKS, why
 from rad_engineer.errors import ExitCode
@@ -71,11 +73,20 @@ def _explanation(found: PastRun, index: int) -> Explanation:
         run=found.checkpoint.run or None,
         story=story,
         because=because,
-        next_action=failures.action(story.reason, story.key) if story.status != "pending" else "",
+        next_action=_next(story),
         logs=logs,
         output_of=str(log) if log is not None else "",
         output=_tail(log) if log is not None else "",
     )
+
+
+def _next(story: StoryReport) -> str:
+    """What to do about the story; where others are in the way, the first of them is what to look at."""
+    if story.status == "pending":
+        return ""
+    if story.by:
+        return f"rad-engineer explain {shlex.quote(one_line(story.by[0]))}"
+    return failures.action(story.reason, one_line(story.key))
 
 
 def _logs(folder: Path, attempt: int) -> Iterator[Path]:
@@ -83,7 +94,7 @@ def _logs(folder: Path, attempt: int) -> Iterator[Path]:
     last = folder / f"attempt-{attempt}"
     if (last / "agent.log").exists():
         yield last / "agent.log"
-    yield from sorted(last.glob("gates/*.log"))
+    yield from sorted(last.glob("gates/*.log"), key=lambda path: path.stem)
     yield from sorted(path for path in last.glob("*.log") if path.name != "agent.log")
 
 
@@ -119,9 +130,9 @@ def _lines(explanation: Explanation, width: int) -> Iterator[str]:
     yield f"{one_line(story.key)}: {one_line(story.title)}"
     yield f"state:   {_state(story)}"
     if explanation.because:
-        yield from wrap(f"why:     {one_line(explanation.because)}", width, " " * 9)
+        yield from hang("why:     ", one_line(explanation.because), width)
     if story.needs:
-        yield from wrap(f"needs:   {', '.join(one_line(need) for need in story.needs)}", width, " " * 9)
+        yield from hang("needs:   ", ", ".join(one_line(need) for need in story.needs), width)
     if story.commit:
         yield f"commit:  {story.commit}"
     yield from _evidence(story, width)
@@ -132,7 +143,7 @@ def _lines(explanation: Explanation, width: int) -> Iterator[str]:
     if explanation.logs:
         yield from ("", "logs:", *(f"  {_near(path)}" for path in explanation.logs))
     if explanation.next_action:
-        yield from ("", *wrap(f"next:    {explanation.next_action}", width, " " * 9))
+        yield from ("", *hang("next:    ", explanation.next_action, width))
 
 
 def _state(story: StoryReport) -> str:
@@ -152,14 +163,12 @@ def _evidence(story: StoryReport, width: int) -> Iterator[str]:
     yield from ("", "criteria:")
     for item in story.criteria:
         proof = item.proved_by
-        yield from wrap(
-            f"  {'proved    ' if proof else 'unverified'}  {one_line(item.text)}", width, " " * 14
-        )
+        yield from hang("  proved      " if proof else "  unverified  ", one_line(item.text), width)
         if proof is not None:
             shown = f"by `{one_line(proof.command)}` (exit {proof.exit_code}"
             shown += f", output sha256 {proof.sha256[:12]}" if proof.sha256 else ""
             shown += f", commit {proof.commit[:12]}" if proof.commit else ""
-            yield from wrap(f"{' ' * 14}{shown})", width, " " * 14)
+            yield from hang(" " * 14, f"{shown})", width)
 
 
 def _gates(gates: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
@@ -175,6 +184,6 @@ def _gates(gates: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
 def _near(path: Path) -> str:
     """A path as short as it can be said from here."""
     try:
-        return str(path.relative_to(Path.cwd()))
+        return min(os.path.relpath(path), str(path), key=len)
     except (ValueError, OSError):
         return str(path)

@@ -93,7 +93,7 @@ def _attempts(folder: Path | None) -> list[int]:
 
 
 def _paths(attempt: Path, gate: str | None) -> list[Path]:
-    gates = sorted(attempt.glob("gates/*.log"))
+    gates = sorted(attempt.glob("gates/*.log"), key=lambda path: path.stem)
     if gate is None:
         return [path for path in (attempt / "agent.log", *gates) if path.is_file()]
     wanted = store.slug(gate).casefold()

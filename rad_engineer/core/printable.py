@@ -1,6 +1,7 @@
 """Foreign text made safe and narrow enough to show: no control codes, one line, a width in columns."""
 
 import re
+from functools import cache
 
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, erase
@@ -13,12 +14,12 @@ _CONTROLS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 _SPACE = re.compile(r"\s+")
-_WIDE = re.compile(
+_WIDE_PATTERN = (
     r"[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff"
     r"\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff"
     r"\U00020000-\U0003fffd\u231a\u231b\u23e9-\u23f3\u25fd\u25fe\u2614\u2615\u2705\u2728\u274c\u274e\u2753-\u2757]"
 )
-_ZERO = re.compile(r"[\u0300-\u036f\u1ab0-\u1aff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\u200c\u200d]")
+_ZERO_PATTERN = r"[\u0300-\u036f\u1ab0-\u1aff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\u200c\u200d]"
 
 
 def plain(text: str) -> str:
@@ -40,7 +41,14 @@ def width(text: str) -> int:
     """Columns the text takes on a terminal."""
     if text.isascii():
         return len(text)
-    return len(text) + len(_WIDE.findall(text)) - len(_ZERO.findall(text))
+    wide, zero = _patterns()
+    return len(text) + len(wide.findall(text)) - len(zero.findall(text))
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Characters two columns wide and of no width; compiled for the first text that is not plain ASCII."""
+    return re.compile(_WIDE_PATTERN), re.compile(_ZERO_PATTERN)
 
 
 def cut(text: str, columns: int) -> str:
@@ -74,6 +82,15 @@ def wrap(text: str, columns: int, indent: str = "") -> list[str]:
             candidate = indent + word
         line = candidate
     return [*lines, line] if line.strip() else lines
+
+
+def hang(head: str, text: str, columns: int, most: int | None = None) -> list[str]:
+    """The text behind `head`, every line beginning below its first word; the last of at most `most` lines is cut."""
+    room, indent = max(columns - width(head), 10), " " * width(head)
+    lines = wrap(text, room) or [""]
+    if most is not None and len(lines) > most:
+        lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
+    return [(indent if number else head) + cut(line, room) for number, line in enumerate(lines)]
 
 
 def duration(seconds: float) -> str:

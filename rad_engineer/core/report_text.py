@@ -2,7 +2,7 @@
 
 import shlex
 
-from rad_engineer.core.printable import cut, duration, one_line, pad, several, width, wrap
+from rad_engineer.core.printable import cut, duration, hang, one_line, pad, several, width, wrap
 from rad_engineer.core.report import Report, StoryReport
 from rad_engineer.core.standing import ENDED_WELL
 
@@ -147,20 +147,23 @@ def _table(report: Report, columns: int) -> list[str]:
     mark_width = max((len(MARKS[s.status]) for s in (*open_ones, *landed)), default=0)
     key_width = min(max((width(one_line(s.key)) for s in (*open_ones, *landed)), default=0), columns // 3)
     for group in (landed, open_ones):
-        lines += [_row(story, mark_width, key_width, columns) for story in group[:_SHOWN]]
+        for story in group[:_SHOWN]:
+            lines += _row(story, mark_width, key_width, columns)
         if len(group) > _SHOWN:
             lines.append(f"… and {len(group) - _SHOWN} more in report.md")
     return ["", *lines] if lines else []
 
 
-def _row(story: StoryReport, mark_width: int, key_width: int, columns: int) -> str:
+def _row(story: StoryReport, mark_width: int, key_width: int, columns: int) -> list[str]:
+    """One story: a line when it landed, up to three for why it did not."""
     head = f"{pad(MARKS[story.status], mark_width)}  {pad(one_line(story.key), key_width)}  "
+    title = one_line(story.title)
     if story.status == "passed":
-        text = one_line(story.title) if not story.by_hand else f"{one_line(story.title)} (by hand)"
-        text = f"{duration(story.seconds)}  {text}" if story.seconds else text
-    else:
-        text = why(story) or one_line(story.title)
-    return cut(head + text, columns).rstrip()
+        took = f"{duration(story.seconds)}  " if story.seconds else ""
+        return [cut(f"{head}{took}{title}{' (by hand)' if story.by_hand else ''}", columns).rstrip()]
+    if columns - width(head) < 24:
+        return [head.rstrip(), *hang("    ", why(story) or title, columns, most=3)]
+    return hang(head, why(story) or title, columns, most=3)
 
 
 def _totals(report: Report, columns: int) -> list[str]:
@@ -182,9 +185,9 @@ def _totals(report: Report, columns: int) -> list[str]:
 def _notes(report: Report, columns: int) -> list[str]:
     lines = []
     for note in list(dict.fromkeys(report.notes))[:_SHOWN]:
-        lines += wrap(f"note: {one_line(note)}", columns, "  ")
+        lines += hang("note:   ", one_line(note), columns)
     if report.not_part:
         names = ", ".join(one_line(name) for name in report.not_part[:5])
         more = f" and {len(report.not_part) - 5} more" if len(report.not_part) > 5 else ""
-        lines += wrap(f"not part of this run (not committed): {names}{more}", columns, "  ")
+        lines += wrap(f"not part of this run (not committed): {names}{more}", columns)
     return ["", *lines] if lines else []
