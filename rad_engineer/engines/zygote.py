@@ -15,12 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rad_engineer import process
-from rad_engineer.engines.channel import Channel, Frames, encode
+from rad_engineer.engines.channel import Channel, ChannelClosed, Frames, encode
 
 Serve = Callable[[Channel], None]
 
@@ -71,8 +72,10 @@ def start_zygote(entry: str, env: Mapping[str, str]) -> Zygote:
     """
     if threading.active_count() > 1:  # a fork would copy locks that other threads hold
         return exec_zygote(entry, env)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _fill_standard_descriptors()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed before we were started, or meanwhile
+            stream.flush()
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -110,8 +113,16 @@ class _EndOfProcess:
         if kind is not None and value is not None:
             sys.excepthook(kind, value, trace)
             status = 1
-        sys.stderr.flush()
+        with suppress(AttributeError, OSError, ValueError):
+            sys.stderr.flush()
         os._exit(status)
+
+
+def _fill_standard_descriptors() -> None:
+    """A program started with some of 0, 1 and 2 closed must not use these numbers for anything else."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # kept open
+        pass
+    os.close(descriptor)
 
 
 def _live(control: socket.socket, entry: str, env: Mapping[str, str]) -> None:
@@ -264,8 +275,9 @@ def _work(connection: socket.socket, env: Mapping[str, str], serve: Serve) -> No
     process.become_subreaper()
     os.environ.update(env)
     channel = Channel(connection)
-    channel.send({"pid": os.getpid()})
-    serve(channel)
+    with suppress(ChannelClosed):
+        channel.send({"pid": os.getpid()})
+        serve(channel)
 
 
 def main() -> None:

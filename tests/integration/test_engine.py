@@ -330,3 +330,22 @@ def kill_some(
         for coordinator in started:
             coordinator.__exit__()
             process.sweep(coordinator.mark.name)
+
+
+def test_closed_standard_descriptors_do_no_harm(tmp_path):
+    program = """
+import os
+from rad_engineer.engines.local import LocalEngine, start_zygote
+engine = LocalEngine(start_zygote("engine_program:serve", {}), 1)
+engine.submit({"about": None})
+(message,) = engine.poll(20)
+engine.close()
+with open(os.environ["OUT"], "w") as out:
+    out.write(str(message.data["descriptors"] == message.data["own"]))
+"""
+    (tmp_path / "program.py").write_text(program)
+    path = f"{HERE}{os.pathsep}{HERE.parents[1]}"
+    command = f"exec {sys.executable} {tmp_path / 'program.py'} 0<&- 1>&- 2>&-"
+    env = clean_environment() | {"PYTHONPATH": path, "OUT": str(tmp_path / "out")}
+    subprocess.run(["sh", "-c", command], env=env, check=True, timeout=60)
+    assert (tmp_path / "out").read_text() == "True"
