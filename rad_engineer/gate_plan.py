@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rad_engineer import gates, git
-from rad_engineer.core.prd import Check
 from rad_engineer.gates import Gate
 from rad_engineer.ground import Ground
 from rad_engineer.inputs import Inputs
@@ -14,10 +14,13 @@ from rad_engineer.rules import GateRule, Rules
 from rad_engineer.run_branch import RunBranch
 from rad_engineer.settings import AgentChoice, Settings
 
+if TYPE_CHECKING:
+    from rad_engineer.core.prd import Check
+
 Files = Callable[[str], bytes | None]
 
 
-def rules(  # noqa: PLR0913 - what the rules of a run are made of
+def rules(
     ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoice, branch: RunBranch | None, name: str
 ) -> Rules:
     """The rules of a new run."""
@@ -77,15 +80,19 @@ def _unique(name: str, found: Iterable[Gate]) -> str:
     return name
 
 
-def commands(
-    ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoice
-) -> list[tuple[str, str]]:
+def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoice) -> list[tuple[str, str]]:
     """Everything that files, and not the command line, want to have run: kind and command."""
     base = git.resolve(ground.repository, wanted.base or "HEAD") if ground.repository is not None else None
     files, names = _tree(ground, base)
     found = [(f"gate {gate.name}", gate.command) for gate in project_gates(inputs, wanted, files, names)]
-    found += [(f"wave gate {g.name}", g.command) for g in _named(wanted.wave_gates, "wave", files, inputs, "wave_gates")]
-    found += [(f"final gate {g.name}", g.command) for g in _named(wanted.final_gates, "final", files, inputs, "final_gates")]
+    found += [
+        (f"wave gate {g.name}", g.command)
+        for g in _named(wanted.wave_gates, "wave", files, inputs, "wave_gates")
+    ]
+    found += [
+        (f"final gate {g.name}", g.command)
+        for g in _named(wanted.final_gates, "final", files, inputs, "final_gates")
+    ]
     if wanted.setup:
         found.append(("setup", wanted.setup))
     if wanted.origins.get("agent_command", "").endswith(".toml"):

@@ -5,8 +5,10 @@ merged one on another, judged once, and bisected when that is red: what stood be
 culprit goes back to its agent, what stood behind it waits for the next batch.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rad_engineer import gates, git, process, store, verdict
@@ -87,7 +89,9 @@ def _settle(court: verdict.Court, landing: Landing, chain: list[Link]) -> None:
     for link in chain[:good]:
         own = {check["command"] for check in link.story.get("checks", ())}
         mine = [gate for gate in evidence if gate["scope"] != "story" or gate["command"] in own]
-        landing.landed.append({"identity": link.story["identity"], "candidate": link.candidate, "gates": mine})
+        landing.landed.append(
+            {"identity": link.story["identity"], "candidate": link.candidate, "gates": mine}
+        )
 
 
 Judged = list[GateResult] | Outcome
@@ -110,8 +114,8 @@ def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> t
 
     Before: the whole chain is red. Kept true: the first `low` are green, the first `high` are red.
     """
-    low, high, green, why = 0, len(chain), [], red
-    judged: Judged = green
+    low, high, why = 0, len(chain), red
+    judged: Judged = []
     while high - low > 1:
         middle = (low + high) // 2
         seen = _judge(court, tip, chain[:middle])
@@ -123,7 +127,9 @@ def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> t
 
 
 def _send_back(landing: Landing, link: Link, why: Judged) -> None:
-    outcome = why if isinstance(why, Outcome) else verdict.failed(why, "red-after-merge", link.story["commit"])
+    outcome = (
+        why if isinstance(why, Outcome) else verdict.failed(why, "red-after-merge", link.story["commit"])
+    )
     landing.back.append({"identity": link.story["identity"], "outcome": outcome.to_json()})
 
 
@@ -139,8 +145,12 @@ def fast_forward(repository: Repository, branch: str) -> str:
     This is the user's own git with the user's own configuration, in the user's work tree, at the user's request.
     """
     if git.dirty(repository):
-        return f"not merged: the work tree has uncommitted changes; run `git merge --ff-only {branch}` yourself"
-    code, _out, err = process.capture(["git", "merge", "--ff-only", "--quiet", branch], cwd=repository.top)
+        return (
+            f"not merged: the work tree has uncommitted changes; run `git merge --ff-only {branch}` yourself"
+        )
+    code, _out, err = process.capture(
+        ["git", "merge", "--ff-only", "--quiet", branch], cwd=Path(repository.top), env=dict(os.environ)
+    )
     if code:
         return f"not merged: {err.decode('utf-8', 'replace').strip()}"
     return f"{branch} is merged into what you have checked out"

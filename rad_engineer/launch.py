@@ -17,8 +17,8 @@ from rad_engineer import (
     locks,
     logs,
     process,
+    recovery,
     run_branch,
-    settings,
     store,
     trust,
 )
@@ -32,10 +32,9 @@ from rad_engineer.inputs import Inputs, find_story
 from rad_engineer.ledger import Ledger, Watcher
 from rad_engineer.marks import Marks
 from rad_engineer.merge_queue import MergeQueue
-from rad_engineer.outcome import Outcome
 from rad_engineer.rules import Rules
 from rad_engineer.runner import Limits, Runner
-from rad_engineer.settings import Settings
+from rad_engineer.settings import AgentChoice, Settings
 from rad_engineer.story_jobs import StoryJobs
 
 
@@ -47,7 +46,7 @@ class Order:
     inputs: Inputs
     files: tuple[str, ...]
     settings: Settings
-    agent: settings.AgentChoice
+    agent: AgentChoice
     views: tuple[Watcher, ...]
     zygote: Any
     verbose: bool = False
@@ -109,7 +108,7 @@ class _Launch:
 
     def go(self) -> Ended:
         """Assembles, runs, reports."""
-        self._sweep()
+        recovery.sweep(self.order.ground, self.home_runs, self.rundir)
         branch = self._branch()
         rules = self._rules(branch)
         earlier = known.Known() if self.resumed else known.earlier(self.home_runs, self.graph.identities)
@@ -131,17 +130,6 @@ class _Launch:
 
     # --- before -------------------------------------------------------------------------------------------
 
-    def _sweep(self) -> None:
-        """Ends what a killed run has left behind, before anything touches a slot."""
-        for rundir in self.home_runs[: known.MOST_RUNS]:
-            if rundir.report_json.exists() and rundir != self.rundir:
-                continue
-            process.sweep(rundir.run)
-        if self.order.ground.repository is not None and self.rundir is not None:
-            rules = Rules.from_json(self.rundir.read_run()["rules"])
-            names = [f"refs/rad/{rules.run}", f"refs/rad/{rules.run}-candidates"]
-            git.clean_stale_locks(self.order.ground.repository, [*names, f"refs/heads/{rules.branch}"])
-
     def _branch(self) -> run_branch.RunBranch | None:
         repository, wanted = self.order.ground.repository, self.order.settings
         if repository is None:
@@ -153,7 +141,9 @@ class _Launch:
             return run_branch.RunBranch(str(rules.branch), base, tip or base, exists=tip is not None)
         wish = run_branch.Wish(wanted.branch, wanted.base, wanted.allow_protected_branch)
         inputs = self.order.inputs
-        found = run_branch.choose(repository, inputs.prds, inputs.outside, wish, self.graph.by_identity.keys())
+        found = run_branch.choose(
+            repository, inputs.prds, inputs.outside, wish, self.graph.by_identity.keys()
+        )
         self.notes += [*found.notes, *repository.warnings]
         dirty = git.dirty(repository)
         if dirty:
@@ -171,7 +161,9 @@ class _Launch:
             if entry.run in runs:
                 found[entry.identity] = entry.commit
             else:
-                self.notes.append(f"{entry.commit[:10]} claims to be story {entry.story_id} of a run that is not known here: not believed")
+                self.notes.append(
+                    f"{entry.commit[:10]} claims to be story {entry.story_id} of a run that is not known here: not believed"
+                )
         return found
 
     def _rules(self, branch: run_branch.RunBranch | None) -> Rules:
@@ -226,12 +218,19 @@ class _Launch:
         only = frozenset(find_story(self.graph, name) for name in wanted.only) or None
         if wanted.wave is not None and wanted.wave > len(self.graph.waves):
             raise UsageError(f"there is no wave {wanted.wave}", hint=f"there are {len(self.graph.waves)}")
-        return {"keep_going": wanted.keep_going, "fail_fast": wanted.fail_fast, "only": only, "wave": wanted.wave}
+        return {
+            "keep_going": wanted.keep_going,
+            "fail_fast": wanted.fail_fast,
+            "only": only,
+            "wave": wanted.wave,
+        }
 
     def _done_fields(self) -> frozenset[int]:
         """Stories whose file says `not done` in a done field of its own."""
         return frozenset(
-            index for index, story in enumerate(self.graph.stories) if story.state == "todo" and story.done_field
+            index
+            for index, story in enumerate(self.graph.stories)
+            if story.state == "todo" and story.done_field
         )
 
     # --- the run directory --------------------------------------------------------------------------------
@@ -271,7 +270,7 @@ class _Launch:
 
     # --- the run ------------------------------------------------------------------------------------------
 
-    def _run(  # noqa: PLR0913 - the pieces of a run
+    def _run(
         self, rundir: store.RunDir, rules: Rules, ledger: Ledger, jobs: StoryJobs,
         earlier: known.Known, landed: Mapping[str, str], branch: run_branch.RunBranch | None,
     ) -> Ended:  # fmt: skip
@@ -284,15 +283,19 @@ class _Launch:
             self.notes += known.settle(ledger, earlier, landed, branch_exists=exists, has_done_field=fields)
         for note in self.notes:
             ledger.record("note", text=note)
-        self._approve(ledger, rundir)
-        self._remember_marks(ledger, marks)
+        recovery.approve(ledger, rundir)
+        recovery.marks_due(ledger, marks)
         statuses = known.statuses(self.graph, ledger.checkpoint)
-        self._restore_queue(ledger, queue, rules, statuses)
-        paid = self._cut_off(ledger)
+        green = recovery.restore_queue(ledger, queue, rules)
+        for story in green:
+            statuses.pop(story, None)
+        paid = recovery.cut_off(ledger)
         ledger.commit()
         schedule = Schedule(
             self.graph, statuses, hold_waves=bool(rules.wave_gates and queue is not None), **self._selection()
         )
+        for story in green:
+            schedule.resumed(story)
         wanted = self.order.settings
         engine = LocalEngine(self.order.zygote, wanted.jobs)
         runner = Runner(
@@ -301,7 +304,7 @@ class _Launch:
             queue=queue, story_job=jobs, on_landed=marks.add, paid=paid,
             between=lambda now: self._between(now, marks, ledger, rundir, schedule),
         )  # fmt: skip
-        runner.feedback.update(self._feedback(ledger, rundir))
+        runner.feedback.update(recovery.feedback(ledger, rundir))
         try:
             code = runner.run()
         finally:
@@ -331,73 +334,16 @@ class _Launch:
         if not branch.exists and rules.kind == "real":
             changes.append((f"refs/heads/{branch.name}", branch.base, ""))
         git.update_refs(repository, changes)
-        return MergeQueue(repository, self.graph, rules.run, branch.name, branch.tip, batch=self.order.settings.batch)
-
-    def _restore_queue(
-        self, ledger: Ledger, queue: MergeQueue | None, rules: Rules, statuses: dict[int, str]
-    ) -> None:
-        """Green stories that were not swapped in yet, and unverified ones that are allowed now."""
-        if queue is None or rules.kind == "rehearsal":
-            return
-        for identity, record in ledger.checkpoint.stories.items():
-            index = self.graph.by_identity.get(identity)
-            unverified = record.status == "done-unverified" and not record.landed
-            if index is None or not (record.status == "landing" or (unverified and rules.allow_unverified)):
-                continue
-            statuses[index] = "landing"
-            queue.add(
-                index,
-                Outcome("verified", commit=record.commit, base=record.base, tip=record.tip,
-                        candidate=record.candidate, gates=record.gates, unverified=unverified),
-            )  # fmt: skip
-
-    def _cut_off(self, ledger: Ledger) -> dict[int, int]:
-        """Attempts that a crash or a signal cut off, with the slot that holds their work."""
-        found = {}
-        for identity, record in ledger.checkpoint.stories.items():
-            index = self.graph.by_identity.get(identity)
-            if index is not None and record.status in ("running", "interrupted"):
-                found[index] = record.slot if record.slot is not None else -1
-        return found
-
-    def _feedback(self, ledger: Ledger, rundir: store.RunDir) -> dict[int, str]:
-        found = {}
-        for identity, record in ledger.checkpoint.stories.items():
-            index = self.graph.by_identity.get(identity)
-            if index is None or not record.attempts:
-                continue
-            before = record.attempts if record.status == "pending" else record.attempts - 1
-            path = rundir.story(self.graph.stories[index].id, identity) / f"attempt-{before}" / "feedback.txt"
-            if before and path.exists():
-                found[index] = path.read_text(encoding="utf-8", errors="replace")
-        return found
-
-    def _remember_marks(self, ledger: Ledger, marks: Marks) -> None:
-        """Landed, but the run was killed before the PRD was marked."""
-        for identity, record in ledger.checkpoint.stories.items():
-            index = self.graph.by_identity.get(identity)
-            if index is not None and (record.landed or record.status == "passed") and not record.marked:
-                marks.add(index)
-
-    def _approve(self, ledger: Ledger, rundir: store.RunDir, schedule: Schedule | None = None) -> None:
-        """Takes up approvals that `approve` has put into the run directory."""
-        folder = rundir.path / "approvals"
-        if not folder.is_dir():
-            return
-        for entry in sorted(folder.iterdir()):
-            index = self.graph.by_identity.get(entry.name)
-            if index is None or ledger.checkpoint.record(entry.name, self.graph.keys[index]).approved:
-                continue
-            ledger.record("story_approved", index)
-            if schedule is not None:
-                schedule.released(index)
+        return MergeQueue(
+            repository, self.graph, rules.run, branch.name, branch.tip, batch=self.order.settings.batch
+        )
 
     def _between(
         self, now: float, marks: Marks, ledger: Ledger, rundir: store.RunDir, schedule: Schedule
     ) -> None:
         logs.start(rundir.log, verbose=self.order.verbose)
         marks.between(now)
-        self._approve(ledger, rundir, schedule)
+        recovery.approve(ledger, rundir, schedule)
 
     # --- after --------------------------------------------------------------------------------------------
 
@@ -415,7 +361,9 @@ class _Launch:
             text = f"{ledger.checkpoint.branch} is checked out in {blocked}: {runner.queue.length if runner.queue else 0} green stories wait to land"
             ledger.record("note", text=text)
         if self.order.settings.merge and code == ExitCode.OK and self.order.ground.repository is not None:
-            ledger.record("note", text=landing.fast_forward(self.order.ground.repository, str(ledger.checkpoint.branch)))
+            ledger.record(
+                "note", text=landing.fast_forward(self.order.ground.repository, str(ledger.checkpoint.branch))
+            )
         ledger.record("run_finished", exit_code=int(code))
         ledger.commit()
         return Ended(code, rundir, ledger.checkpoint, self.resumed)

@@ -16,7 +16,7 @@ Landed = tuple[int, str | None, tuple[Any, ...], bool]
 class MergeQueue:
     """Stories that are green, in the order they became so, and the tip of the run branch."""
 
-    def __init__(  # noqa: PLR0913 - what a landing consists of
+    def __init__(
         self, repository: Repository, graph: Graph, run: str, branch: str, tip: str, *, batch: bool = True
     ) -> None:
         self.repository = repository

@@ -1,70 +1,26 @@
 """THE LOOP: start what may start, wait for what ends, write down both."""
 
-import signal
-import socket
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
-from types import FrameType, TracebackType
+from dataclasses import dataclass
 from typing import Any
 
 from rad_engineer import store
+from rad_engineer.branch_gates import BranchGates
+from rad_engineer.core import ending
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine, Message
 from rad_engineer.errors import CannotWrite, ConfigInvalid, ExitCode
+from rad_engineer.lanes import Lanes
 from rad_engineer.ledger import Ledger
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.outcome import Outcome
 from rad_engineer.rules import Rules
+from rad_engineer.signals import Stop
 
 MAX_WORKER_DEATHS = 3
 TICK = 0.125  # s between redraws
-
-
-class Stop(AbstractContextManager["Stop"]):
-    """Signals as a descriptor to wait on: the first one drains the run, the second one stops it at once."""
-
-    def __init__(self) -> None:
-        self.received: list[int] = []
-        self._read, self._write = socket.socketpair()
-        self._read.setblocking(False)
-        self._write.setblocking(False)
-        self._before: dict[int, Any] = {}
-
-    def fileno(self) -> int:
-        """Becomes readable when a signal has come."""
-        return self._read.fileno()
-
-    def __enter__(self) -> "Stop":
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._note)
-        signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        signal.set_wakeup_fd(-1)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._read.close()
-        self._write.close()
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received.append(number)
-
-    def drain(self) -> None:
-        """Empties the descriptor."""
-        with suppress(BlockingIOError):
-            while self._read.recv(64):
-                pass
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """What the first signal means for the command."""
-        return ExitCode.INTERRUPTED if self.received[0] == signal.SIGINT else ExitCode.TERMINATED
 
 
 @dataclass(slots=True)
@@ -89,40 +45,6 @@ class Running:
     story: int | None = None
     deaths: int = 0
     cancelled: bool = False
-
-
-@dataclass(slots=True)
-class Lanes:
-    """Numbers that are free: lanes (a gate copy each) and slots."""
-
-    free: list[int] = field(default_factory=list)
-    slots: list[int] = field(default_factory=list)
-    next_slot: int = 0
-    held: dict[int, int] = field(default_factory=dict)  # story -> slot that is its own
-
-    def slot_for(self, story: int) -> int:
-        """The slot of a story: the one it holds, else a free one, else a new one."""
-        if story not in self.held:
-            if not self.slots:
-                self.slots.append(self.next_slot)
-                self.next_slot += 1
-            self.held[story] = self.slots.pop()
-        return self.held[story]
-
-    def release_slot(self, story: int) -> None:
-        """Whatever is in the story's slot is not needed any more."""
-        slot = self.held.pop(story, None)
-        if slot is not None:
-            self.slots.append(slot)
-
-    def reserve(self, story: int, slot: int) -> None:
-        """Keeps a slot for the story whose paid work lies in it."""
-        self.held[story] = slot
-        known = set(self.slots) | set(self.held.values())
-        self.slots.extend(n for n in range(self.next_slot, slot) if n not in known)
-        self.next_slot = max(self.next_slot, slot + 1)
-        if slot in self.slots:
-            self.slots.remove(slot)
 
 
 class Runner:
@@ -164,7 +86,7 @@ class Runner:
         self.started = 0
         self.bug = ""
         self.disk: str | None = None
-        self.red_wave = False
+        self.gates = None if queue is None else BranchGates(rundir, rules, ledger, schedule, queue)
         self._stop_at: float | None = None
         self._failed = False
         self._deadline = None if limits.deadline is None else time.monotonic() + limits.deadline
@@ -177,15 +99,14 @@ class Runner:
     def run(self) -> ExitCode:
         """Runs until nothing runs and nothing may start; returns the exit code of the run."""
         with self.stop:
-            self._baseline()
+            if self.gates is not None and self.gates.wants_baseline:
+                self._run_job("baseline", base=self.rules.base)
             while True:
-                if self.queue is not None:
-                    self._land()
+                self._land()
                 if not self._draining():
+                    self._judge_branch()
                     self._start()
                 if not self.jobs and not self._ready_to_land():
-                    if self._wave_gates() or self._final_gates():
-                        continue
                     break
                 self._wait()
             return self._exit_code()
@@ -202,7 +123,19 @@ class Runner:
         most = 1 if self.limits.once else self.limits.max_stories
         return (most is not None and self.started >= most) or (self.limits.fail_fast and self._failed)
 
+    def _judge_branch(self) -> None:
+        """Runs wave gates of waves that have ended well, and the final gates when nothing else is left."""
+        if self.gates is None or not (self.engine.free and self.lanes.free):
+            return
+        idle = not self.jobs and not self._ready_to_land()
+        job = self.gates.next_job(idle=idle)
+        if job is not None:
+            self.ledger.commit()
+            self._run_job("gates", **job)
+
     def _start(self) -> None:
+        if self.gates is not None and self.gates.wants_baseline:
+            return  # before the gates have answered, no agent is paid
         chosen: list[int] = []
         while len(chosen) < min(self.engine.free, len(self.lanes.free)) and not self._had_enough():
             story = self.schedule.take()
@@ -247,13 +180,19 @@ class Runner:
 
     def _run_job(self, kind: str, **job: Any) -> None:
         lane = self.lanes.free.pop()
-        content = {"job": kind, "rundir": str(self.rundir.path), "lane": lane, "green": sorted(self.green), **job}
+        content = {
+            "job": kind,
+            "rundir": str(self.rundir.path),
+            "lane": lane,
+            "green": sorted(self.green),
+            **job,
+        }
         self._submit(Running(kind, lane, content))
 
     # --- waiting ------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        for message in self.engine.poll(self._patience(), (self.stop.fileno(),)):
+        for message in self.engine.poll(TICK, (self.stop.fileno(),)):
             self._handle(message)
         if self.stop.received:
             self.stop.drain()
@@ -261,9 +200,6 @@ class Runner:
         self.ledger.commit()
         self.between(time.monotonic())
         self.ledger.tick()
-
-    def _patience(self) -> float:
-        return TICK
 
     def _hurry(self) -> None:
         """Stops what runs when its time is over: a second signal, the grace after the first, the deadline."""
@@ -344,9 +280,10 @@ class Runner:
         elif running.kind == "land" and self.queue is not None:
             self._on_batch(data["landing"])
         elif running.kind == "gates":
-            self._on_gates(running.job, data)
-        elif running.kind == "baseline":
-            self._on_baseline(data)
+            if self.gates is not None and not data.get("interrupted"):
+                self.gates.judged(running.job, data)
+        elif running.kind == "baseline" and self.gates is not None and not data.get("interrupted"):
+            self.gates.answered(data)
 
     # --- endings ------------------------------------------------------------------------------------------
 
@@ -417,7 +354,9 @@ class Runner:
 
     def _fail(self, story: int, outcome: Outcome) -> None:
         self._failed = True
-        self._keep_feedback(story, self.ledger.checkpoint.record(self.graph.identities[story]).attempts, outcome.feedback)
+        self._keep_feedback(
+            story, self.ledger.checkpoint.record(self.graph.identities[story]).attempts, outcome.feedback
+        )
         self.ledger.record(
             "story_failed", story, reason=outcome.reason, detail=outcome.detail, commit=outcome.commit,
             gates=outcome.gates,
@@ -469,66 +408,6 @@ class Runner:
         for story, outcome in back:
             self._failed_attempt(story, outcome)
 
-    # --- gates of the run ---------------------------------------------------------------------------------
-
-    def _baseline(self) -> None:
-        """Asks the project's gates about the start commit, before any agent is paid."""
-        if self.queue is None or not self.rules.gates or self.rules.kind == "rehearsal":
-            return
-        if (self.rundir.path / "baselines.json").exists():
-            return
-        self._run_job("baseline", base=self.rules.base)
-        while self.jobs and not (self.stop.received and self._stop_at and time.monotonic() > self._stop_at + 5):
-            self._wait()
-
-    def _on_baseline(self, data: Mapping[str, Any]) -> None:
-        if data.get("missing"):
-            raise ConfigInvalid(
-                "a gate cannot be run on the start commit: " + "; ".join(data["missing"]),
-                hint="commit the script, install the tool, or change [gates] in rad-engineer.toml",
-            )
-        for name in data.get("red", ()):
-            text = f"gate {name} was red before the run: what fails there already is excused, nothing else is"
-            self.ledger.record("note", text=text)
-        self.ledger.commit()
-
-    def _wave_gates(self) -> bool:
-        """Runs the wave gates of a wave that has just ended well; true when there was one."""
-        if not self.rules.wave_gates or self.queue is None or self._draining():
-            return False
-        for wave in self.schedule.completed_waves():
-            name = self.graph.wave_names[wave]
-            scope = f"wave:{name}"
-            if not self._judge_head(scope):
-                self.red_wave = True
-            else:
-                self.schedule.open_wave(wave)
-        return bool(self.schedule.could_start())
-
-    def _final_gates(self) -> bool:
-        if not self.rules.final_gates or self.queue is None or self._draining():
-            return False
-        verdict = self.ledger.checkpoint.verdicts.get("final")
-        judged = verdict is not None and verdict.get("commit") == self.queue.tip
-        if not judged and self.schedule.open_count() == 0 and not self.schedule.could_start():
-            self._judge_head("final")
-        return False
-
-    def _judge_head(self, scope: str) -> bool:
-        if self.queue is None:
-            return True
-        self._run_job("gates", scope=scope, commit=self.queue.tip)
-        while self.jobs:
-            self._wait()
-        found = self.ledger.checkpoint.verdicts.get(scope)
-        return found is not None and bool(found["ok"])
-
-    def _on_gates(self, job: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-        if not data.get("interrupted"):
-            self.ledger.record(
-                "gates_finished", scope=job["scope"], commit=job["commit"], ok=data["green"], gates=data["gates"]
-            )
-
     # --- the end ------------------------------------------------------------------------------------------
 
     def _exit_code(self) -> ExitCode:
@@ -540,22 +419,10 @@ class Runner:
             return ExitCode.BUG
         if self.stop.received:
             return self.stop.exit_code
-        statuses = {record.status for record in self.ledger.checkpoint.stories.values()}
-        if self._had_enough() and not self.limits.fail_fast and self.schedule.could_start():
-            return ExitCode.MORE
-        final = self.ledger.checkpoint.verdicts.get("final")
-        red_final = final is not None and not final["ok"]
-        if "failed" in statuses or self.red_wave or red_final:
-            return ExitCode.FAILED
-        if self.rules.kind == "rehearsal" or self._something_waits():
-            return ExitCode.WAITING
-        return ExitCode.OK
-
-    def _something_waits(self) -> bool:
-        allowed = self.rules.allow_unverified
-        unverified = any(
-            record.status == "done-unverified" and not record.landed
-            for record in self.ledger.checkpoint.stories.values()
+        return ending.exit_code(
+            self.ledger.checkpoint,
+            more=self._had_enough() and not self.limits.fail_fast and self.schedule.could_start(),
+            gates_red=self.gates is not None and self.gates.red,
+            open_stories=self.schedule.open_count() + (self.queue.length if self.queue is not None else 0),
+            allow_unverified=self.rules.allow_unverified,
         )
-        landing = self.queue is not None and self.queue.length > 0
-        return (unverified and not allowed) or landing or self.schedule.open_count() > 0

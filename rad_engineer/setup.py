@@ -15,10 +15,41 @@ from pathlib import Path
 from rad_engineer import process, store
 
 _MANIFESTS = frozenset(
-    """package.json package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml pnpm-workspace.yaml bun.lock
-    bun.lockb .npmrc .yarnrc .yarnrc.yml pyproject.toml setup.py setup.cfg poetry.lock uv.lock Pipfile Pipfile.lock
-    Cargo.toml Cargo.lock go.mod go.sum Gemfile Gemfile.lock composer.json composer.lock Makefile justfile
-    build.gradle settings.gradle pom.xml mix.exs mix.lock""".split()
+    [
+        "package.json",
+        "package-lock.json",
+        "npm-shrinkwrap.json",
+        "yarn.lock",
+        "pnpm-lock.yaml",
+        "pnpm-workspace.yaml",
+        "bun.lock",
+        "bun.lockb",
+        ".npmrc",
+        ".yarnrc",
+        ".yarnrc.yml",
+        "pyproject.toml",
+        "setup.py",
+        "setup.cfg",
+        "poetry.lock",
+        "uv.lock",
+        "Pipfile",
+        "Pipfile.lock",
+        "Cargo.toml",
+        "Cargo.lock",
+        "go.mod",
+        "go.sum",
+        "Gemfile",
+        "Gemfile.lock",
+        "composer.json",
+        "composer.lock",
+        "Makefile",
+        "justfile",
+        "build.gradle",
+        "settings.gradle",
+        "pom.xml",
+        "mix.exs",
+        "mix.lock",
+    ]
 )
 _DEPTH = 3
 _SKIPPED = frozenset({".git", "node_modules", ".venv", "venv", "target", "dist", "build", "__pycache__"})
@@ -61,7 +92,9 @@ class Copy:
     clean: Callable[[], None]  # takes away what an earlier setup made
 
 
-def run(command: str, copy: Copy, env: Mapping[str, str], seconds: float, cancel: int) -> process.Completed | None:
+def run(
+    command: str, copy: Copy, env: Mapping[str, str], seconds: float, cancel: int
+) -> process.Completed | None:
     """Runs the command where it has not run for these manifests; None where nothing was to do."""
     wanted, have = key(command, copy.path, env), kept(copy.git_dir)
     if have.key == wanted:
@@ -95,5 +128,9 @@ def _manifests(top: Path) -> Iterator[str]:
         names[:] = [name for name in names if name not in _SKIPPED and depth < _DEPTH]
         for name in files:
             full = Path(folder) / name
-            if (name in _MANIFESTS or name.startswith("requirements")) and full.is_file() and not full.is_symlink():
+            if (
+                (name in _MANIFESTS or name.startswith("requirements"))
+                and full.is_file()
+                and not full.is_symlink()
+            ):
                 yield os.path.normpath(f"{inside}/{name}")

@@ -1,13 +1,15 @@
 """What a worker is told about a story: the story itself, and what happened before it."""
 
 from collections import deque
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rad_engineer import importers, store
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REMEMBERED = 60  # lines: more would not fit into a prompt anyway
 
@@ -67,7 +69,11 @@ class StoryJobs:
         if record is None or record.base is None:
             return {}
         found = store.read_checkpoint(self.rundir.story(story_id, identity))
-        paid = found is not None and found["attempt"] == record.attempts and found["stage"] in ("agent", "policy")
+        paid = (
+            found is not None
+            and found["attempt"] == record.attempts
+            and found["stage"] in ("agent", "policy")
+        )
         return {"resume_base": record.base} if paid else {"rescue_base": record.base}
 
     def on_event(self, event: Event, checkpoint: Checkpoint) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from rad_engineer import ground, inputs, known, store
+from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.errors import ExitCode
 from rad_engineer.watch.output import Output
@@ -23,16 +24,22 @@ def next_story(*, prd: str, json: bool, flags: Mapping[str, object]) -> int:
     if json:
         key = None if index is None else graph.keys[index]
         title = None if index is None else graph.stories[index].title
-        out.line(codec.dumps({"schema_version": 1, "key": key, "title": title, "open": schedule.open_count()}))
+        out.line(
+            codec.dumps({"schema_version": 1, "key": key, "title": title, "open": schedule.open_count()})
+        )
     elif index is not None:
         out.line(graph.keys[index])
     if index is not None:
         return ExitCode.OK
-    left = [i for i in range(len(graph.stories)) if schedule.status(i) not in ("passed", "already-done", "skipped")]
+    left = [
+        i
+        for i in range(len(graph.stories))
+        if schedule.status(i) not in ("passed", "already-done", "skipped")
+    ]
     return ExitCode.WAITING if left else ExitCode.FAILED
 
 
-def _statuses(place: ground.Ground, graph: inputs.Graph) -> dict[int, str]:
+def _statuses(place: ground.Ground, graph: Graph) -> dict[int, str]:
     """What an unfinished run knows counts as well as what the file says."""
     rundir = known.unfinished(store.runs(place.home), graph.identities, "real")
     if rundir is not None:

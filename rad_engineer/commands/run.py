@@ -10,7 +10,7 @@ from rad_engineer import ground, inputs, settings
 from rad_engineer.errors import ExitCode, NoAgent
 
 
-def run(  # noqa: PLR0913 - one parameter an option
+def run(
     *, prds: Sequence[str], json: bool, plain: bool, verbose: bool, flags: Mapping[str, object], zygote: Any
 ) -> int:
     """Runs PRDs; returns the exit code of the run."""

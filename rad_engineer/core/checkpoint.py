@@ -33,6 +33,7 @@ class StoryRecord:
     tokens: int = 0
     by_hand: bool = False
     landed: bool = False  # on the run branch, proved or not
+    unproved: bool = False  # green only because --allow-unverified lets it land
     marked: bool = False  # its done field was written by us
     base: str | None = None  # what the running attempt stands on
     slot: int | None = None
@@ -157,6 +158,7 @@ def _story_verified(record: StoryRecord, event: Event) -> None:
     record.commit = event.data.get("commit")
     record.candidate = event.data.get("candidate")
     record.tip = event.data.get("tip")
+    record.unproved = bool(event.data.get("unverified"))
     record.gates = tuple(event.data.get("gates", ()))
     _clock(record, event)
 

@@ -1,0 +1,39 @@
+"""Numbers that jobs are given: lanes, each with a gate copy of its own, and slots that stories work in."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Lanes:
+    """Numbers that are free: lanes (a gate copy each) and slots."""
+
+    free: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    next_slot: int = 0
+    held: dict[int, int] = field(default_factory=dict)  # story -> slot that is its own
+
+    def slot_for(self, story: int) -> int:
+        """The slot of a story: the one it holds, else a free one, else a new one."""
+        if story not in self.held:
+            if not self.slots:
+                self.slots.append(self.next_slot)
+                self.next_slot += 1
+            self.held[story] = self.slots.pop()
+        return self.held[story]
+
+    def release_slot(self, story: int) -> None:
+        """Whatever is in the story's slot is not needed any more."""
+        slot = self.held.pop(story, None)
+        if slot is not None:
+            self.slots.append(slot)
+
+    def reserve(self, story: int, slot: int) -> None:
+        """Keeps a slot for the story whose paid work lies in it."""
+        if slot < 0:
+            return
+        self.held[story] = slot
+        known = set(self.slots) | set(self.held.values())
+        self.slots.extend(n for n in range(self.next_slot, slot) if n not in known)
+        self.next_slot = max(self.next_slot, slot + 1)
+        if slot in self.slots:
+            self.slots.remove(slot)

@@ -1,0 +1,89 @@
+"""What an earlier process of the run left behind, taken up again: processes, locks, green and cut-off work."""
+
+from collections.abc import Sequence
+
+from rad_engineer import git, known, process, store
+from rad_engineer.core.schedule import Schedule
+from rad_engineer.ground import Ground
+from rad_engineer.ledger import Ledger
+from rad_engineer.marks import Marks
+from rad_engineer.merge_queue import MergeQueue
+from rad_engineer.outcome import Outcome
+from rad_engineer.rules import Rules
+
+
+def sweep(ground: Ground, home_runs: Sequence[store.RunDir], rundir: store.RunDir | None) -> None:
+    """Ends processes and clears locks of killed runs, before anything touches a slot; only under the run lock."""
+    for earlier in home_runs[: known.MOST_RUNS]:
+        if earlier == rundir or not earlier.report_json.exists():
+            process.sweep(earlier.run)
+    if ground.repository is not None and rundir is not None:
+        rules = Rules.from_json(rundir.read_run()["rules"])
+        names = [f"refs/rad/{rules.run}", f"refs/rad/{rules.run}-candidates"]
+        git.clean_stale_locks(ground.repository, [*names, f"refs/heads/{rules.branch}"])
+
+
+def restore_queue(ledger: Ledger, queue: MergeQueue | None, rules: Rules) -> list[int]:
+    """Green stories that were not swapped in yet, and unverified ones that are allowed now."""
+    found: list[int] = []
+    if queue is None or rules.kind == "rehearsal":
+        return found
+    for identity, record in ledger.checkpoint.stories.items():
+        index = ledger.graph.by_identity.get(identity)
+        unverified = record.status == "done-unverified" and not record.landed
+        if index is None or not (record.status == "landing" or (unverified and rules.allow_unverified)):
+            continue
+        found.append(index)
+        green = Outcome(
+            "verified", commit=record.commit, base=record.base, tip=record.tip, candidate=record.candidate,
+            gates=record.gates, unverified=unverified or record.unproved,
+        )  # fmt: skip
+        queue.add(index, green)
+    return found
+
+
+def cut_off(ledger: Ledger) -> dict[int, int]:
+    """Attempts that a crash or a signal cut off, with the slot that holds their work (-1: none)."""
+    found = {}
+    for identity, record in ledger.checkpoint.stories.items():
+        index = ledger.graph.by_identity.get(identity)
+        if index is not None and record.status in ("running", "interrupted"):
+            found[index] = record.slot if record.slot is not None else -1
+    return found
+
+
+def feedback(ledger: Ledger, rundir: store.RunDir) -> dict[int, str]:
+    """What the next attempt of a story should know of the one before it."""
+    found = {}
+    for identity, record in ledger.checkpoint.stories.items():
+        index = ledger.graph.by_identity.get(identity)
+        if index is None or not record.attempts:
+            continue
+        before = record.attempts if record.status == "pending" else record.attempts - 1
+        story = rundir.story(ledger.graph.stories[index].id, identity)
+        path = story / f"attempt-{before}" / "feedback.txt"
+        if before and path.exists():
+            found[index] = path.read_text(encoding="utf-8", errors="replace")
+    return found
+
+
+def marks_due(ledger: Ledger, marks: Marks) -> None:
+    """Stories that landed before the run was killed, and whose PRD was not marked any more."""
+    for identity, record in ledger.checkpoint.stories.items():
+        index = ledger.graph.by_identity.get(identity)
+        if index is not None and (record.landed or record.status == "passed") and not record.marked:
+            marks.add(index)
+
+
+def approve(ledger: Ledger, rundir: store.RunDir, schedule: Schedule | None = None) -> None:
+    """Takes up approvals that the user has put into the run directory."""
+    folder = rundir.path / "approvals"
+    if not folder.is_dir():
+        return
+    for entry in sorted(folder.iterdir()):
+        index = ledger.graph.by_identity.get(entry.name)
+        if index is None or ledger.checkpoint.record(entry.name, ledger.graph.keys[index]).approved:
+            continue
+        ledger.record("story_approved", index)
+        if schedule is not None:
+            schedule.released(index)

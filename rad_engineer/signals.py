@@ -1,0 +1,53 @@
+"""Signals as something a loop can wait on."""
+
+import signal
+import socket
+from contextlib import AbstractContextManager, suppress
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from rad_engineer.errors import ExitCode
+
+
+class Stop(AbstractContextManager["Stop"]):
+    """Signals as a descriptor to wait on: the first one drains the run, the second one stops it at once."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+        self._before: dict[int, Any] = {}
+
+    def fileno(self) -> int:
+        """Becomes readable when a signal has come."""
+        return self._read.fileno()
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._note)
+        signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._read.close()
+        self._write.close()
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.received.append(number)
+
+    def drain(self) -> None:
+        """Empties the descriptor."""
+        with suppress(BlockingIOError):
+            while self._read.recv(64):
+                pass
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the first signal means for the command."""
+        return ExitCode.INTERRUPTED if self.received[0] == signal.SIGINT else ExitCode.TERMINATED
