@@ -48,9 +48,7 @@ def find(prds: Sequence[str], flags: Mapping[str, object], env: Mapping[str, str
     if found.workspace == "shared":
         return Ground(here, here, cache_of(found, env, f"shared-{_hash(here)}"), None, found)
     repository = git.discover(top or other or here)
-    return Ground(
-        repository.top, repository.home, cache_of(found, env, repository.id), repository, found
-    )
+    return Ground(repository.top, repository.home, cache_of(found, env, repository.id), repository, found)
 
 
 def look(env: Mapping[str, str]) -> Ground:

@@ -19,7 +19,9 @@ class Known:
     marked: set[str] = field(default_factory=set)
 
 
-def unfinished(home_runs: Sequence[store.RunDir], identities: Iterable[str], kind: str) -> store.RunDir | None:
+def unfinished(
+    home_runs: Sequence[store.RunDir], identities: Iterable[str], kind: str
+) -> store.RunDir | None:
     """The newest unfinished run of this kind that shares stories."""
     wanted = set(identities)
     for rundir in home_runs[:MOST_RUNS]:
@@ -56,7 +58,12 @@ def earlier(home_runs: Sequence[store.RunDir], identities: Iterable[str]) -> Kno
 
 
 def settle(
-    ledger: Ledger, known: Known, landed: Mapping[str, str], *, branch_exists: bool, has_done_field: frozenset[int]
+    ledger: Ledger,
+    known: Known,
+    landed: Mapping[str, str],
+    *,
+    branch_exists: bool,
+    has_done_field: frozenset[int],
 ) -> list[str]:
     """Brings the checkpoint in step with git and with the PRDs as they are now; returns what to tell the user.
 

@@ -40,7 +40,9 @@ class Ledger:
         self.clock = clock
         self._shown: list[Event] = []
 
-    def record(self, kind: str, story: int | None = None, /, *, attempt: int | None = None, **data: Any) -> None:
+    def record(
+        self, kind: str, story: int | None = None, /, *, attempt: int | None = None, **data: Any
+    ) -> None:
         """Queues an event and folds it; `commit` makes it durable before anybody relies on it."""
         identity = key = None
         if story is not None:

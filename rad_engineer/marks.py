@@ -50,7 +50,9 @@ class Marks:
                 continue
             for story in sorted(stories):
                 if self.graph.stories[story].id in missing:
-                    self._complain(f"{self.graph.keys[story]} is not in {prd.file} any more; nothing was marked")
+                    self._complain(
+                        f"{self.graph.keys[story]} is not in {prd.file} any more; nothing was marked"
+                    )
                 else:
                     self.ledger.record("story_marked", story)
             self._note_progress(prd, sorted(stories))
@@ -75,7 +77,11 @@ class Marks:
         for story in stories:
             record = self.ledger.checkpoint.record(self.graph.identities[story])
             moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.ledger.clock()))
-            where = f"landed as {record.commit[:10]} on {self.ledger.checkpoint.branch}" if record.commit else "finished"
+            where = (
+                f"landed as {record.commit[:10]} on {self.ledger.checkpoint.branch}"
+                if record.commit
+                else "finished"
+            )
             found = self.graph.stories[story]
             lines.append(f"\n## {moment} - {found.id}\n- {' '.join(found.title.split())}\n- {where}\n---\n")
         try:

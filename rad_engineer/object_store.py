@@ -27,17 +27,16 @@ def alternates(path: Path) -> str:
     return f'"{escaped}"'
 
 
-def objects_env(objects: Path, quarantine: Path) -> dict[str, str]:
-    """The environment in which git writes to a quarantine and reads an object store as well."""
-    quarantine.mkdir(parents=True, exist_ok=True)
+def objects_env(objects: Path, *others: Path) -> dict[str, str]:
+    """The environment in which git writes to one object store and reads others as well."""
     return {
-        "GIT_OBJECT_DIRECTORY": str(quarantine),
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES": alternates(objects),
+        "GIT_OBJECT_DIRECTORY": str(objects),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": ":".join(alternates(other) for other in others),
     }
 
 
 def adopt(repository: Repository, quarantine: Path, store: Path) -> None:
-    """Moves quarantined objects to the user's repository, durably, and copies them to the run's own store.
+    """Moves quarantined objects to the user's repository, durably, and to the run's own store.
 
     Nothing that is there is overwritten, and what refers to others comes after them.
     """
@@ -47,14 +46,13 @@ def adopt(repository: Repository, quarantine: Path, store: Path) -> None:
     if len(loose) > PACK_FROM:
         _pack(repository, quarantine, loose)
         loose = []
-    _discard_partial(quarantine)
     packs = sorted((quarantine / "pack").glob("pack-*.*"), key=lambda path: path.suffix == ".idx")
     places: set[Path] = set()
     for source in (*packs, *_commits_last(loose)):
         inside = source.relative_to(quarantine)
-        _copy(source, store / inside, durable=False)
-        places.add(_move(source, repository.objects / inside))
-    for place in (*places, repository.objects):
+        places.add(_settle(source, repository.objects / inside))
+        _hand_over(source, store / inside)
+    for place in places:
         _sync_folder(place)
     shutil.rmtree(quarantine)
 
@@ -67,11 +65,6 @@ def _loose(objects: Path) -> list[Path]:
         with os.scandir(objects / name) as files:
             found += [Path(entry.path) for entry in files if not entry.name.startswith("tmp_")]
     return found
-
-
-def _discard_partial(quarantine: Path) -> None:
-    for partial in (quarantine / "pack").glob("tmp_*"):
-        partial.unlink()
 
 
 def _commits_last(loose: list[Path]) -> list[Path]:
@@ -98,8 +91,8 @@ def _pack(repository: Repository, quarantine: Path, loose: list[Path]) -> None:
         path.unlink()
 
 
-def _move(source: Path, target: Path) -> Path:
-    """Puts a file in its place unless one is there; returns the folder that must be synced."""
+def _settle(source: Path, target: Path) -> Path:
+    """Puts a durable file in its place unless one is there; returns the folder that must be synced."""
     if target.exists():
         return target.parent
     if not target.parent.is_dir():
@@ -110,34 +103,41 @@ def _move(source: Path, target: Path) -> Path:
     finally:
         os.close(descriptor)
     try:
-        os.link(source, target)
+        target.hardlink_to(source)
     except FileExistsError:
         pass
     except OSError:  # another device, or a file system without hard links
-        _copy(source, target, durable=True)
+        _copy(source, target)
     return target.parent
 
 
-def _copy(source: Path, target: Path, *, durable: bool) -> None:
+def _hand_over(source: Path, target: Path) -> None:
+    """Gives the run's store a file for good; the store is made again when it is lost, so nothing is synced."""
     if target.exists():
         return
-    if not target.parent.is_dir():
-        _make_folder(target.parent)
+    target.parent.mkdir(exist_ok=True)
+    try:
+        source.rename(target)
+    except OSError:
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
     new = target.with_name(f"tmp_obj_{os.getpid()}_{next(_serial)}")
     with source.open("rb") as reader, new.open("xb") as writer:
         shutil.copyfileobj(reader, writer)
         os.fchmod(writer.fileno(), 0o444)
-        if durable:
-            writer.flush()
-            os.fsync(writer.fileno())
+        writer.flush()
+        os.fsync(writer.fileno())
     new.rename(target)
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes a folder with the rights of the one above it: a shared repository stays shared."""
+    """Makes a folder, durably, with the rights of the one above it: a shared repository stays shared."""
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(PermissionError):
         folder.chmod(folder.parent.stat().st_mode & 0o7777)
+    _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -210,7 +210,7 @@ class RunStore:
         for old in (new, self.path):
             if old.exists():
                 shutil.rmtree(old)
-        make_git_dir(new, self._repository.object_format, bare=True)
+        make_git_dir(new, self._repository.object_format, more="\tbare = true\n")
         self._pull(new, commit, f"--depth={self._history}")
         (new / "boot").write_text(process.boot_id(), "ascii")
         new.rename(self.path)
@@ -235,13 +235,23 @@ def _url(path: Path) -> str:
     return os.fsdecode(os.fsencode(path).replace(b"%", b"%25").replace(b"?", b"%3f").replace(b"#", b"%23"))
 
 
-def make_git_dir(path: Path, object_format: str, *, bare: bool = False, more: str = "") -> None:
+def make_git_dir(
+    path: Path, object_format: str, *, head: str = "", objects: str = "", more: str = ""
+) -> None:
     """Writes a git directory by hand: no template, no hooks, nothing that was configured anywhere."""
-    for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
-        (path / folder).mkdir(parents=True, exist_ok=True)
+    for folder in (path, path / "objects", path / "objects/info", path / "refs", path / "info"):
+        folder.mkdir(parents=True, exist_ok=True)
     version, extension = "0", ""
     if object_format != "sha1":
         version, extension = "1", f"[extensions]\n\tobjectFormat = {object_format}\n"
-    config = f"[core]\n\trepositoryFormatVersion = {version}\n\tbare = {str(bare).lower()}\n{extension}{more}"
-    (path / "config").write_text(config, "utf-8", "surrogateescape")
-    (path / "HEAD").write_text(f"ref: {BRANCH}\n", "ascii")
+    config = f"[core]\n\trepositoryFormatVersion = {version}\n{extension}{more}"
+    _write(path / "config", config)
+    _write(path / "HEAD", f"ref: {BRANCH}\n")
+    if head:
+        _write(path / "packed-refs", f"{head} {BRANCH}\n")
+    if objects:
+        _write(path / "objects/info/alternates", f"{objects}\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_bytes(os.fsencode(text))

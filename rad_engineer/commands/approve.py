@@ -17,17 +17,23 @@ def approve(*, story: str, run: str | None) -> int:
     graph = inputs.read(about["files"], reading(here)).graph
     index = inputs.find_story(graph, story)
     if graph.stories[index].state != "human":
-        raise UsageError(f"{graph.keys[index]} does not wait for a human", hint=f"see `rad-engineer explain {story}`")
+        raise UsageError(
+            f"{graph.keys[index]} does not wait for a human", hint=f"see `rad-engineer explain {story}`"
+        )
     folder = rundir.path / "approvals"
     with store.writing(folder):
         folder.mkdir(exist_ok=True)
     store.replace(folder / graph.identities[index], b"")
-    Output(sys.stdout).line(f"{graph.keys[index]} is approved in run {rundir.run}; `rad-engineer resume` goes on")
+    Output(sys.stdout).line(
+        f"{graph.keys[index]} is approved in run {rundir.run}; `rad-engineer resume` goes on"
+    )
     return 0
 
 
 def _run(here: ground.Ground, name: str | None) -> store.RunDir:
     for rundir in store.runs(here.home):
-        if (name is None and store.load(rundir).state != "finished") or (name and rundir.run.startswith(name)):
+        if (name is None and store.load(rundir).state != "finished") or (
+            name and rundir.run.startswith(name)
+        ):
             return rundir
     raise NoInput("there is no unfinished run here", hint="start one: rad-engineer run PRD")

@@ -18,7 +18,9 @@ from rad_engineer.watch.output import Output
 def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
     """Marks the story in its PRD and writes down who did it."""
     place = ground.look(os.environ)
-    reading = inputs.Reading(place.top, _text(flags, "stories_path"), _text(flags, "tag"), allow_dangling=True)
+    reading = inputs.Reading(
+        place.top, _text(flags, "stories_path"), _text(flags, "tag"), allow_dangling=True
+    )
     graph = inputs.read([prd], reading).graph
     index = inputs.find_story(graph, story)
     place.home.joinpath(".rad-engineer").mkdir(exist_ok=True)

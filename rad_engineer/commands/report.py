@@ -15,4 +15,6 @@ def report(*, run: str | None, json: bool) -> int:
         if (run is None or rundir.run.startswith(run)) and path.exists():
             Output(sys.stdout).write(path.read_text(encoding="utf-8", errors="replace"))
             return 0
-    raise NoInput(f"there is no report of {run or 'any run'} here", hint="`rad-engineer status` shows a run without one")
+    raise NoInput(
+        f"there is no report of {run or 'any run'} here", hint="`rad-engineer status` shows a run without one"
+    )

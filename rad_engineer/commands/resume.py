@@ -58,7 +58,9 @@ def _choose(here: ground.Ground, name: str | None) -> store.RunDir:
 
 def _agent(about: Mapping[str, Any], wanted: Settings) -> settings.AgentChoice:
     """The agent the run was started with, unless the command line names another."""
-    if "--agent" in str(wanted.origins.get("agent", "")) or wanted.agent_command != about["settings"].get("agent_command"):
+    if "--agent" in str(wanted.origins.get("agent", "")) or wanted.agent_command != about["settings"].get(
+        "agent_command"
+    ):
         return settings.resolve_agent(wanted, os.environ)
     rules = about["rules"]
     if rules["kind"] == "rehearsal":

@@ -41,11 +41,17 @@ class Screen:
         if agent.name == "command":
             sys.stderr.write(f"agent: command ({agent.command}), from {agent.origin}\n")
         elif agent.name == "mock":
-            sys.stderr.write(f"agent: MOCK, from {agent.origin}: a rehearsal, nothing lands, nothing is marked done\n")
+            sys.stderr.write(
+                f"agent: MOCK, from {agent.origin}: a rehearsal, nothing lands, nothing is marked done\n"
+            )
         else:
-            sys.stderr.write("agent: none configured, so this is a REHEARSAL with the mock agent: nothing lands\n")
+            sys.stderr.write(
+                "agent: none configured, so this is a REHEARSAL with the mock agent: nothing lands\n"
+            )
         if place.repository is None:
-            sys.stderr.write(f"workspace: shared, {place.top}: nothing lands, work is never more than unverified\n")
+            sys.stderr.write(
+                f"workspace: shared, {place.top}: nothing lands, work is never more than unverified\n"
+            )
         for finding in (*inputs.graph.findings, *(f for prd in inputs.prds for f in prd.findings))[:20]:
             sys.stderr.write(f"warning: {finding.message}\n")
 
@@ -58,9 +64,7 @@ class Screen:
         self.view.close("" if self.json else summary(report, _columns()))
 
 
-def write_report(
-    graph: Graph, checkpoint: Checkpoint, rundir: store.RunDir, place: Ground
-) -> reports.Report:
+def write_report(graph: Graph, checkpoint: Checkpoint, rundir: store.RunDir, place: Ground) -> reports.Report:
     """Makes report.json and report.md in the run directory."""
     merged = False
     if place.repository is not None and checkpoint.head and checkpoint.kind == "real":
