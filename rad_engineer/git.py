@@ -40,6 +40,7 @@ __all__ = [
     "last_good",
     "merge",
     "message",
+    "new_objects",
     "refs",
     "rescue_ref",
     "resolve",
@@ -118,6 +119,16 @@ def changed(
     )  # fmt: skip
     parts = fields(out)
     return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def new_objects(place: Repository | Path, old: str, new: str, env: Mapping[str, str]) -> list[str]:
+    """Every object of a tree, itself included, that an older one does not have in the same place."""
+    out = run(
+        place, "diff-tree", "-r", "-t", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-commit-id",
+        "--end-of-options", old, new, "--", env=env,
+    )  # fmt: skip
+    about = [part[1:].split(" ") for part in fields(out)[::2]]
+    return [new, *(words[3] for words in about if words[4] != "D" and words[1] != "160000")]
 
 
 def diff(repository: Repository, old: str, new: str, env: Mapping[str, str] | None = None) -> bytes:

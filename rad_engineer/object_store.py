@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -35,6 +35,39 @@ def objects_env(objects: Path, *others: Path) -> dict[str, str]:
     }
 
 
+def complete(repository: Repository, store: Path, quarantine: Path, names: Iterable[str]) -> None:
+    """Puts into a quarantine those new objects that git did not write because the run's store has them already.
+
+    They came there with work that has not landed, so nothing keeps them alive in the user's repository.
+    """
+    packed = []
+    for name in names:
+        inside = Path(name[:2], name[2:])
+        if (quarantine / inside).exists():
+            continue
+        if (store / inside).exists():
+            (quarantine / inside).parent.mkdir(exist_ok=True)
+            _link(store / inside, quarantine / inside)
+        else:
+            packed.append(name)
+    if packed:
+        _complete_packed(repository, store, quarantine, packed)
+
+
+def _complete_packed(repository: Repository, store: Path, quarantine: Path, names: list[str]) -> None:
+    asked = "".join(f"{name}\n" for name in names).encode()
+    answers = run(repository, "cat-file", "--batch-check", data=asked).splitlines()
+    missing = b"".join(line.split(b" ")[0] + b"\n" for line in answers if line.endswith(b" missing"))
+    if not missing:
+        return
+    held = run(
+        repository, "cat-file", "--batch-check", data=missing, env=objects_env(quarantine)
+    ).splitlines()
+    lost = b"".join(line.split(b" ")[0] + b"\n" for line in held if line.endswith(b" missing"))
+    if lost:
+        _pack(repository, store, quarantine, lost)
+
+
 def adopt(repository: Repository, quarantine: Path, store: Path) -> None:
     """Moves quarantined objects to the user's repository, durably, and to the run's own store.
 
@@ -44,7 +77,8 @@ def adopt(repository: Repository, quarantine: Path, store: Path) -> None:
         return
     loose = _loose(quarantine)
     if len(loose) > PACK_FROM:
-        _pack(repository, quarantine, loose)
+        names = "".join(f"{path.parent.name}{path.name}\n" for path in loose)
+        _pack(repository, quarantine, quarantine, names.encode())
         loose = []
     packs = sorted((quarantine / "pack").glob("pack-*.*"), key=lambda path: path.suffix == ".idx")
     places: set[Path] = set()
@@ -78,17 +112,13 @@ def _kind(path: Path) -> bytes:
         return zlib.decompressobj().decompress(handle.read(64), 8).partition(b" ")[0]
 
 
-def _pack(repository: Repository, quarantine: Path, loose: list[Path]) -> None:
-    """Turns many loose objects into one pack; undeltified, because a story is not the time to save space."""
-    names = "".join(f"{path.parent.name}{path.name}\n" for path in loose).encode()
-    env = {"GIT_OBJECT_DIRECTORY": str(quarantine)}
+def _pack(repository: Repository, objects: Path, quarantine: Path, names: bytes) -> None:
+    """Puts objects into one pack; undeltified, because a story is not the time to save space."""
     (quarantine / "pack").mkdir(exist_ok=True)
     run(
         repository, "pack-objects", "-q", "--window=0", "--threads=1", str(quarantine / "pack" / "pack"),
-        data=names, env=env,
+        data=names, env=objects_env(objects),
     )  # fmt: skip
-    for path in loose:
-        path.unlink()
 
 
 def _settle(source: Path, target: Path) -> Path:
@@ -102,13 +132,17 @@ def _settle(source: Path, target: Path) -> Path:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    _link(source, target)
+    return target.parent
+
+
+def _link(source: Path, target: Path) -> None:
     try:
         target.hardlink_to(source)
     except FileExistsError:
         pass
     except OSError:  # another device, or a file system without hard links
         _copy(source, target)
-    return target.parent
 
 
 def _hand_over(source: Path, target: Path) -> None:

@@ -11,16 +11,12 @@ _counter = itertools.count()
 
 
 def open_folder(name: str, parent: int | None) -> int:
-    """Opens a directory that is no link; one that its owner may not use is opened up first."""
+    """Opens a directory that is no link; one that its owner may not read is opened up first."""
     try:
-        found = os.open(name, _OPEN, dir_fd=parent)
+        return os.open(name, _OPEN, dir_fd=parent)
     except PermissionError:
         _open_up(name, parent)
-        found = os.open(name, _OPEN, dir_fd=parent)
-    mode = os.fstat(found).st_mode
-    if mode & stat.S_IRWXU != stat.S_IRWXU:
-        os.fchmod(found, stat.S_IMODE(mode) | stat.S_IRWXU)
-    return found
+        return os.open(name, _OPEN, dir_fd=parent)
 
 
 def _open_up(name: str, parent: int | None) -> None:
@@ -70,7 +66,7 @@ def _empty(folder: int, attic: int) -> list[str]:
         if is_folder:
             moved.append(_put_away(name, folder, attic))
         else:
-            os.unlink(name, dir_fd=folder)
+            _unlink(name, folder)
     return moved
 
 
@@ -87,7 +83,7 @@ def _unlink(name: str, parent: int) -> None:
     except FileNotFoundError:
         return
     except PermissionError:
-        os.fchmod(parent, 0o755)
+        os.fchmod(parent, 0o755)  # for whoever is not root, it takes rights on the directory
         os.unlink(name, dir_fd=parent)
 
 
@@ -99,7 +95,7 @@ def _put_away(name: str, parent: int, attic: int) -> str:
         except PermissionError:
             # A directory changes its "..", so it must be writable itself, and so must the one it leaves.
             os.fchmod(parent, 0o755)
-            os.close(open_folder(name, parent))
+            _open_up(name, parent)
             os.rename(name, new, src_dir_fd=parent, dst_dir_fd=attic)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):

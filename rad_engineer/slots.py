@@ -67,7 +67,10 @@ class Pool:
         A copy that cannot be cleaned is thrown away and made anew. Inside, `head` is what is checked out.
         """
         kept = Kept((*self._keep, *keep))
-        env = self.objects_env(quarantine) if quarantine is not None else {}
+        self.store.teach(head)
+        # The run's own store comes first: there the base lies in one pack, whatever state the user's objects are in.
+        stores = (self.store.objects, self.repository.objects)
+        env = object_store.objects_env(*stores if quarantine is None else (quarantine, *stores))
         try:
             self._move(slot, target, kept, env)
         except (GitFailed, OSError, RecursionError):
@@ -118,11 +121,12 @@ class Pool:
 
     def stage(self, slot: Slot, base: str, quarantine: Path, *, never: Iterable[str] = ()) -> Staged:
         """Stages what lies in a slot as a tree in quarantine; never what was kept or copied into it."""
+        self.store.teach(base)
         at = working_copy.read_state(slot).at
         names = self._names_at(slot, at, {})
         if at is not None:
             self._names[slot.git_dir] = (at, names)
-        self.store.teach(base)
+        quarantine.mkdir(parents=True, exist_ok=True)
         asked = staging.Staging(
             self.repository, slot, base, self.store.objects, quarantine, names, self._bounds
         )
@@ -139,7 +143,8 @@ class Pool:
 
     def objects_env(self, quarantine: Path) -> dict[str, str]:
         """The environment in which git reads a quarantine and the run's objects, and writes to the quarantine."""
-        return object_store.objects_env(self.store.objects, quarantine)
+        quarantine.mkdir(parents=True, exist_ok=True)
+        return object_store.objects_env(quarantine, self.store.objects)
 
     def adopt(self, quarantine: Path) -> None:
         """Moves quarantined objects to the user's repository, durably, and shows them to later agents."""
@@ -176,6 +181,8 @@ class Pool:
         if merged.tree is None:
             self.forget(quarantine)
         else:
+            made = git.new_objects(self.store.path, tip, merged.tree, self.objects_env(quarantine))
+            object_store.complete(self.repository, self.store.objects, quarantine, made)
             self.adopt(quarantine)
         return merged
 

@@ -1,12 +1,12 @@
 """What an agent left in its slot becomes a tree: looked through first, staged in quarantine, judged by what changed."""
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rad_engineer.git_command import GitFailed, fields, run, text
-from rad_engineer.object_store import objects_env
+from rad_engineer.object_store import complete, objects_env
 from rad_engineer.repository import Repository
 from rad_engineer.tree_walk import (
     MAX_IGNORE_FILE,
@@ -19,11 +19,21 @@ from rad_engineer.tree_walk import (
     make_readable,
     survey,
 )
-from rad_engineer.working_copy import Slot, call, copy_index, git, raw_diff, read_state, skip
+from rad_engineer.working_copy import (
+    GITLINK,
+    TREE,
+    Difference,
+    Slot,
+    call,
+    copy_index,
+    differences,
+    git,
+    read_state,
+    skip,
+)
 
 _INDEX = "index.stage"
 _LINK = "120000"
-_GITLINK = "160000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,7 @@ class Staging:
     @property
     def env(self) -> dict[str, str]:
         """Objects go to the quarantine."""
-        return objects_env(self.objects, self.quarantine)
+        return objects_env(self.quarantine, self.objects)
 
 
 def stage(staging: Staging, never: Iterable[str]) -> Staged:
@@ -165,20 +175,31 @@ def _add(staging: Staging, spared: list[str], *, everything: bool) -> None:
 def _tree(staging: Staging) -> Staged:
     repository, slot, env = staging.repository, staging.slot, staging.env
     tree = text(git(repository, slot, "write-tree", env=env, index=_INDEX))
-    differences = raw_diff(repository, slot, staging.base, tree, env)
-    staged = Staged(tree, tuple((status, path) for _old, _new, status, path in differences))
-    links = []
-    for old_mode, new_mode, status, path in differences:
-        if _GITLINK in (old_mode, new_mode) or any(is_dot_git(part) for part in path.split("/")):
-            return replace(staged, problem="nested-git", detail=path)
-        if new_mode == _LINK:
-            links.append(path)
-        elif status == "M" and _file_size(slot, path) > staging.bounds.file_bytes:
-            return replace(staged, problem="too-large", detail=path)
-    for path, target in _targets(staging, tree, links, env):
-        if leaves_tree(path, target):
-            return replace(staged, problem="symlink-escape", detail=f"{path} -> {target}"[:300])
-    return staged
+    found = differences(repository, slot, staging.base, tree, env, trees=True)
+    files = [entry for entry in found if TREE not in (entry.old_mode, entry.new_mode)]
+    problem, detail = _look_at(staging, files)
+    if problem is None:
+        made = [entry.new_object for entry in found if entry.status != "D" and entry.new_mode != GITLINK]
+        complete(repository, staging.objects, staging.quarantine, [tree, *made])
+    return Staged(tree, tuple((entry.status, entry.path) for entry in files), problem, detail)
+
+
+def _look_at(staging: Staging, files: list[Difference]) -> tuple[str | None, str]:
+    """Why what changed must not enter a repository: git links, links that lead out, files that have grown too large."""
+    for entry in files:
+        if GITLINK in (entry.old_mode, entry.new_mode) or any(
+            is_dot_git(part) for part in entry.path.split("/")
+        ):
+            return "nested-git", entry.path
+        if entry.new_mode == _LINK:
+            target = os.fsdecode(
+                run(staging.slot.git_dir, "cat-file", "blob", entry.new_object, env=staging.env)
+            )
+            if leaves_tree(entry.path, target):
+                return "symlink-escape", f"{entry.path} -> {target}"[:300]
+        elif entry.status == "M" and _file_size(staging.slot, entry.path) > staging.bounds.file_bytes:
+            return "too-large", entry.path
+    return None, ""
 
 
 def _file_size(slot: Slot, path: str) -> int:
@@ -186,14 +207,6 @@ def _file_size(slot: Slot, path: str) -> int:
         return os.lstat(slot.path / path).st_size
     except OSError:
         return 0
-
-
-def _targets(staging: Staging, tree: str, links: list[str], env: Mapping[str, str]) -> list[tuple[str, str]]:
-    found = []
-    for path in links:
-        raw = run(staging.slot.git_dir, "cat-file", "blob", f"{tree}:{path}", env=env)
-        found.append((path, os.fsdecode(raw)))
-    return found
 
 
 def leaves_tree(path: str, target: str) -> bool:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from rad_engineer import git_command
 from rad_engineer.git_command import GitFailed
-from rad_engineer.object_store import BRANCH, RunStore, alternates, make_git_dir
+from rad_engineer.object_store import RunStore, alternates, make_git_dir
 from rad_engineer.removal import open_folder
 from rad_engineer.repository import Repository
 from rad_engineer.tree_walk import Names
 
 TIMEOUT = 300.0
-_GITLINK = b"160000"
+GITLINK = "160000"
+TREE = "040000"
 _STATE = "rad-state.json"
 
 
@@ -107,11 +108,8 @@ def make(repository: Repository, slot: Slot) -> None:
     if not slot.git_dir.is_dir():
         new = slot.git_dir.with_name(f"{slot.git_dir.name}.new")
         shutil.rmtree(new, ignore_errors=True)
-        make_git_dir(new, repository.object_format)
-        (new / "objects/info/alternates").write_text(
-            f"{alternates(repository.objects)}\n", "utf-8", "surrogateescape"
-        )
-        (new / "info/exclude").write_text(repository.excludes, "utf-8", "surrogateescape")
+        make_git_dir(new, repository.object_format, objects=alternates(repository.objects))
+        (new / "info/exclude").write_bytes(os.fsencode(repository.excludes))
         new.rename(slot.git_dir)
     slot.path.mkdir(parents=True, exist_ok=True)
 
@@ -123,35 +121,44 @@ def load_names(repository: Repository, slot: Slot) -> Names:
         return names
     for entry in git(repository, slot, "ls-files", "--stage", "-z").split(b"\0")[:-1]:
         about, _, path = entry.partition(b"\t")
-        names.add(os.fsdecode(path), gitlink=about.startswith(_GITLINK))
+        names.add(os.fsdecode(path), gitlink=about.startswith(GITLINK.encode()))
     return names
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One path that two trees do not agree on."""
+
+    status: str  # A, M, D or T
+    path: str
+    old_mode: str
+    new_mode: str
+    new_object: str
 
 
 def follow(
     repository: Repository, slot: Slot, names: Names, old: str, new: str, env: Mapping[str, str]
 ) -> None:
     """Brings the names of one tree to those of another."""
-    for _old_mode, new_mode, status, path in raw_diff(repository, slot, old, new, env):
-        if status != "A":
-            names.drop(path)
-        if status != "D":
-            names.add(path, gitlink=new_mode == "160000")
+    for found in differences(repository, slot, old, new, env):
+        if found.status != "A":
+            names.drop(found.path)
+        if found.status != "D":
+            names.add(found.path, gitlink=found.new_mode == GITLINK)
 
 
-def raw_diff(
-    repository: Repository, slot: Slot, old: str, new: str, env: Mapping[str, str]
-) -> list[tuple[str, str, str, str]]:
-    """What differs between two trees: old mode, new mode, status, path."""
-    parts = git_command.fields(
-        git(
-            repository, slot, "diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-commit-id",
-            "--end-of-options", old, new, "--", env=env,
-        )
-    )  # fmt: skip
+def differences(
+    repository: Repository, slot: Slot, old: str, new: str, env: Mapping[str, str], *, trees: bool = False
+) -> list[Difference]:
+    """What differs between two trees; with the directories on the way, if wanted."""
+    arguments = ["diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-commit-id"]
+    if trees:
+        arguments.append("-t")
+    parts = git_command.fields(git(repository, slot, *arguments, "--end-of-options", old, new, "--", env=env))
     found = []
     for about, path in zip(parts[::2], parts[1::2], strict=True):
-        old_mode, new_mode, _old, _new, status = about[1:].split(" ")
-        found.append((old_mode, new_mode, status[0], path))
+        old_mode, new_mode, _old, new_object, status = about[1:].split(" ")
+        found.append(Difference(status[0], path, old_mode, new_mode, new_object))
     return found
 
 
@@ -181,12 +188,11 @@ def plant(repository: Repository, slot: Slot, store: RunStore, head: str, hidden
     core = "".join(f"\t{pair.replace('=', ' = ', 1)}\n" for pair in pairs)
     person = f"[user]\n\tname = {_quoted(name)}\n\temail = {_quoted(mail.rstrip('>'))}\n"
     toy = slot.path / ".git"
-    make_git_dir(toy, repository.object_format, more=f"[core]\n{core}[gc]\n\tauto = 0\n{person}")
-    (toy / BRANCH).write_text(f"{head}\n", "ascii")
-    objects = f"{alternates(store.path / 'objects')}\n"
-    (toy / "objects/info/alternates").write_text(objects, "utf-8", "surrogateescape")
-    excludes = repository.excludes + "".join(f"/{path}\n" for path in hidden)
-    (toy / "info/exclude").write_text(excludes, "utf-8", "surrogateescape")
+    objects = alternates(store.objects)
+    more = f"[core]\n{core}[gc]\n\tauto = 0\n{person}"
+    make_git_dir(toy, repository.object_format, head=head, objects=objects, more=more)
+    hiding = "".join(f"/{path}\n" for path in hidden)
+    (toy / "info/exclude").write_bytes(os.fsencode(repository.excludes + hiding))
     shallow = store.shallow()
     if shallow:
         (toy / "shallow").write_bytes(shallow)
