@@ -10,12 +10,13 @@ from typing import Any
 
 from rad_engineer.core.prd import Prd
 from rad_engineer.errors import PrdInvalid
-from rad_engineer.importers import containers, json_prd, json_text, positions
+from rad_engineer.importers import json_prd, json_text, positions
 from rad_engineer.importers.done_words import say, state_of
 from rad_engineer.importers.fields import StoryReader
 from rad_engineer.importers.keys import FIELDS, plain
 from rad_engineer.importers.states import of_flag
 from rad_engineer.importers.tally import Tally
+from rad_engineer.importers.work_items import Found
 
 _FLAGS = frozenset(FIELDS["passes"])
 _WORDS = frozenset(FIELDS["status"])
@@ -136,7 +137,7 @@ def _anew(
     return parsed.text, {wanted[index]: span for index, span in places.items()}
 
 
-def _find(text: str, prd: Prd, region: Span | None) -> tuple[json_text.Parsed, containers.Found]:
+def _find(text: str, prd: Prd, region: Span | None) -> tuple[json_text.Parsed, Found]:
     """The work items of the container that the PRD was loaded from."""
     parsed = json_text.parse(text, prd.file, region=region)
     found = None
@@ -207,7 +208,7 @@ def _says(member: _Member) -> bool:
 
 def _state(member: _Member) -> str | None:
     if plain(member.key) in _FLAGS:
-        return of_flag(member.value)
+        return of_flag(str(member.value) if isinstance(member.value, float) else member.value)
     return state_of(member.value) if member.value else "todo"
 
 

@@ -22,17 +22,14 @@ def edits(document: Document, prd: Prd, changes: Mapping[str, bool]) -> tuple[li
     before = _before(document, prd, [story_id for story_id, done in changes.items() if not done])
     made: list[Edit] = []
     for story_id, done in changes.items():
-        if story_id not in entries:
+        if story_id not in entries or (not done and entries[story_id].story.state != "done"):
             continue
         meant = _meant(entries[story_id].marks)
         old = before.get(story_id, [])
         for number, mark in enumerate(meant):
-            was = old[number] if len(old) == len(meant) else None
-            new = _said(mark, was, words, tick, done=done)
-            if new != mark.value:
-                made.append(
-                    Edit(mark.start, mark.end, new if mark.box else _padded(document.text, mark, new))
-                )
+            if (_state(mark) == "done") != done:
+                new = old[number] if len(old) == len(meant) else _said(document, mark, words, tick, done=done)
+                made.append(Edit(mark.start, mark.end, new))
     return made, [story_id for story_id in changes if story_id not in entries]
 
 
@@ -43,7 +40,11 @@ def _before(document: Document, prd: Prd, stories: Sequence[str]) -> dict[str, l
         return {}
     reading = read_stories(read_blocks(prd.text))
     entries: Sequence[Entry] = reading.entries if reading else ()
-    return {e.story.id: [mark.value for mark in _meant(e.marks)] for e in entries if e.story.id in open_then}
+    return {
+        e.story.id: [prd.text[mark.start : mark.end] for mark in _meant(e.marks)]
+        for e in entries
+        if e.story.id in open_then
+    }
 
 
 def _meant(marks: Sequence[Mark]) -> list[Mark]:
@@ -56,20 +57,24 @@ def _meant(marks: Sequence[Mark]) -> list[Mark]:
     return known or list(marks)
 
 
-def _said(mark: Mark, was: str | None, words: Mapping[str, int], tick: str, *, done: bool) -> str:
-    if (ticked(mark) if mark.box else state_of(mark.value) == "done") == done:
-        return mark.value
-    if was is not None:
-        return was
+def _state(mark: Mark) -> str | None:
+    if mark.box:
+        return "done" if ticked(mark) else "todo"
+    return state_of(mark.value)
+
+
+def _said(document: Document, mark: Mark, words: Mapping[str, int], tick: str, *, done: bool) -> str:
     if mark.box:
         return tick if done else " "
-    return say(mark.value, words, done=done)
+    return _padded(document.text, mark, say(mark.value, words, done=done))
 
 
 def _padded(text: str, mark: Mark, new: str) -> str:
     """A status in the room its cell has, so that columns stay aligned; at least one blank stays at the end."""
     old = text[mark.start : mark.end]
-    left = old[: len(old) - len(old.lstrip())]
-    right = old[len(old.rstrip()) :] if old.strip() else ""
+    if old == mark.value and old:
+        return new
+    left = old[: len(old) - len(old.lstrip())] or " "
+    right = old[len(old.rstrip()) :] if old.strip() else " "
     room = len(old) - len(left) - len(new)
     return left + new + " " * max(room, min(len(right), 1))

@@ -156,8 +156,8 @@ def _only_gathers(blocks: Sequence[Block], start: int, end: int, named: Mapping[
 def _trackers(
     document: Document, known: Mapping[str, str], sections: Sequence[Section]
 ) -> dict[str, list[_Tracker]]:
-    """Lines `[ ] W1-S1: …` and table rows with a status, outside the stories' own sections, by story id."""
-    inside = {id(block) for section in sections for block in section.blocks}
+    """Lines `[ ] W1-S1: …` and table rows with a status, by story id; a list item in a story's section is its own."""
+    inside = {id(block) for section in sections for block in section.blocks if isinstance(block, Item)}
     found: dict[str, list[_Tracker]] = {}
     for block in document.blocks:
         if id(block) in inside:

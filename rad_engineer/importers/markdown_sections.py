@@ -10,7 +10,7 @@ from rad_engineer.importers.command_text import is_command, proving
 from rad_engineer.importers.done_words import state_of
 from rad_engineer.importers.markdown_blocks import Block, Document, Fence, Heading, Item, Mark, Paragraph
 from rad_engineer.importers.markdown_commands import SHELLS, commands
-from rad_engineer.importers.markdown_entries import Entry, ticked
+from rad_engineer.importers.markdown_entries import SKIPPED_MARK, Entry, ticked
 
 # What a sub-heading, a bold label or a field is about: the first pattern that its name matches.
 _TOPICS = (
@@ -176,9 +176,10 @@ def _said(own: Sequence[Mark], status: Sequence[Mark]) -> tuple[StoryState, str]
 
 
 def _gathered(section: Section, boxes: Sequence[Mark]) -> StoryState:
-    """Without a word about the story itself: done when every criterion is ticked."""
+    """Without a word about the story itself: done when every criterion that is not struck is ticked."""
     if boxes:
-        return "done" if all(ticked(box) for box in boxes) else "todo"
+        counted = [box for box in boxes if box.value != SKIPPED_MARK]
+        return "done" if counted and all(ticked(box) for box in counted) else "todo"
     return "done" if markdown_text.shows_done(section.heading.text) else "todo"
 
 

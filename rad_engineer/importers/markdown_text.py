@@ -30,6 +30,8 @@ GROUP = re.compile(
 _DECORATION = re.compile(
     r"(?:\s*(?:[✅☑✔✓❌⬜🔴🟡🟢🔵🟠⚪⏳⌛⏸🚧⚠🔄🏁🎉]\ufe0f?)\s*(?:\(?[A-Z][A-Z /-]*\)?)?)+\s*$"
 )
+_TITLE_LIMIT = 1000
+_VALUE_LIMIT = 4000
 _LEADING_EMOJI = re.compile(r"^(?:[✅☑✔✓❌⬜🔴🟡🟢🔵🟠⚪⏳⌛⏸🚧⚠🔄🏁🎉]\ufe0f?\s*)+")
 _DONE_EMOJI = re.compile(r"[✅☑✔✓🟢]")
 _FIELD = re.compile(
@@ -83,7 +85,7 @@ def _one_word(written: str) -> str:
 
 def clean_title(text: str) -> str:
     """The first line of a title without marks of progress and without bold around all of it."""
-    title = text.strip().split("\n", 1)[0].strip()
+    title = " ".join(text.strip().split("\n", 1)[0].split())[:_TITLE_LIMIT]
     title = _DECORATION.sub("", _LEADING_EMOJI.sub("", title)).strip()
     for mark in ("**", "__", "~~"):
         if len(title) > 4 and title.startswith(mark) and title.endswith(mark) and title.count(mark) == 2:
@@ -113,6 +115,7 @@ def references(text: str) -> tuple[str, ...]:
     """The stories that a `Dependencies` value names, as written."""
     if _NOTHING.match(text):
         return ()
+    text = text[:_VALUE_LIMIT]
     pieces = re.split(r"[,;&\n]|\s+and\s+|\s\+\s", re.sub(r"\[([^\]]*)\](?:\([^)]*\))?", r"\1", text))
     names = (plain(re.sub(r"\s*\([^)]*\)?\s*$", "", piece)).lstrip("#") for piece in pieces)
     return tuple(dict.fromkeys(name for name in names if not _NOTHING.match(name)))

@@ -76,7 +76,7 @@ def _replace(target: Path, data: bytes, status: os.stat_result, prd: Prd) -> boo
     """
     temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, temporary = tempfile.mkstemp(prefix=".rad-engineer-", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
