@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import ground, importers, inputs, locks, process_tree, store
+from rad_engineer import git, ground, importers, inputs, locks, process_tree, store
 from rad_engineer.core import graph as graphs
 from rad_engineer.core import report as reports
 from rad_engineer.core.checkpoint import Checkpoint
@@ -36,7 +36,18 @@ class PastRun:
             self.checkpoint,
             alive=self.alive,
             keep_going=bool(self.about.get("settings", {}).get("keep_going")),
+            merged=self._merged(),
         )
+
+    def _merged(self) -> bool:
+        """Whether what has landed is in what is checked out here."""
+        repository, head = self.ground.repository, self.checkpoint.head
+        if repository is None or not head or self.checkpoint.kind != "real":
+            return False
+        try:
+            return git.is_ancestor(repository, head, git.head(repository))
+        except RadError:
+            return False
 
     def story_folder(self, index: int) -> Path | None:
         """Where the run keeps what belongs to a story."""
