@@ -67,13 +67,16 @@ def descendants(roots: Iterable[int]) -> list[int]:
 
 
 def signal_tree(pids: Collection[int], number: int, groups: Collection[int] = ()) -> None:
-    """Signals these process groups, each at one blow so that no fork slips through, and these processes."""
-    for group in groups:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, number)
+    """Signals these processes in order, then these groups, each at one blow so that no fork slips through.
+
+    Parents come first in a tree, so that none sees its children die and says so.
+    """
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
+    for group in groups:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
 
 
 def kill_descendants(grace: float = 0.0, *, keep: Collection[int] = _NO_ONE) -> int:
