@@ -56,7 +56,7 @@ def json_region(document: Document) -> tuple[int, int] | None:
 def _prd(document: Document, reading: Reading, file: str, path: str) -> Prd:
     stories = tuple(replace(entry.story, done_field=bool(entry.marks)) for entry in reading.entries)
     gates = read_gates(document, [story.span for story in stories if story.span])
-    title = next((b.text for b in document.blocks if isinstance(b, Heading) and b.level == 1), "")
+    title = next((b.text for b in document.blocks if isinstance(b, Heading) and b.level == 1), "")[:300]
     project = markdown_text.clean_title(re.sub(r"\s*\([^)]*\)\s*$", "", title))
     first = min(
         (entry.marks[0].start for entry in reading.entries if entry.marks), default=len(document.text)

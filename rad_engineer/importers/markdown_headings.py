@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from rad_engineer.core.prd import Finding, StoryState
 from rad_engineer.importers import markdown_text
 from rad_engineer.importers.done_words import state_of
-from rad_engineer.importers.markdown_blocks import Block, Document, Fence, Heading, Item, Mark, Table
+from rad_engineer.importers.markdown_blocks import (
+    Block,
+    Document,
+    Fence,
+    Heading,
+    Item,
+    Mark,
+    Paragraph,
+    Table,
+)
 from rad_engineer.importers.markdown_entries import Entry, Reading, merged, ticked
 from rad_engineer.importers.markdown_sections import Section, read_section, topic
 from rad_engineer.importers.markdown_tables import Columns, status_mark
@@ -19,6 +28,10 @@ _TRACKER = re.compile(
 _DEPENDS = re.compile(
     r"\b(?:depends(?: on)?|needs|requires|blocked by)\s*:?\s*(?P<ids>[^()\[\]]+)", re.IGNORECASE
 )
+_COUNTED = re.compile(
+    r"\W*(?:user[ -])?(?:story|task|issue|ticket|feature|item|requirement)\s+#?\d", re.IGNORECASE
+)
+_TELLING = frozenset({"criteria", "needs", "id", "points"})
 _FAMILY = re.compile(r"[A-Za-z]+")
 
 
@@ -86,21 +99,17 @@ def _stories_only(
     blocks: Sequence[Block], named: Mapping[int, tuple[str, str]]
 ) -> dict[int, tuple[str, str]]:
     """Without `Task 1` headings inside of stories, and without families of ids that never have a box or a criterion."""
-    levels = {i: block.level for i, block in enumerate(blocks) if isinstance(block, Heading)}
-    coded = [levels[i] for i, (name, _) in named.items() if not _is_counted(name)]
-    kept = {i: n for i, n in named.items() if not coded or not _is_counted(n[0]) or levels[i] < min(coded)}
+    headings = {i: block for i, block in enumerate(blocks) if i in named and isinstance(block, Heading)}
+    counted = {i for i, heading in headings.items() if _COUNTED.match(heading.text)}
+    top = min((heading.level for i, heading in headings.items() if i not in counted), default=7)
+    kept = {i: name for i, name in named.items() if i not in counted or headings[i].level <= top}
+    any_box = _has_box(blocks)
     families = {
         _family(name)
         for i, (name, _) in kept.items()
-        if _says_enough(blocks[i : _section_end(blocks, i, kept)], any_box=_has_box(blocks))
+        if _says_enough(blocks[i : _section_end(blocks, i, kept)], any_box=any_box)
     }
     return {i: n for i, n in kept.items() if _family(n[0]) in families}
-
-
-def _is_counted(name: str) -> bool:
-    return (
-        re.match(r"(?i)(?:user-)?(?:story|task|issue|ticket|feature|item|requirement)-\d", name) is not None
-    )
 
 
 def _family(name: str) -> str:
@@ -116,14 +125,10 @@ def _says_enough(section: Sequence[Block], *, any_box: bool) -> bool:
     """In a file with boxes a story family has some; without any, it has acceptance criteria or the fields of a story."""
     if any_box:
         return _has_box(section)
-    text = [
-        block.text.split("\n")[0]
-        for block in section[1:]
-        if isinstance(block, Heading | Item) or hasattr(block, "text")
+    lines = [
+        block.text.split("\n")[0] for block in section[1:] if isinstance(block, Heading | Item | Paragraph)
     ]
-    return any(
-        topic(line.split(":")[0]) in ("criteria", "needs", "id", "points") for line in text if len(line) < 80
-    )
+    return any(topic(line.split(":")[0]) in _TELLING for line in lines if len(line) < 80)
 
 
 def _section_end(blocks: Sequence[Block], start: int, named: Mapping[int, object]) -> int:

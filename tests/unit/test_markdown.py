@@ -326,3 +326,24 @@ def test_any_markdown_is_loaded_or_refused_and_can_be_marked_and_unmarked(
     assert mark(new, prd, dict.fromkeys(todo, False)) == (text.encode(), [])
     after = {story.id: story.state for story in load(new.decode()).stories}
     assert {after[story_id] for story_id in todo} <= {"done"}
+
+
+def test_task_headings_inside_of_stories_are_parts_of_them() -> None:
+    prd = load("## US-1: One\n- [ ] a\n\n### Task 1: Write\n- [ ] b\n\n## TASK-2: Two\n- [ ] c\n")
+    assert [(s.id, len(s.criteria)) for s in prd.stories] == [("US-1", 2), ("TASK-2", 1)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# " + "(" * 50_000 + "\n- [ ] a",
+        "- [ ] " + " " * 50_000 + "a",
+        "### US-1: " + "✅ " * 20_000 + "x\n- [ ] a",
+        "### US-1: a\n- [ ] a\n**Dependencies**: " + "a (" * 20_000,
+        ">" * 20_000 + " - [ ] a\n- [ ] b",
+    ],
+    ids=["brackets", "blanks", "signs", "needs", "quotes"],
+)
+@pytest.mark.timeout(5)
+def test_hostile_lines_do_not_take_for_ever(text: str) -> None:
+    assert load(text).stories
