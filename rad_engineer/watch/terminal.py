@@ -1,6 +1,9 @@
 """Everything that needs Rich: draws the lines of a frame in place, at the foot of the terminal."""
 
+import atexit
+import io
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
@@ -9,6 +12,9 @@ from rad_engineer.core.printable import width
 from rad_engineer.watch.board import Line
 from rad_engineer.watch.output import Output
 
+_ColourSystem = Literal["standard", "256", "truecolor"]
+_COLOURS: dict[str, _ColourSystem] = {"standard": "standard", "256": "256", "truecolor": "truecolor"}
+_WIDEST = 1000
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
 _TO_END = "\x1b[K"  # clears the rest of the line
 _BELOW = "\x1b[J"  # clears everything below
@@ -24,6 +30,19 @@ class Screen:
     def __init__(self, out: Output) -> None:
         self._out = out
         self._console = Console(file=out.stream, highlight=False, markup=False, emoji=False)
+        # Lines are rendered into memory: Rich ends the whole program when what it prints to has gone.
+        self._paper = io.StringIO()
+        self._pen = Console(
+            file=self._paper,
+            force_terminal=self._console.is_terminal,
+            color_system=_COLOURS.get(self._console.color_system or ""),
+            no_color=self._console.no_color,
+            width=_WIDEST,
+            legacy_windows=False,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
         self._drawn: list[int] = []  # widths of the lines on the screen
         self._hidden = False
 
@@ -38,6 +57,8 @@ class Screen:
         columns, _ = self.size
         text = [self._render(line) for line in lines]
         body = "\n".join(line + _TO_END for line in text)
+        if not self._hidden:
+            atexit.register(self.close)  # whatever ends the program: the cursor comes back
         self._out.write(f"{'' if self._hidden else _HIDE}{self._back(columns)}{body}{_BELOW}")
         self._hidden = True
         self._drawn = [sum(width(piece) for piece, _ in line) for line in lines]
@@ -51,6 +72,7 @@ class Screen:
     def close(self) -> None:
         """Takes the block away and gives the cursor back."""
         columns, _ = self.size
+        atexit.unregister(self.close)
         if self._drawn or self._hidden:
             self._out.write(f"{self._back(columns)}{_BELOW}{_SHOW}")
         self._drawn, self._hidden = [], False
@@ -62,6 +84,8 @@ class Screen:
 
     def _render(self, line: Line) -> str:
         text = Text.assemble(*((piece, style) for piece, style in line if piece), no_wrap=True)
-        with self._console.capture() as captured:
-            self._console.print(text, end="", soft_wrap=True)
-        return captured.get()
+        self._pen.print(text, end="", soft_wrap=True)
+        rendered = self._paper.getvalue()
+        self._paper.seek(0)
+        self._paper.truncate()
+        return rendered

@@ -94,6 +94,7 @@ _WORDS: Mapping[str, str | Callable[[Event, Checkpoint], str]] = {
     "story_blocked": _blocked,
     "story_waiting": _waiting,
     "story_approved": "approved",
+    "story_reopened": "runs again: it is not done any more",
     "story_passed": "passed by hand",
     "gates_finished": _gates,
     "note": _note,
