@@ -92,7 +92,7 @@ def _locked(ground: Ground) -> locks.Lock:
     if ground.repository is None:
         with store.writing(ground.home / ".rad-engineer"):
             ground.lock.parent.mkdir(exist_ok=True)
-    return locks.acquire(ground.lock, 0.0, {"command": "run"})
+    return locks.acquire(ground.lock, 0.0, process.describe_self("run"))
 
 
 class _Launch:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from rad_engineer import ground, inputs, launch, locks, store
+from rad_engineer import ground, inputs, launch, locks, process, store
 from rad_engineer.core.graph import Graph
 from rad_engineer.errors import NoInput
 from rad_engineer.importers import write_back
@@ -24,7 +24,7 @@ def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
     graph = inputs.read([prd], reading).graph
     index = inputs.find_story(graph, story)
     place.home.joinpath(".rad-engineer").mkdir(exist_ok=True)
-    with locks.acquire(place.lock, 0.0, {"command": "pass"}):
+    with locks.acquire(place.lock, 0.0, process.describe_self("pass")):
         owner = graph.prds[graph.prd_of[index]]
         missing = write_back.write(Path(owner.path), owner, {graph.stories[index].id: True})
         if missing:
