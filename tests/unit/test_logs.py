@@ -1,0 +1,187 @@
+"""The structured log: what is in a record, that nothing is lost before it opens, and that a full disk ends nothing."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from rad_engineer import logs
+from rad_engineer.core.events import Event
+
+
+@pytest.fixture(autouse=True)
+def _closed_afterwards():
+    logs._log.waiting.clear()
+    yield
+    logs.stop()
+    logs._log.waiting.clear()
+
+
+def records(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_records_before_the_start_are_kept_with_their_time_and_context(tmp_path):
+    path = tmp_path / "20260101-000000-abcd" / "run.log"
+    path.parent.mkdir()
+    logs.info("early", at=5.0)
+    with logs.bound(story="US-1", attempt=2):
+        with logs.bound(stage="agent"):
+            logs.warning("inside", number=7)
+        logs.info("outside")
+    logs.start(path)
+    logs.info("late")
+    logs.stop()
+    early, inside, outside, late = records(path)
+    assert early["timestamp"] == "1970-01-01T00:00:05.000Z"
+    assert {
+        "event": "inside",
+        "level": "warning",
+        "story": "US-1",
+        "attempt": 2,
+        "stage": "agent",
+        "number": 7,
+    }.items() <= inside.items()
+    assert "stage" not in outside
+    assert "story" not in late
+    assert {record["run"] for record in (early, inside, outside, late)} == {"20260101-000000-abcd"}
+
+
+def test_starting_twice_changes_nothing(tmp_path):
+    logs.start(tmp_path / "run.log", run="r1")
+    logs.start(tmp_path / "other.log", run="r2")
+    logs.info("one")
+    logs.stop()
+    assert [record["run"] for record in records(tmp_path / "run.log")] == ["r1"]
+    assert not (tmp_path / "other.log").exists()
+
+
+def test_levels(tmp_path):
+    logs.start(tmp_path / "run.log")
+    logs.debug("left out")
+    logs.error("kept")
+    logs.stop()
+    assert [record["event"] for record in records(tmp_path / "run.log")] == ["kept"]
+
+
+@pytest.mark.parametrize(("verbose", "shown"), [(0, []), (1, ["normal"]), (2, ["detail", "normal"])])
+def test_verbose_shows_readable_lines(tmp_path, verbose, shown):
+    lines = []
+    logs.start(tmp_path / "run.log", verbose=verbose, echo=lines.append)
+    logs.debug("detail")
+    logs.info("normal", text="\x1b[2Jboo\nnext")
+    logs.stop()
+    assert [word for line in lines for word in ("detail", "normal") if word in line] == shown
+    assert all("\x1b[2J" not in line and "\n" not in line for line in lines)
+
+
+def test_a_log_without_a_file():
+    lines = []
+    logs.start(None, verbose=1, echo=lines.append)
+    logs.info("hello")
+    logs.stop()
+    assert len(lines) == 1
+
+
+def test_a_closed_stderr_ends_nothing(tmp_path):
+    def gone(_line):
+        raise BrokenPipeError
+
+    logs.start(tmp_path / "run.log", verbose=1, echo=gone)
+    logs.info("hello")
+    logs.stop()
+    assert [record["event"] for record in records(tmp_path / "run.log")] == ["hello"]
+
+
+def test_an_exception_keeps_its_traceback(tmp_path):
+    try:
+        int("broken \udcff")
+    except ValueError:
+        logs.error("bug", exc_info=True)
+    logs.start(tmp_path / "run.log")
+    logs.stop()
+    assert "ValueError: invalid literal" in records(tmp_path / "run.log")[0]["exception"]
+
+
+def test_what_json_cannot_say_is_told_as_it_looks(tmp_path):
+    logs.start(tmp_path / "run.log")
+    logs.info("odd", path=Path("/x"), lone="\udcff")
+    logs.stop()
+    assert "/x" in records(tmp_path / "run.log")[0]["path"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_ends_nothing_and_the_gap_is_named(tmp_path):
+    path = tmp_path / "run.log"
+    path.symlink_to("/dev/full")
+    logs.start(path)
+    for number in range(5):
+        logs.warning("lost", number=number)
+    file = logs._log.file
+    assert file is not None
+    assert file.lost == 5
+    path.unlink()
+    file.handle = None
+    file.retry_at = 0.0
+    logs.warning("again")
+    logs.stop()
+    gap, again = records(path)
+    assert (gap["event"], gap["lost"], again["event"]) == ("log_gap", 5, "again")
+
+
+def test_a_log_that_cannot_be_opened_ends_nothing(tmp_path):
+    logs.start(tmp_path / "missing" / "run.log")
+    logs.error("nowhere")
+    logs.stop()
+
+
+def test_the_journal_is_in_it(tmp_path):
+    logs.start(tmp_path / "run.log")
+    logs.journal(
+        Event(
+            "story_landed",
+            9,
+            1000.5,
+            "r1",
+            "US-1",
+            2,
+            "abc",
+            {"commit": "c1", "gates": [{"output": "x" * 9000}]},
+        )
+    )
+    logs.journal(Event("story_failed", 10, 1001.0, "r1", "US-2", 1, "def", {"reason": "plateau"}))
+    logs.journal(Event("gate_finished", 11, 1001.0, "r1", "US-2", 1, "def", {"ok": True}))
+    logs.stop()
+    landed, failed = records(tmp_path / "run.log")
+    assert (landed["event"], landed["story"], landed["attempt"], landed["commit"], landed["seq"]) == (
+        "story_landed",
+        "US-1",
+        2,
+        "c1",
+        9,
+    )
+    assert "gates" not in landed
+    assert (failed["level"], failed["reason"]) == ("warning", "plateau")
+
+
+def test_it_is_buffered_and_flushed(tmp_path):
+    path = tmp_path / "run.log"
+    logs.start(path)
+    logs.flush()
+    assert logs._log.file is not None
+    logs._log.file.flushed_at = float("inf")
+    logs.info("waits")
+    assert path.read_text() == "" if path.exists() else True
+    logs.flush()
+    assert len(records(path)) == 1
+
+
+def test_it_prints_to_stderr_unless_told_otherwise(tmp_path, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    logs.start(tmp_path / "run.log", verbose=1)
+    logs.info("hello there")
+    logs.stop()
+    assert "hello there" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
