@@ -1,0 +1,1 @@
+"""Where the money went: expenses in a CSV file, added up."""
