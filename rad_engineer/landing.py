@@ -101,7 +101,10 @@ def _judge(court: verdict.Court, tip: str, chain: Sequence[Link]) -> Judged:
     wanted: dict[str, Gate] = {gate.command: gate for gate in verdict.project_gates(court.place)}
     for link in chain:
         for check in link.story.get("checks", ()):
-            wanted.setdefault(check["command"], gates.gate(check["name"], check["command"], "story"))
+            wanted.setdefault(
+                check["command"],
+                gates.gate(check["name"], check["command"], "story", verdict.reader(court.place, tip)),
+            )
     return verdict.run_gates(court, chain[-1].tree, tip, tuple(wanted.values()))
 
 

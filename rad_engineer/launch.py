@@ -74,9 +74,10 @@ def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
     with _locked(ground):
         home_runs = store.runs(ground.home)
         kind = "rehearsal" if order.rehearsal else "real"
-        rundir = only
-        if rundir is None and not order.settings.fresh:
-            rundir = known.unfinished(home_runs, order.inputs.graph.identities, kind)
+        rundir = only or known.unfinished(home_runs, order.inputs.graph.identities, kind)
+        if rundir is not None and order.settings.fresh:
+            recovery.give_up(rundir, order.inputs.graph)
+            rundir = None
         return _Launch(order, rundir, home_runs).go()
 
 

@@ -1,15 +1,19 @@
 """What an earlier process of the run left behind, taken up again: processes, locks, green and cut-off work."""
 
+import time
 from collections.abc import Sequence
 
 from rad_engineer import git, known, process, store
+from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
+from rad_engineer.errors import ExitCode
 from rad_engineer.ground import Ground
 from rad_engineer.ledger import Ledger
 from rad_engineer.marks import Marks
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.outcome import Outcome
 from rad_engineer.rules import Rules
+from rad_engineer.slots import Pool
 
 
 def sweep(ground: Ground, home_runs: Sequence[store.RunDir], rundir: store.RunDir | None) -> None:
@@ -17,7 +21,10 @@ def sweep(ground: Ground, home_runs: Sequence[store.RunDir], rundir: store.RunDi
     for earlier in home_runs[: known.MOST_RUNS]:
         if earlier == rundir or not earlier.report_json.exists():
             process.sweep(earlier.run)
-    if ground.repository is not None and rundir is not None:
+    if ground.repository is None:
+        return
+    Pool(ground.repository, ground.cache, rundir.run if rundir is not None else "").tidy()
+    if rundir is not None:
         rules = Rules.from_json(rundir.read_run()["rules"])
         names = [f"refs/rad/{rules.run}", f"refs/rad/{rules.run}-candidates"]
         git.clean_stale_locks(ground.repository, [*names, f"refs/heads/{rules.branch}"])
@@ -87,3 +94,13 @@ def approve(ledger: Ledger, rundir: store.RunDir, schedule: Schedule | None = No
         ledger.record("story_approved", index)
         if schedule is not None:
             schedule.released(index)
+
+
+def give_up(rundir: store.RunDir, graph: Graph) -> None:
+    """Ends an unfinished run for good, because the user wants a fresh one; its commits stay under their refs."""
+    checkpoint, journal = store.reopen(rundir)
+    ledger = Ledger(graph, checkpoint, journal, (), time.time)
+    ledger.record("note", text="given up for a fresh run")
+    ledger.record("run_finished", exit_code=int(ExitCode.FAILED))
+    ledger.commit()
+    journal.close()

@@ -55,7 +55,9 @@ def choose(
                 f"branch {name} exists and is something else: it neither contains {base[:10]} nor stories of this PRD",
                 hint=f"choose another one: --branch {name}-2",
             )
-        notes.append(f"{name} carries earlier stories of this PRD; HEAD has moved on since, and is not part of it")
+        notes.append(
+            f"{name} carries earlier stories of this PRD; HEAD has moved on since, and is not part of it"
+        )
     return RunBranch(name, base, tip, exists=True, notes=tuple(notes))
 
 
@@ -79,9 +81,7 @@ def _name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.").removesuffix(".lock")[:60] or "prd"
 
 
-def _usable(
-    repository: Repository, heads: Mapping[str, str], name: str, wish: Wish, notes: list[str]
-) -> str:
+def _usable(repository: Repository, heads: Mapping[str, str], name: str, wish: Wish, notes: list[str]) -> str:
     if not git.valid_branch(name):
         if wish.branch:
             raise UsageError(f"`{name}` cannot be the name of a branch", hint="see git help check-ref-format")
@@ -91,7 +91,9 @@ def _usable(
     busy = git.checked_out(repository)
     if f"refs/heads/{name}" in busy:
         free = _free(heads, busy, f"rad/{name}")
-        notes.append(f"{name} is checked out in {busy[f'refs/heads/{name}']}: the run lands on {free} instead")
+        notes.append(
+            f"{name} is checked out in {busy[f'refs/heads/{name}']}: the run lands on {free} instead"
+        )
         return free
     if name in PROTECTED | {git.default_branch(repository)} and not wish.allow_protected:
         raise Refused(

@@ -7,11 +7,11 @@ and until the commit has a ref the slot belongs to the story.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import agents, setup, store, verdict
+from rad_engineer import agents, git, setup, store, verdict
 from rad_engineer.core import prompt
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rad_engineer.slots import Slot
 
 MAX_LEARNINGS = 20
+MAX_PATCH = 4_000_000
 _AGENT_REASONS = {
     "failed": "agent-failed",
     "missing": "agent-missing",
@@ -82,7 +83,22 @@ class StoryRun:
 
 
 def run_story(run: StoryRun) -> Outcome:
-    """Runs what is left of the attempt."""
+    """Runs what is left of the attempt; what did not land is also left as a patch."""
+    outcome = _run_stages(run)
+    if outcome.kind == "failed" and outcome.commit and outcome.commit != run.job["base"]:
+        return _with_patch(run, outcome)
+    return outcome
+
+
+def _with_patch(run: StoryRun, outcome: Outcome) -> Outcome:
+    patch = git.diff(run.place.repository, run.job["base"], str(outcome.commit))
+    path = run.attempt_folder / "diff.patch"
+    with store.writing(path):
+        path.write_bytes(patch[:MAX_PATCH])
+    return replace(outcome, feedback=f"{outcome.feedback}\n\nWhat the last attempt changed is kept in {path}")
+
+
+def _run_stages(run: StoryRun) -> Outcome:
     done = _resume_point(run)
     if run.place.rules.workspace == "shared":
         return _run_shared(run, done)
@@ -259,7 +275,10 @@ def _commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
     if staged.problem is not None:
         run.finished("commit", started, ok=False)
         return Outcome(
-            "failed", reason=staged.problem, detail=staged.detail, feedback=f"{staged.problem}: {staged.detail}"
+            "failed",
+            reason=staged.problem,
+            detail=staged.detail,
+            feedback=f"{staged.problem}: {staged.detail}",
         )
     if not staged.changed:
         run.finished("commit", started)

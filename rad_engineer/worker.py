@@ -88,7 +88,9 @@ def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dic
     court = _court(job, place, channel, "baseline")
     base, found = job["base"], {}
     for gate in verdict.project_gates(place):
-        remembered = Path(place.rules.cache) / "baselines" / f"{_baseline_key(place, base, gate.command)}.json"
+        remembered = (
+            Path(place.rules.cache) / "baselines" / f"{_baseline_key(place, base, gate.command)}.json"
+        )
         try:
             found[gate.name] = json.loads(remembered.read_bytes())
             continue
@@ -104,7 +106,9 @@ def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dic
                 remembered.parent.mkdir(parents=True, exist_ok=True)
             store.replace(remembered, json.dumps(found[gate.name]).encode())
     store.replace(place.rundir.path / "baselines.json", store.dump({"schema_version": 1, "baselines": found}))
-    missing = [f"{name}: {value['detail']}" for name, value in found.items() if Baseline.from_json(value).broken]
+    missing = [
+        f"{name}: {value['detail']}" for name, value in found.items() if Baseline.from_json(value).broken
+    ]
     return {"missing": missing, "red": [n for n, v in found.items() if not Baseline.from_json(v).green]}
 
 
