@@ -11,7 +11,7 @@ from typing import Any
 from rad_engineer import inputs, past_run, store
 from rad_engineer.commands.status import columns
 from rad_engineer.core import failures, standing
-from rad_engineer.core.printable import duration, hang, one_line, plain
+from rad_engineer.core.printable import duration, hang, lines, one_line
 from rad_engineer.core.report import StoryReport
 from rad_engineer.core.report_text import MARKS, why
 from rad_engineer.errors import ExitCode
@@ -119,10 +119,10 @@ def _tail(path: Path) -> str:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL_BYTES))
-            text = plain(file.read().decode("utf-8", "replace"))
+            text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-_TAIL_LINES:])
+    return "\n".join([line.rstrip() for line in lines(text) if line.strip()][-_TAIL_LINES:])
 
 
 def _lines(explanation: Explanation, width: int) -> Iterator[str]:

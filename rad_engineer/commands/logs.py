@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rad_engineer import inputs, past_run, store
-from rad_engineer.core.printable import one_line, plain
+from rad_engineer.core.printable import lines
 from rad_engineer.errors import ExitCode, NoInput
 from rad_engineer.past_run import PastRun
 from rad_engineer.watch.output import Output
@@ -71,18 +71,12 @@ class _Printer:
             end = len(data)
         self._rest = data[end:]
         text = data[:end].decode("utf-8", "replace")
-        self._out.write(text if self._raw else "".join(_cleaned(text)))
+        self._out.write(text if self._raw else "\n".join(lines(text)))
 
     def end(self) -> None:
         """Prints the last line though it has no end."""
         if self._rest:
             self.show(b"\n")
-
-
-def _cleaned(text: str) -> Iterator[str]:
-    for line in text.splitlines(keepends=True):
-        body = line.rstrip("\r\n")
-        yield (one_line(body) if "\r" in body else plain(body)) + ("\n" if line != body else "")
 
 
 def _attempts(folder: Path | None) -> list[int]:

@@ -29,12 +29,21 @@ def plain(text: str) -> str:
     return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
 
 
+def lines(text: str) -> list[str]:
+    """The text line by line as a terminal would show it in the end, without escapes and control characters."""
+    return [plain(_seen(line)) for line in text.split("\n")]
+
+
 def one_line(text: str) -> str:
     """The text as one line; of a progress line that overwrites itself only what is seen at last."""
-    if "\r" in text:
-        parts = [part for part in text.split("\r") if part.strip()]
-        text = parts[-1] if parts else ""
-    return _SPACE.sub(" ", plain(text)).strip()
+    return _SPACE.sub(" ", plain(_seen(text))).strip()
+
+
+def _seen(line: str) -> str:
+    """What is left of a line that overwrites itself."""
+    if "\r" not in line:
+        return line
+    return next((part for part in reversed(line.split("\r")) if part.strip()), "")
 
 
 def width(text: str) -> int:
@@ -73,24 +82,24 @@ def pad(text: str, columns: int) -> str:
 
 def wrap(text: str, columns: int, indent: str = "") -> list[str]:
     """The text in lines of at most that many columns; every line but the first starts with `indent`."""
-    lines: list[str] = []
+    found: list[str] = []
     line = ""
     for word in text.split():
         candidate = f"{line} {word}" if line.strip() else f"{line}{word}"
         if line.strip() and width(candidate) > columns:
-            lines.append(line)
+            found.append(line)
             candidate = indent + word
         line = candidate
-    return [*lines, line] if line.strip() else lines
+    return [*found, line] if line.strip() else found
 
 
 def hang(head: str, text: str, columns: int, most: int | None = None) -> list[str]:
     """The text behind `head`, every line beginning below its first word; the last of at most `most` lines is cut."""
     room, indent = max(columns - width(head), 10), " " * width(head)
-    lines = wrap(text, room) or [""]
-    if most is not None and len(lines) > most:
-        lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
-    return [(indent if number else head) + cut(line, room) for number, line in enumerate(lines)]
+    found = wrap(text, room) or [""]
+    if most is not None and len(found) > most:
+        found = [*found[: most - 1], " ".join(found[most - 1 :])]
+    return [(indent if number else head) + cut(line, room) for number, line in enumerate(found)]
 
 
 def duration(seconds: float) -> str:
