@@ -62,15 +62,18 @@ def _target(source: Path, found: PastRun, today: str) -> Path:
 def _put_aside(source: Path, target: Path, found: PastRun) -> Iterator[str]:
     """The PRD, the files it is made of, and the notes beside it."""
     folder = source.parent
-    parts = {Path(prd.path) for prd in found.graph.prds}
-    if source.is_symlink():
+    parts = {Path(prd.path) for prd in found.graph.prds if Path(prd.path).parent == folder}
+    if not source.is_symlink():
+        parts.add(source)
+    elif source.resolve() in parts:
+        source.unlink()
+        yield f"removed the link {_near(source)}"
+    else:
         shutil.copyfile(source, target / source.name)
         source.unlink()
-        yield f"copied {_near(source)} to {_near(target)}; removed the link, left its target alone"
-    else:
-        yield _move(source, target)
+        yield f"copied {_near(source)} to {_near(target)} and removed the link; the file it led to stays"
     for path in sorted(parts):
-        if path != source and path.parent == folder and path.is_file() and not path.is_symlink():
+        if path.is_file() and not path.is_symlink():
             yield _move(path, target)
     shared = _others(folder)
     for name in NOTES:
