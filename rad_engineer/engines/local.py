@@ -37,7 +37,8 @@ class _Worker:
     serial: int
     connection: socket.socket
     zygote: Zygote
-    pid: int | None = None
+    pid: int | None = None  # told before the first job is looked at
+    first_job: Mapping[str, Any] | None = None
     busy: bool = False
     closed: bool = False  # its end of the channel is gone
     frames: Frames = field(default_factory=Frames)
@@ -81,6 +82,8 @@ class LocalEngine:
         number = self._idle.pop()
         worker = self._workers.get(number) or self._fork(number)
         worker.busy = True
+        if worker.pid is None:
+            worker.first_job = job
         self._send(worker, job)
         return number
 
@@ -216,6 +219,7 @@ class LocalEngine:
             self._messages.append(Message(worker.number, "done", frame["done"]))
         elif "pid" in frame:
             worker.pid = frame["pid"]
+            worker.first_job = None
 
     def _request_kill(self, worker: _Worker) -> None:
         """The zygote answers that it has ended; without a zygote we are its parent ourselves."""
@@ -239,7 +243,18 @@ class LocalEngine:
                 status = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
         self._forget(worker)
         self._kill_strays()
-        self._tell_death(worker, status)
+        if worker.pid is None and worker.busy and worker.first_job is not None:
+            self._submit_again(
+                worker.number, worker.first_job
+            )  # it was never there, so nothing has been done
+        else:
+            self._tell_death(worker, status)
+
+    def _submit_again(self, number: int, job: Mapping[str, Any]) -> None:
+        worker = self._fork(number)
+        worker.busy = True
+        worker.first_job = job
+        self._send(worker, job)
 
     def _read_control(self) -> None:
         zygote = self._living_zygote()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -80,6 +81,23 @@ def _descriptors() -> list[int]:
     return sorted(int(link.name) for link in list(Path("/proc/self/fd").iterdir()) if link.is_symlink())
 
 
+def _hang(channel: Channel, _content: object) -> dict:
+    """Looks at nothing any more, while something it has started runs."""
+    with subprocess.Popen(["setsid", "sleep", "300"]):
+        channel.send({"event": {"line": "up"}})
+        time.sleep(300)
+    return {}
+
+
+def _leave(channel: Channel, when: str) -> dict:
+    """Finishes its job, and dies."""
+    channel.send({"event": {"pid": os.getpid()}})
+    while not Path(when).exists():
+        time.sleep(0.001)
+    channel.send({"done": {"finished": True}})
+    return _die(channel, signal.SIGKILL)
+
+
 def _say(_channel: Channel, text: str) -> dict:
     return {"said": text}
 
@@ -97,6 +115,8 @@ _JOBS = {
     "note": _run_and_note,
     "tell": _tell,
     "die": _die,
+    "hang": _hang,
+    "leave": _leave,
     "about": _about,
     "say": _say,
     "repeat": _repeat,

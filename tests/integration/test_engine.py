@@ -240,6 +240,41 @@ def test_after_the_zygotes_death_dead_workers_are_replaced_too(coordinator, mark
     assert mark.left() == []
 
 
+def test_a_worker_that_outlives_the_zygote_and_dies_leaves_nothing(coordinator, mark):
+    worker = coordinator.submit(run=NASTY[4])
+    coordinator.up(worker)
+    (pid,) = children(coordinator.zygote)
+    os.kill(coordinator.zygote, signal.SIGKILL)
+    assert coordinator.ask(say="the coordinator knows") == {"said": "the coordinator knows"}
+    os.kill(pid, signal.SIGKILL)
+    assert coordinator.message("died", worker)["status"] == -signal.SIGKILL
+    (zygote,) = children(
+        coordinator.pid
+    )  # the new one, started as a program, carries the mark as its workers do
+    assert set(mark.left()) == set(descendants([zygote]))
+
+
+def test_a_job_sent_to_a_dying_zygote_is_done_by_the_next_one(coordinator):
+    os.kill(coordinator.zygote, signal.SIGSTOP)  # takes no request any more
+    workers = [coordinator.submit(say=number) for number in range(2)]
+    os.kill(coordinator.zygote, signal.SIGKILL)
+    assert [coordinator.message("done", worker)["said"] for worker in workers] == [0, 1]
+
+
+def test_a_finished_job_stays_finished_when_its_worker_dies(coordinator, tmp_path):
+    worker = coordinator.submit(leave=str(tmp_path / "now"))
+    pid = coordinator.message("event", worker)["pid"]
+    os.kill(coordinator.pid, signal.SIGSTOP)
+    (tmp_path / "now").touch()
+    until = time.monotonic() + DEADLINE
+    while process.start_time(pid) is not None and time.monotonic() < until:
+        time.sleep(0.002)
+    os.kill(coordinator.pid, signal.SIGCONT)
+    assert coordinator.message("done", worker) == {"finished": True}
+    assert coordinator.ask(say="still here") == {"said": "still here"}
+    assert not [answer for answer in coordinator.seen if answer.get("kind") == "died"]
+
+
 def test_entry_points_that_cannot_be_imported_are_told_not_tried_for_ever(mark):
     with Coordinator(mark, entry="engine_program:nothing") as coordinator:
         coordinator.tell(submit={"say": "hello"})
@@ -291,6 +326,14 @@ def test_nothing_is_left_a_second_after_the_coordinator_was_killed():
     chance = random.Random(8)
     for _ in range(4):
         kill_some(chance, lambda c: [c.zygote][1:])
+
+
+def test_a_worker_that_looks_at_nothing_is_ended_all_the_same(coordinator, mark):
+    coordinator.up(coordinator.submit(hang=None))
+    family = coordinator.family()
+    coordinator.process.kill()
+    assert wait_until_gone(family, 1.0) == []
+    assert mark.left() == []
 
 
 @pytest.mark.parametrize("others", ["zygote", "worker"])
