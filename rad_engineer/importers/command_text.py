@@ -1,7 +1,6 @@
 """Whether a text is a shell command or prose about one; by well-known names, never by what is installed here."""
 
 import re
-import shlex
 from functools import lru_cache
 
 _TOOLS = frozenset(
@@ -33,7 +32,9 @@ _ALONE = frozenset(
     {"make", "tox", "nox", "pytest", "just", "jest", "vitest", "phpunit", "rspec", "rake", "ctest", "tsc"}
 )
 _REACHES_OUT = frozenset(
-    {"git", "gh", "rm", "brew", "apt", "kubectl", "terraform", "aws", "gcloud", "az", "vercel", "helm"}
+    """
+    git gh rm brew apt apt-get kubectl terraform tofu pulumi aws gcloud az vercel firebase supabase helm docker podman
+    """.split()  # noqa: SIM905  (a table to read)
 )
 """Tools that change more than they prove: named in a criterion they are work, not a check."""
 _SUBCOMMANDS = {
@@ -64,14 +65,23 @@ _WORDS = frozenset(
     still after before also only via using
     """.split()  # noqa: SIM905  (a table to read)
 )
+_VERBS = frozenset(
+    {"passes", "pass", "succeeds", "works", "completes", "runs", "exits", "returns", "shows", "fails", "is"}
+)
 _PREFIXES = frozenset({"time", "sudo", "env", "exec", "command", "nohup", "!", "npx", "bunx", "uvx"})
 _OPERATORS = frozenset({"&&", "||", "|", ";", "&", "|&", ";;"})
+_TOKEN = re.compile(
+    r"""\d*(?:>>?|<{1,3})&?\d*-?|&>>?|&&|\|[|&]?|;;?|&|[()]"""
+    r"""|(?:'[^']*'|"(?:[^"\\]|\\.)*"|`[^`]*`|\$\([^()]*\)|\\.|[^\s;&|()<>'"\\`])+|['"\\`]"""
+)
+_UNCLOSED = frozenset("'\"`\\")
+_QUOTE = re.compile("['\"`]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _PATH = re.compile(
     r"(?:\.{1,2}|~|\$\{?\w+\}?)?/[\w.+@/-]+|(?:[\w.+@-]+/)+[\w.+@-]+(?:\.(?:sh|bash|py|js|mjs|cjs|ts|rb|pl|php))?|[\w-]+\.sh"
 )
 _PROGRAM_DIRS = re.compile(
-    r"(?:\.{0,2}/)|(?:scripts?|bin|tools?|\.?venv/bin|node_modules/\.bin|vendor/bin|hack|ci|dev|test|tests)/"
+    r"(?:scripts?|bin|tools?|\.?venv/bin|node_modules/\.bin|vendor/bin|hack|ci|dev|test|tests)/"
 )
 _STRANGE = re.compile(r"[^\x00-\x7f]")
 _FLAG = re.compile(r"-{1,2}\w|.*[/.=*$]")
@@ -92,6 +102,7 @@ _TOLD = re.compile(
 _ENDLESS = re.compile(
     r"(?:^|\s)(?:start|dev|serve|watch|preview|up|--watch|--watchAll|-w|runserver|storybook)(?:\s|$)"
 )
+_LEAVES = re.compile(r"(?:^|[;&|(]\s*)(?:cd|pushd)\s+[\"']?(?:~|/|\$HOME|\$\{HOME)")
 _MASKS = re.compile(
     r"\|\|\s*(?:true|:|echo\b[^&|;]*|exit 0)\s*$|;\s*(?:echo|true|exit 0|:)\b[^;&|]*$|\|\s*(?:tail|head|tee|cat|grep|less|sed|awk)\b"
 )
@@ -127,6 +138,7 @@ def proving(text: str) -> str | None:
             command = bare.group(1).strip() if bare else ""
     if (
         not command
+        or leaves(command)
         or _ENDLESS.search(command)
         or not is_command(command)
         or command.split()[0] in _REACHES_OUT
@@ -145,6 +157,11 @@ def told(text: str) -> str | None:
     return command if command and is_command(command) else None
 
 
+def leaves(command: str) -> bool:
+    """Whether a command goes to a folder outside the work tree: what it says there is about another copy."""
+    return bool(_LEAVES.search(command))
+
+
 def masks_exit(command: str) -> bool:
     """Whether a failure of the first part cannot be seen in the exit code (`… | tail -20; echo done`)."""
     return bool(_MASKS.search(command))
@@ -160,13 +177,8 @@ def _may_begin(word: str, rest: str) -> bool:
 
 
 def _line_is_command(line: str) -> bool:
-    try:
-        lexer = shlex.shlex(line, posix=False, punctuation_chars=True)
-        lexer.whitespace_split = True
-        lexer.commenters = ""
-        tokens = list(lexer)
-        shlex.split(line)  # quotes must close
-    except ValueError:
+    tokens = _TOKEN.findall(line)
+    if any(token in _UNCLOSED for token in tokens):
         return False
     parts: list[list[str]] = [[]]
     for token in tokens:
@@ -223,7 +235,7 @@ def _clearly_used(program: str, arguments: list[str]) -> bool:
 
 
 def _is_program(word: str) -> bool:
-    if word.startswith(("./", "../", "/", "~/")) or _PROGRAM_DIRS.match(word):
+    if word.startswith(("./", "../", "~/", "/usr/", "/bin/", "/opt/")) or _PROGRAM_DIRS.match(word):
         return bool(_PATH.fullmatch(word))
     return word.endswith((".sh", ".bash")) and bool(_PATH.fullmatch(word))
 
@@ -231,7 +243,10 @@ def _is_program(word: str) -> bool:
 def _is_prose(arguments: list[str]) -> bool:
     previous = ""
     for index, word in enumerate(arguments):
-        if word[0] in "\"'" or previous.startswith("-"):  # quoted, or the value of a flag: -D warnings
+        if word in {"(", ")"}:
+            return True
+        is_value = previous.startswith("-") and word not in _VERBS  # of a flag: -D warnings
+        if is_value or _QUOTE.search(word):
             previous = word
             continue
         if word in _WORDS or _STRANGE.search(word):
@@ -243,8 +258,6 @@ def _is_prose(arguments: list[str]) -> bool:
             and not _sets(word)
             and (index + 1 < len(arguments) or word[-1] != ".")
         ):
-            return True
-        if word in {"(", "()"} and not previous.endswith(("$", "<", ">")):
             return True
         previous = word
     return False

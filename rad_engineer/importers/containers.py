@@ -21,6 +21,8 @@ from rad_engineer.importers.work_items import (
     listed,
 )
 
+__all__ = ["Found", "find"]
+
 _SIDE = re.compile(r"backlog|roadmap|deferred|icebox|future|parkinglot")
 
 
@@ -116,14 +118,19 @@ def _in_object(value: dict[str, Any], path: Steps) -> Found | None:
 
 
 def _collect(child: Any, path: Steps, name: str) -> Found | None:
+    if isinstance(child, list) and name in GROUPS and (like_work(child) or _are_groups(child)):
+        return _expand(child, path, dotted(path), name)
     if isinstance(child, list) and like_work(child):
-        if name in GROUPS:
-            return _expand(child, path, dotted(path), name)
         return listed(child, path)
     if isinstance(child, dict) and like_work_by_id(child, lenient=name in ITEMS[:4]):
         batch = batch_of(list(child.values()), path, tuple(child))
         return Found([batch], dotted(path) + "{}")
     return None
+
+
+def _are_groups(items: list[Any]) -> bool:
+    """Whether elements that do not say what they are have lists of their own."""
+    return bool(items) and all(isinstance(item, dict) and bool(_children(item)) for item in items[:50])
 
 
 def _expand(groups: list[Any], path: Steps, container: str, name: str) -> Found:
@@ -188,7 +195,9 @@ def _children(group: Mapping[str, Any]) -> list[str]:
         if key is None:
             continue
         value = group[key]
-        is_list = isinstance(value, list) and (not value or like_work(value))
+        is_list = isinstance(value, list) and (
+            not value or like_work(value) or (name in GROUPS and _are_groups(value))
+        )
         if is_list or (isinstance(value, dict) and like_work_by_id(value, lenient=False)):
             found.append(key)
     if found and all(group[key] == [] for key in found):  # an empty side list does not make it a group

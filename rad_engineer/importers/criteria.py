@@ -7,6 +7,7 @@ from typing import Any
 from rad_engineer.core.prd import Check, Criterion
 from rad_engineer.importers.command_text import proving, told
 from rad_engineer.importers.keys import pick, plain
+from rad_engineer.importers.references import line
 
 _BULLET = re.compile(r"\s*(?:(?:[-*+•‣◦]|\d{1,3}[.)])\s+)?(?:\[[ xX✓✔-]?\]\s*)?")
 _MARKS = frozenset("-*+•‣◦[ \t0123456789")
@@ -15,6 +16,7 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ITEM = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)]|- \[)\s*")
+_END = ("#", "---", "**")
 _TEXTS = (
     "description",
     "criterion",
@@ -75,7 +77,7 @@ class CriteriaReader:
 
     def text(self, text: str, command: str | None = None) -> Criterion | None:
         """One criterion without bullet and tick box; None for nothing."""
-        cleaned = text.strip()
+        cleaned = line(text)
         if cleaned and cleaned[0] in _MARKS:
             cleaned = cleaned[_bullet(cleaned) :].strip() or cleaned
         if not cleaned:
@@ -121,13 +123,17 @@ class CriteriaReader:
             if whole is not None:
                 yield whole
         elif len(gherkin) > 1:
-            yield Criterion(", ".join(gherkin))
+            yield Criterion(line(", ".join(gherkin)))
         else:
             for key, item in value.items():
                 if plain(key) in {"status", "id", "done", "passes"}:
                     continue
                 for part in self._items(item):
-                    yield part if isinstance(item, dict) else Criterion(f"{key}: {part.text}", part.command)
+                    yield (
+                        part
+                        if isinstance(item, dict)
+                        else Criterion(line(f"{key}: {part.text}"), part.command)
+                    )
 
 
 def _bullet(text: str) -> int:
@@ -142,12 +148,10 @@ def from_body(body: str) -> list[str]:
     if heading is None:
         return []
     lines = []
-    for line in body[heading.end() :].splitlines():
-        if _ITEM.match(line):
-            lines.append(line)
-        elif (lines and line.strip() and not line.startswith((" ", "\t"))) or line.lstrip().startswith(
-            ("#", "---", "**")
-        ):
+    for row in body[heading.end() :].splitlines():
+        if _ITEM.match(row):
+            lines.append(row)
+        elif row.lstrip().startswith(_END) or (lines and row[:1].strip()):
             break
     return lines
 

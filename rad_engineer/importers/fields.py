@@ -5,7 +5,7 @@ from typing import Any
 
 from rad_engineer.core.prd import Check, Criterion, Story, StoryState
 from rad_engineer.importers import references, states
-from rad_engineer.importers.command_text import masks_exit
+from rad_engineer.importers.command_text import leaves, masks_exit
 from rad_engineer.importers.criteria import CriteriaReader, checks, from_body
 from rad_engineer.importers.keys import FIELDS, pick, ranked
 from rad_engineer.importers.tally import Tally
@@ -67,6 +67,7 @@ class StoryReader:
             model=_first(raw, plan["model"], _name) if "model" in plan else None,
             notes=_notes(raw, plan["notes"]) if "notes" in plan else "",
             id_generated=generated,
+            done_field=flags is not None or "status" in plan,
         )
 
     def _texts(self, raw: Mapping[str, Any], plan: Plan, index: int) -> tuple[str, str]:
@@ -109,6 +110,8 @@ class StoryReader:
         for check in commands:
             if masks_exit(check.command):
                 self.tally.add("exit-masked", index, check.command)
+            if leaves(check.command):
+                self.tally.add("elsewhere", index, check.command)
         return criteria, tuple(commands)
 
     def _task_master(self, raw: Mapping[str, Any], plan: Plan) -> Iterator[Criterion]:

@@ -21,9 +21,9 @@ def at(document: Any, stories_path: str, shown: str) -> Found:
     for path, value in places:
         if isinstance(value, list):
             batches.append(batch_of(value, path))
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and not stories_path.endswith("[]"):
             batches.append(batch_of(list(value.values()), path, tuple(value)))
-    if not places or not batches:
+    if not any(batch.items for batch in batches) and not any(value in ([], {}) for _, value in places):
         raise PrdInvalid(
             f"{shown}: nothing at {stories_path}",
             code="NO_STORIES",

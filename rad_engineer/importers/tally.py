@@ -11,6 +11,7 @@ _MESSAGES = {
     "status-unknown": "{n} with a status nobody knows count as not done: {names}",
     "status-contradiction": "{n} where the done flag and the status contradict each other; the flag counts: {names}",
     "exit-masked": "{n} with a verify command that hides its exit code: {names}",
+    "elsewhere": "{n} with a verify command that judges another folder than the work tree: {names}",
     "dependencies-table": "{n} where dependencies is a table, which names no stories and is not used: {names}",
     "duplicate-id": "{n} share an id with another story of another title and are renamed: {names}",
     "same-twice": "{n} stand twice word by word: {names}",

@@ -114,10 +114,10 @@ def inside(path: Path, name: str, *, root: Path, shown: str) -> Path:
         target = Path(os.path.realpath(candidate))
         if target.is_relative_to(area) and target != path and target.is_file():
             return target
-    outside = not Path(os.path.realpath(candidates[0])).is_relative_to(area)
+    target = Path(os.path.realpath(candidates[0]))
+    problem = "does not exist" if target.is_relative_to(area) else "lies outside the repository"
     raise PrdInvalid(
-        f"{shown}: points to {name}, which "
-        + ("lies outside the repository" if outside else "does not exist"),
+        f"{shown}: points to {name}, which {'is this file' if target == path else problem}",
         code="POINTER",
         line=1,
         column=1,
