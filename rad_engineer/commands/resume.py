@@ -38,7 +38,8 @@ def resume(
     from rad_engineer import launch  # noqa: PLC0415 - after everything that can refuse cheaply
 
     order = launch.Order(place, found, files, wanted, agent, screen.views, zygote, verbose)
-    ended = launch.launch(order, only=rundir)
+    with screen.closing():
+        ended = launch.launch(order, only=rundir)
     screen.finish(found.graph, ended, place)
     return int(ended.exit_code)
 

@@ -27,7 +27,8 @@ def run(
     from rad_engineer import launch  # noqa: PLC0415 - after everything that can refuse cheaply
 
     order = launch.Order(place, found, tuple(prds), wanted, agent, screen.views, zygote, verbose)
-    ended = launch.launch(order)
+    with screen.closing():
+        ended = launch.launch(order)
     screen.finish(order.inputs.graph, ended, place)
     if agent.name is None and ended.exit_code == ExitCode.NO_AGENT:
         raise NoAgent(

@@ -1,6 +1,8 @@
 """The screen of a run: which view, what is said first, and what is left at the end."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rad_engineer import git, store
@@ -54,6 +56,15 @@ class Screen:
             )
         for finding in (*inputs.graph.findings, *(f for prd in inputs.prds for f in prd.findings))[:20]:
             sys.stderr.write(f"warning: {finding.message}\n")
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Takes the view away before an error is told."""
+        try:
+            yield
+        except BaseException:
+            self.view.close()
+            raise
 
     def finish(self, graph: Graph, ended: Ended, place: Ground) -> None:
         """Writes the reports and leaves the summary on the screen."""

@@ -1,9 +1,11 @@
 """status: what a run has done and is doing, from its directory; it takes no lock and disturbs nobody."""
 
 import shutil
+import signal
 import sys
 import time
 from json import dumps
+from types import FrameType
 
 from rad_engineer import past_run
 from rad_engineer.core import report_text
@@ -64,6 +66,7 @@ def _follow(found: PastRun, view: View) -> PastRun:
     """Feeds the journal to the view until the run has ended or its process is gone."""
     if found.rundir is None:
         return found
+    signal.signal(signal.SIGTERM, _terminated)
     tail, checkpoint, polls = JournalTail(found.rundir.journal), Checkpoint(run=found.rundir.run), 0
     try:
         while True:
@@ -80,3 +83,9 @@ def _follow(found: PastRun, view: View) -> PastRun:
             time.sleep(_POLL)
     finally:
         view.close()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    """Ends the command in order, so that the terminal is given back."""
+    raise SystemExit(ExitCode.TERMINATED)

@@ -57,11 +57,13 @@ class Screen:
         columns, _ = self.size
         text = [self._render(line) for line in lines]
         body = "\n".join(line + _TO_END for line in text)
+        start = self._back(columns)
         if not self._hidden:
-            atexit.register(self.close)  # whatever ends the program: the cursor comes back
-        self._out.write(f"{'' if self._hidden else _HIDE}{self._back(columns)}{body}{_BELOW}")
-        self._hidden = True
+            start = _HIDE + start
+            self._hidden = True  # before it is: a signal may come at any moment
+            atexit.register(self.close)
         self._drawn = [sum(width(piece) for piece, _ in line) for line in lines]
+        self._out.write(f"{start}{body}{_BELOW}")
 
     def print_above(self, text: str) -> None:
         """Prints text where the block stood; the block has to be drawn again."""
