@@ -244,7 +244,7 @@ class RunStore:
         for old in (new, self.path):
             if old.exists():
                 shutil.rmtree(old)
-        make_git_dir(new, self._repository.object_format, more="\tbare = true\n")
+        make_git_dir(new, self._repository.object_format, more="[core]\n\tbare = true\n")
         self._pull(new, commit, f"--depth={self._history}")
         (new / "boot").write_text(process.boot_id(), "ascii")
         new.rename(self.path)

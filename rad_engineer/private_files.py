@@ -41,13 +41,13 @@ class PrivateFiles:
         wanted = [word for pattern in self.patterns for word in ("-x", pattern)]
         out = git_command.run(self.repository, "ls-files", "-z", "--others", "--ignored", *wanted)
         found = [path for path in fields(out) if self._allowed(path)]
-        data = b"".join(os.fsencode(path) + b"\0" for path in found)
-        env = {"GIT_LITERAL_PATHSPECS": "1"}
+        # With "./" in front no name is taken for pathspec magic.
+        data = b"".join(b"./" + os.fsencode(path) + b"\0" for path in found)
         arguments = ("check-ignore", "-z", "--stdin")
-        code, ignored, err = git_command.call(self.repository, *arguments, data=data, env=env)
+        code, ignored, err = git_command.call(self.repository, *arguments, data=data)
         if code not in (0, 1):
             raise GitFailed(arguments, code, err)
-        return tuple(sorted(fields(ignored)))
+        return tuple(sorted(path.removeprefix("./") for path in fields(ignored)))
 
     def _allowed(self, path: str) -> bool:
         name = path.rpartition("/")[2]

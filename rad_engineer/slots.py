@@ -134,11 +134,13 @@ class Pool:
 
     def commit(self, staged: Staged, parent: str, message: str, quarantine: Path) -> str:
         """Writes the commit of what was staged, in quarantine."""
-        env = self.objects_env(quarantine)
-        commit = git.commit_tree(
-            self.repository, staged.tree, parent, message, self.repository.author, env=env
-        )
-        self._trees[commit] = staged.tree
+        return self._commit(staged.tree, parent, message, quarantine)
+
+    def _commit(self, tree: str, parent: str, message: str, quarantine: Path) -> str:
+        repository, env = self.repository, self.objects_env(quarantine)
+        commit = git.commit_tree(repository, tree, parent, message, repository.author, env=env)
+        object_store.complete(repository, self.store.objects, quarantine, [commit])
+        self._trees[commit] = tree
         return commit
 
     def objects_env(self, quarantine: Path) -> dict[str, str]:
@@ -191,11 +193,7 @@ class Pool:
         if tip == parent:
             return commit
         quarantine = self._own_quarantine()
-        message = git.message(self.repository, commit)
-        author = self.repository.author
-        env = self.objects_env(quarantine)
-        made = git.commit_tree(self.repository, tree, tip, message, author, env=env)
-        self._trees[made] = tree
+        made = self._commit(tree, tip, git.message(self.repository, commit), quarantine)
         self.adopt(quarantine)
         self.keep_ref(ref, made)
         return made

@@ -121,14 +121,13 @@ def _base_size(staging: Staging, path: str) -> int:
 
 def _not_ignored(staging: Staging, paths: Iterable[str]) -> list[str]:
     asked = list(paths)
-    data = b"".join(os.fsencode(path) + b"\0" for path in asked)
-    code, out, err = call(
-        staging.repository, staging.slot, "check-ignore", "--no-index", "-z", "--stdin", data=data,
-        env={"GIT_LITERAL_PATHSPECS": "1"},
-    )  # fmt: skip
+    # With "./" in front no name is taken for pathspec magic.
+    data = b"".join(b"./" + os.fsencode(path) + b"\0" for path in asked)
+    arguments = ("check-ignore", "--no-index", "-z", "--stdin")
+    code, out, err = call(staging.repository, staging.slot, *arguments, data=data)
     if code not in (0, 1):
-        raise GitFailed(("check-ignore",), code, err)
-    ignored = set(fields(out))
+        raise GitFailed(arguments, code, err)
+    ignored = {path.removeprefix("./") for path in fields(out)}
     return [path for path in asked if path not in ignored]
 
 
