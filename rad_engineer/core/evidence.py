@@ -8,6 +8,7 @@ test run shows, so it stays unverified.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from rad_engineer.core.prd import Criterion
@@ -148,15 +149,20 @@ def _without_commands(text: str, green: Sequence[Mapping[str, Any]]) -> tuple[st
     text = _SPACES.sub(" ", text)
     spoken = []
     for gate in sorted(green, key=lambda gate: -len(str(gate.get("command", "")))):
-        command = " ".join(_words(str(gate.get("command", ""))))
-        if " " not in command:
-            continue  # one word, like "make", is too easily an ordinary word
-        pattern = r"(?<![\w/-])" + re.escape(command) + r"(?![\w/:-])"
-        shorter = re.sub(pattern, " ", text, flags=re.IGNORECASE)
+        pattern = _aloud(" ".join(_words(str(gate.get("command", "")))))
+        shorter = pattern.sub(" ", text) if pattern is not None else text
         if shorter != text:
             spoken.append(gate)
             text = shorter
     return text, spoken
+
+
+@lru_cache(maxsize=256)
+def _aloud(command: str) -> re.Pattern[str] | None:
+    """Finds a command in prose; one word, like "make", is too easily an ordinary word."""
+    if " " not in command:
+        return None
+    return re.compile(r"(?<![\w/-])" + re.escape(command) + r"(?![\w/:-])", re.IGNORECASE)
 
 
 _SPACES = re.compile(r"\s+")
