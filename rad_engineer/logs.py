@@ -104,7 +104,6 @@ class _Opening:
 
     file: _File | None
     written: int
-    echo: Callable[[str], object]
     shown: int
     run: str
     thread: threading.Thread = field(
@@ -112,7 +111,7 @@ class _Opening:
     )
 
     def logger(self) -> Any:
-        found = _structlog(self.file, self.written, self.echo, self.shown)
+        found = _structlog(self.file, self.written, self.shown)
         return found.bind(run=self.run) if self.run else found
 
 
@@ -124,6 +123,7 @@ class _Log:
     logger: Any = None
     file: _File | None = None
     opening: _Opening | None = None
+    echo: Callable[[str], object] | None = None
 
 
 _log = _Log()
@@ -169,14 +169,12 @@ def bound(**fields: Any) -> Iterator[None]:
 
 
 def start(
-    path: Path | None, *, run: str = "", level: str = "info", verbose: int = 0,
-    echo: Callable[[str], object] | None = None,
+    path: Path | None, *, run: str = "", level: str = "info", verbose: int = 0
 ) -> None:  # fmt: skip
     """Opens run.log (None: no file) and, when verbose, the readable form; writes what has been waiting.
 
     Returns at once, and changes nothing where a log is open already; the run's name is that of the log's folder.
-    `level` holds for the file; `verbose` 1 shows info and up, 2 everything. `echo` takes one readable line (default:
-    stderr), so that a live view can print it above itself.
+    `level` holds for the file; `verbose` 1 shows info and up, 2 everything.
     """
     if _log.opening is not None:
         return
@@ -184,10 +182,15 @@ def start(
     written = LEVELS["debug"] if verbose > 1 else LEVELS.get(level, LEVELS["info"])
     _log.file = file = _File(path) if path is not None else None
     run = run or (path.parent.name if path is not None else "")
-    _log.opening = _Opening(file, written if file else 100, echo or _to_stderr, shown, run)
+    _log.opening = _Opening(file, written if file else 100, shown, run)
     _log.opening.thread.start()
     if verbose:
         _open()
+
+
+def echo_to(echo: Callable[[str], object] | None) -> None:
+    """Where readable lines go: a live view prints them above itself; None is stderr."""
+    _log.echo = echo
 
 
 def flush() -> None:
@@ -229,7 +232,7 @@ def _record(level: str, event: str, fields: dict[str, Any]) -> None:
     _log.waiting.append((level, event, fields))
 
 
-def _structlog(file: _File | None, written: int, echo: Callable[[str], object], shown: int) -> Any:
+def _structlog(file: _File | None, written: int, shown: int) -> Any:
     import structlog  # noqa: PLC0415 - 110 ms: only when a log is opened, after the first child was started
 
     pretty = structlog.dev.ConsoleRenderer(
@@ -243,7 +246,7 @@ def _structlog(file: _File | None, written: int, echo: Callable[[str], object], 
             readable = {key: one_line(value) if isinstance(value, str) and key != "exception" else value
                         for key, value in record.items()}  # fmt: skip
             with suppress(OSError, ValueError):  # a closed stderr ends nothing
-                echo(str(pretty(logger, name, readable)))
+                (_log.echo or _to_stderr)(str(pretty(logger, name, readable)))
         if file is not None and number >= written:
             file.add(str(as_json(logger, name, record)), urgent=number >= LEVELS["warning"])
         raise structlog.DropEvent

@@ -31,7 +31,7 @@ _NEXT_STAGE = {
     None: "prepare",
     "prepare": "agent",
     "agent": "commit",
-    "commit": "policy",
+    "commit": "verify",
     "policy": "verify",
     "verify": "land",
     "review": "land",

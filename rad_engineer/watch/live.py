@@ -5,6 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from rad_engineer import logs
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.watch.board import Board
@@ -76,12 +77,14 @@ class LiveView:
         if self._screen is not None:
             self._screen.close()
             self._screen = None
+            logs.echo_to(None)
         if summary:
             self._out.write(summary if summary.endswith("\n") else summary + "\n")
 
     def _open(self) -> "Screen":
         from rad_engineer.watch.terminal import Screen  # noqa: PLC0415 - 50 ms that the first child need not wait for
 
+        logs.echo_to(self.echo)
         return Screen(self._err)
 
     def _draw(self, screen: "Screen", now: float, size: tuple[int, int]) -> None:

@@ -15,6 +15,7 @@ def _closed_afterwards():
     logs._log.waiting.clear()
     yield
     logs.stop()
+    logs.echo_to(None)
     logs._log.waiting.clear()
 
 
@@ -68,7 +69,8 @@ def test_levels(tmp_path):
 @pytest.mark.parametrize(("verbose", "shown"), [(0, []), (1, ["normal"]), (2, ["detail", "normal"])])
 def test_verbose_shows_readable_lines(tmp_path, verbose, shown):
     lines = []
-    logs.start(tmp_path / "run.log", verbose=verbose, echo=lines.append)
+    logs.echo_to(lines.append)
+    logs.start(tmp_path / "run.log", verbose=verbose)
     logs.debug("detail")
     logs.info("normal", text="\x1b[2Jboo\nnext")
     logs.stop()
@@ -78,7 +80,8 @@ def test_verbose_shows_readable_lines(tmp_path, verbose, shown):
 
 def test_a_log_without_a_file():
     lines = []
-    logs.start(None, verbose=1, echo=lines.append)
+    logs.echo_to(lines.append)
+    logs.start(None, verbose=1)
     logs.info("hello")
     logs.stop()
     assert len(lines) == 1
@@ -88,7 +91,8 @@ def test_a_closed_stderr_ends_nothing(tmp_path):
     def gone(_line):
         raise BrokenPipeError
 
-    logs.start(tmp_path / "run.log", verbose=1, echo=gone)
+    logs.echo_to(gone)
+    logs.start(tmp_path / "run.log", verbose=1)
     logs.info("hello")
     logs.stop()
     assert [record["event"] for record in records(tmp_path / "run.log")] == ["hello"]

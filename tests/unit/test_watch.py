@@ -6,6 +6,7 @@ import json
 import pytest
 from runs import Run, graph, story
 
+from rad_engineer import logs
 from rad_engineer.core.printable import width
 from rad_engineer.watch.board import Board
 from rad_engineer.watch.estimate import Estimate
@@ -322,15 +323,17 @@ def test_the_live_view_draws_in_place_and_leaves_nothing_but_the_summary(monkeyp
     assert terminal.hidden
     assert sum(row.startswith("rad-engineer  ") for row in terminal.rows) == 1
     assert any(row.startswith("> US-4") for row in terminal.rows)
-    view.echo("a line of the log")
+    logs.start(None, verbose=1)
+    logs.info("a line of the log", at=0.0)
+    logs.stop()
     view.tick(run.now + 40)
     on_terminal(stream, terminal)
-    assert terminal.rows[1] == "a line of the log"
+    assert terminal.rows[1].startswith("1970-01-01T00:00:00.000Z [info     ] a line of the log")
     assert sum(row.startswith("rad-engineer  ") for row in terminal.rows) == 1
     view.close("the end\n")
     on_terminal(stream, terminal)
     assert not terminal.hidden
-    assert terminal.rows == ["$ rad-engineer run", "a line of the log", "the end", ""]
+    assert terminal.rows == ["$ rad-engineer run", terminal.rows[1], "the end", ""]
 
 
 def test_the_live_view_draws_at_most_eight_times_a_second_and_only_when_something_changed():
