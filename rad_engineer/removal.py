@@ -5,9 +5,17 @@ import itertools
 import os
 import stat
 from pathlib import Path
+from typing import Protocol
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LEVELS = 20
 _counter = itertools.count()
+
+
+class _Take(Protocol):
+    """os.unlink or os.rmdir."""
+
+    def __call__(self, path: str, *, dir_fd: int | None) -> None: ...
 
 
 def open_folder(name: str, parent: int | None) -> int:
@@ -41,33 +49,35 @@ def open_attic(path: Path) -> int:
 def remove(name: str, parent: int, attic: int) -> None:
     """Removes a file, or a directory with all it holds, from an open directory.
 
-    Sub-directories are moved up into the attic one by one instead of being descended into, so neither the depth of
-    a tree nor the length of its paths matters.
+    What lies deeper than a few levels is moved up into the attic first, so neither the depth of a tree nor the
+    length of its paths matters.
     """
     if not _is_folder(name, parent):
-        _unlink(name, parent)
+        _loosen(os.unlink, name, parent)
         return
     waiting = [_put_away(name, parent, attic)]
     while waiting:
         place = waiting.pop()
-        folder = open_folder(place, attic)
-        try:
-            waiting += _empty(folder, attic)
-        finally:
-            os.close(folder)
+        _empty(place, attic, 0, (attic, waiting))
         os.rmdir(place, dir_fd=attic)
 
 
-def _empty(folder: int, attic: int) -> list[str]:
-    with os.scandir(folder) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    moved = []
-    for name, is_folder in found:
-        if is_folder:
-            moved.append(_put_away(name, folder, attic))
-        else:
-            _unlink(name, folder)
-    return moved
+def _empty(name: str, parent: int, depth: int, told: tuple[int, list[str]]) -> None:
+    attic, waiting = told
+    folder = open_folder(name, parent)
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for inner, is_folder in found:
+            if not is_folder:
+                _loosen(os.unlink, inner, folder)
+            elif depth >= _LEVELS:
+                waiting.append(_put_away(inner, folder, attic))
+            else:
+                _empty(inner, folder, depth + 1, told)
+                _loosen(os.rmdir, inner, folder)
+    finally:
+        os.close(folder)
 
 
 def _is_folder(name: str, parent: int) -> bool:
@@ -77,14 +87,15 @@ def _is_folder(name: str, parent: int) -> bool:
         return False
 
 
-def _unlink(name: str, parent: int) -> None:
+def _loosen(take: "_Take", name: str, parent: int) -> None:
+    """Takes a name out of a directory, if need be by giving ourselves the right to write to it."""
     try:
-        os.unlink(name, dir_fd=parent)
+        take(name, dir_fd=parent)
     except FileNotFoundError:
         return
     except PermissionError:
-        os.fchmod(parent, 0o755)  # for whoever is not root, it takes rights on the directory
-        os.unlink(name, dir_fd=parent)
+        os.fchmod(parent, 0o755)
+        take(name, dir_fd=parent)
 
 
 def _put_away(name: str, parent: int, attic: int) -> str:
