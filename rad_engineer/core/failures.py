@@ -72,6 +72,11 @@ _LIST = (
         "configure a gate in rad-engineer.toml, or accept it with `rad-engineer resume --allow-unverified`",
     ),
     Reason(
+        "no-gate", "work",
+        "the story is finished, but there is no gate that could judge it",
+        "configure a gate in rad-engineer.toml, or accept it with `rad-engineer resume --allow-unverified`",
+    ),
+    Reason(
         "no-evidence", "work",
         "the story is finished, but its gates proved nothing: red before and after, or no test was seen to pass",
         "make a gate green on the base, or accept it with `rad-engineer resume --allow-unverified`",

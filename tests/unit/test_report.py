@@ -1,6 +1,8 @@
 """The report says what is true: statuses, reasons, evidence, shapes, words."""
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 from runs import Run, gate, graph, prd, story
@@ -374,3 +376,22 @@ def test_reasons_are_a_closed_list_with_words():
     assert unknown.sentence == "made up later"
     assert failures.find(None) is None
     assert failures.action("human", "US-1") == "when it may go on: `rad-engineer approve US-1`"
+
+
+def test_every_reason_that_the_program_gives_is_in_the_list():
+    given = set()
+    for path in (Path(__file__).parents[2] / "rad_engineer").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(
+                ("Outcome", "Staged", ".record")
+            ):
+                named = [word.value for word in call.keywords if word.arg in ("reason", "problem")]
+                given |= {
+                    part.value
+                    for value in named
+                    for part in ast.walk(value)
+                    if isinstance(part, ast.Constant)
+                }
+    given -= {None, ""}
+    assert {"limit", "no-change", "too-large"} <= given
+    assert given - failures.REASONS.keys() == set()
