@@ -7,16 +7,16 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from rad_engineer import process
-from rad_engineer.engines.channel import Frames, encode
+from rad_engineer.engines.connection import Connection
 from rad_engineer.engines.zygote import Zygote, exec_zygote, start_zygote
 
 __all__ = ["LocalEngine", "Message", "Zygote", "start_zygote"]
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 _MOST_RESTARTS = 5  # of the zygote without a single job done in between
 _END = 2.0  # seconds that the zygote gets to end everything before it is ended itself
 _GONE = (BrokenPipeError, ConnectionResetError)
@@ -29,20 +29,6 @@ class Message:
     worker: int
     kind: Literal["event", "done", "died"]
     data: Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class _Worker:
-    number: int
-    serial: int
-    connection: socket.socket
-    zygote: Zygote
-    pid: int | None = None  # told before the first job is looked at
-    first_job: Mapping[str, Any] | None = None
-    busy: bool = False
-    closed: bool = False  # its end of the channel is gone
-    frames: Frames = field(default_factory=Frames)
-    unsent: bytearray = field(default_factory=bytearray)
 
 
 class LocalEngine:
@@ -58,8 +44,8 @@ class LocalEngine:
         self._serial = 0
         self._size = size
         self._idle = list(range(size - 1, -1, -1))  # a stack: who was free last is warm
-        self._workers: dict[int, _Worker] = {}
-        self._by_serial: dict[int, _Worker] = {}
+        self._workers: dict[int, Connection] = {}
+        self._by_serial: dict[int, Connection] = {}
         self._messages: list[Message] = []
         self._poller = select.poll()
         self._watched: dict[int, Callable[[], None] | None] = {}
@@ -125,8 +111,8 @@ class LocalEngine:
             if worker.pid is not None and worker.zygote is not self._zygote:
                 with suppress(ProcessLookupError):
                     os.kill(worker.pid, signal.SIGKILL)
-            self._unwatch(worker.connection.fileno())
-            worker.connection.close()
+            self._unwatch(worker.socket.fileno())
+            worker.socket.close()
         self._workers.clear()
         self._by_serial.clear()
         if self._zygote is not None:
@@ -144,13 +130,11 @@ class LocalEngine:
                 woken = True
                 if flags & select.POLLNVAL:
                     self._unwatch(descriptor)
-            elif flags & select.POLLOUT and not flags & (select.POLLIN | select.POLLHUP | select.POLLERR):
-                self._flush_all()
             else:
                 handle()
         return woken
 
-    def _fork(self, number: int) -> _Worker:
+    def _fork(self, number: int) -> Connection:
         self._serial += 1
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -160,56 +144,32 @@ class LocalEngine:
             except _GONE:
                 self._lose_zygote()
                 self._living_zygote().fork(self._serial, theirs, self._env)
-        worker = _Worker(number, self._serial, ours, self._living_zygote())
+        worker = Connection(number, self._serial, ours, self._living_zygote())
         self._workers[number] = self._by_serial[worker.serial] = worker
         self._watch(ours.fileno(), lambda: self._read(worker))
         return worker
 
-    def _send(self, worker: _Worker, message: Mapping[str, Any]) -> None:
-        worker.unsent += encode(message)
-        self._flush(worker)
+    def _send(self, worker: Connection, message: Mapping[str, Any]) -> None:
+        worker.send(message)
+        self._watch_writing(worker)
 
-    def _flush(self, worker: _Worker) -> None:
-        if worker.closed:
-            return
-        try:
-            while worker.unsent:
-                del worker.unsent[: worker.connection.send(worker.unsent)]
-        except BlockingIOError:
-            self._poller.modify(worker.connection, select.POLLIN | select.POLLOUT)
-            return
-        except _GONE:
-            worker.unsent.clear()  # reading will find out
-        self._poller.modify(worker.connection, select.POLLIN)
+    def _watch_writing(self, worker: Connection) -> None:
+        if not worker.closed:
+            wanted = select.POLLIN | select.POLLOUT if worker.unsent else select.POLLIN
+            self._poller.modify(worker.socket, wanted)
 
-    def _flush_all(self) -> None:
-        for worker in self._by_serial.values():
-            if worker.unsent:
-                self._flush(worker)
-
-    def _read(self, worker: _Worker) -> None:
-        """Takes what the worker has sent; at its end, sees to it that the worker is really gone."""
-        while not worker.closed:
-            try:
-                data = worker.connection.recv(_CHUNK)
-            except BlockingIOError:
-                break
-            except ConnectionResetError:
-                data = b""
-            if not data:
-                worker.closed = True
-                break
-            for frame in worker.frames.feed(data):
-                self._take(worker, frame)
-            if len(data) < _CHUNK:
-                break
+    def _read(self, worker: Connection) -> None:
+        """Takes what the worker has sent and sends what waits; at its end, sees to it that it is really gone."""
+        for frame in worker.receive():
+            self._take(worker, frame)
         if worker.unsent:
-            self._flush(worker)
+            worker.flush()
+            self._watch_writing(worker)
         if worker.closed:
-            self._unwatch(worker.connection.fileno())
+            self._unwatch(worker.socket.fileno())
             self._request_kill(worker)
 
-    def _take(self, worker: _Worker, frame: Mapping[str, Any]) -> None:
+    def _take(self, worker: Connection, frame: Mapping[str, Any]) -> None:
         if "event" in frame:
             self._messages.append(Message(worker.number, "event", frame["event"]))
         elif "done" in frame:
@@ -221,7 +181,7 @@ class LocalEngine:
             worker.pid = frame["pid"]
             worker.first_job = None
 
-    def _request_kill(self, worker: _Worker) -> None:
+    def _request_kill(self, worker: Connection) -> None:
         """The zygote answers that it has ended; without a zygote we are its parent ourselves."""
         if worker.zygote is self._zygote:
             try:
@@ -234,7 +194,7 @@ class LocalEngine:
             with suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGKILL)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: Connection) -> None:
         """Ends a worker whose zygote is gone."""
         status = None
         if worker.pid is not None:
@@ -263,33 +223,26 @@ class LocalEngine:
             worker = self._by_serial.get(report["ended"])
             if worker is None:
                 continue
-            self._last_words(worker)
-            self._forget(worker)
-            self._tell_death(worker, report["status"], report["error"])
+            self._end(worker, report)
         if not there:
             self._lose_zygote()
 
-    def _last_words(self, worker: _Worker) -> None:
-        """What a dead worker had sent before; it may have finished its job."""
-        while not worker.closed:
-            try:
-                data = worker.connection.recv(_CHUNK)
-            except (BlockingIOError, ConnectionResetError):
-                break
-            if not data:
-                break
-            for frame in worker.frames.feed(data):
-                self._take(worker, frame)
+    def _end(self, worker: Connection, report: Mapping[str, Any]) -> None:
+        """A worker has ended; it may have finished its job before."""
+        for frame in worker.receive(everything=True):
+            self._take(worker, frame)
+        self._forget(worker)
+        self._tell_death(worker, report["status"], report["error"])
 
-    def _tell_death(self, worker: _Worker, status: int | None, error: str = "") -> None:
+    def _tell_death(self, worker: Connection, status: int | None, error: str = "") -> None:
         if worker.busy:
             worker.busy = False
             self._idle.append(worker.number)
             self._messages.append(Message(worker.number, "died", {"status": status, "error": error}))
 
-    def _forget(self, worker: _Worker) -> None:
-        self._unwatch(worker.connection.fileno())
-        worker.connection.close()
+    def _forget(self, worker: Connection) -> None:
+        self._unwatch(worker.socket.fileno())
+        worker.socket.close()
         worker.closed = True
         self._by_serial.pop(worker.serial, None)
         if self._workers.get(worker.number) is worker:
@@ -321,12 +274,10 @@ class LocalEngine:
         status = os.waitstatus_to_exitcode(os.waitpid(zygote.pid, 0)[1])
         if status > 0:  # no signal: it cannot work, and would not work the next time
             raise RuntimeError(f"the process that starts the workers ended with exit code {status}")
-        statuses = {report["ended"]: report["status"] for report in ended}
+        reports = {report["ended"]: report for report in ended}
         for worker in list(self._by_serial.values()):
-            if worker.serial in statuses:
-                self._last_words(worker)
-                self._forget(worker)
-                self._tell_death(worker, statuses[worker.serial])
+            if worker.serial in reports:
+                self._end(worker, reports[worker.serial])
             elif worker.closed:
                 self._bury(worker)
         self._kill_strays()

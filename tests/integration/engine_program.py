@@ -94,6 +94,7 @@ def _leave(channel: Channel, when: str) -> dict:
     channel.send({"event": {"pid": os.getpid()}})
     while not Path(when).exists():
         time.sleep(0.001)
+    channel.send({"event": {"text": "x" * 150_000}})
     channel.send({"done": {"finished": True}})
     return _die(channel, signal.SIGKILL)
 
