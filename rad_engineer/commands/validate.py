@@ -221,7 +221,7 @@ def _lines(verdict: _Verdict) -> list[str]:
 
 
 def _at(file: str, line: int | None, column: int | None) -> str:
-    return file if line is None else f"{file}:{line}:{column}"
+    return ":".join(str(part) for part in (file, line, column) if part is not None)
 
 
 def _summary(verdict: _Verdict) -> str:

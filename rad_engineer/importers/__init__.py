@@ -3,7 +3,7 @@
 import gc
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -42,9 +42,7 @@ def locate(prd: Prd) -> Prd:
     """The PRD with the place of every story in its text."""
     if not prd.blocks or all(story.span for story in prd.stories):
         return prd
-    tolerant = any(finding.code in json_text.BLANKED for finding in prd.findings)
-    content = json_text.masked(prd.text, prd.start) if tolerant else prd.text
-    found = positions.spans(content, prd.start, prd.blocks)
+    found = _spans(prd)
     return replace(
         prd, stories=tuple(replace(story, span=found.get(index)) for index, story in enumerate(prd.stories))
     )
@@ -54,8 +52,15 @@ def story_text(prd: Prd, story: Story) -> str:
     """A story exactly as its file has it, unknown fields included."""
     span = story.span
     if span is None:
-        span = next((other.span for other in locate(prd).stories if other.id == story.id), None)
+        index = next((index for index, other in enumerate(prd.stories) if other.id == story.id), -1)
+        span = _spans(prd, {index}).get(index)
     return prd.text[span[0] : span[1]] if span else ""
+
+
+def _spans(prd: Prd, only: Collection[int] | None = None) -> dict[int, tuple[int, int]]:
+    tolerant = any(finding.code in json_text.BLANKED for finding in prd.findings)
+    content = json_text.masked(prd.text, prd.start) if tolerant else prd.text
+    return positions.spans(content, prd.start, prd.blocks, only=only)
 
 
 def _load(

@@ -11,6 +11,7 @@ _FENCE = re.compile(r"\s*```[ \t]*(?:jsonc?5?|JSON)?[ \t]*\r?\n")
 _FENCE_END = re.compile(r"\r?\n[ \t]*```[ \t]*\s*\Z")
 _COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
+_MAYBE_COMMA = re.compile(r",\s*[}\]]")
 _SURPLUS = re.compile(r"[\s\]}]*")
 _NOT_NEWLINE = re.compile(r"[^\r\n]")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -132,9 +133,14 @@ def masked(text: str, begin: int) -> str:
 
 
 def _masked(text: str, begin: int) -> tuple[str, str]:
-    without_comments = _COMMENT.sub(_blank_comment, text[begin:])
+    without_comments = body = text[begin:]
+    if "//" in body or "/*" in body:
+        without_comments = _COMMENT.sub(_blank_comment, body)
+    blanked = without_comments
+    if _MAYBE_COMMA.search(without_comments):
+        blanked = _COMMA.sub(_blank_comma, without_comments)
     head = text[:begin]
-    return head + without_comments, head + _COMMA.sub(_blank_comma, without_comments)
+    return head + without_comments, head + blanked
 
 
 def _differs(one: str, other: str) -> int:

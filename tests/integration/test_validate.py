@@ -218,3 +218,12 @@ def test_the_schema_accepts_the_founding_plan() -> None:
     validator = jsonschema.Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
     for file in sorted(phases.glob("*.json")):
         validator.validate(json.loads(file.read_text(encoding="utf-8")))
+
+
+def test_a_place_may_be_a_line_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        "plan.md",
+        "# Plan\n\n### US-001: One\n\n- [ ] It works\n\n**Verification**\n\n```bash\ncd /path/to/project\n```\n",
+    )
+    assert run("plan.md") == 0
+    assert ":None" not in capsys.readouterr().out
