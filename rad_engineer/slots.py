@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from rad_engineer import git, object_store, staging, working_copy
-from rad_engineer.errors import CannotWrite
 from rad_engineer.git import GitFailed, Merge
 from rad_engineer.private_files import PrivateFiles
 from rad_engineer.removal import open_attic, remove_path
 from rad_engineer.repository import Repository
 from rad_engineer.staging import Staged
+from rad_engineer.store import writing
 from rad_engineer.tree_walk import Bounds, Kept, Names, clean
 from rad_engineer.working_copy import Slot, State
 
@@ -67,22 +67,17 @@ class Pool:
         A copy that cannot be cleaned is thrown away and made anew. Inside, `head` is what is checked out.
         """
         kept = Kept((*self._keep, *keep))
-        self.store.teach(head)
-        # The run's own store comes first: there the base lies in one pack, whatever state the user's objects are in.
-        stores = (self.store.objects, self.repository.objects)
-        env = object_store.objects_env(*stores if quarantine is None else (quarantine, *stores))
-        try:
-            self._move(slot, target, kept, env)
-        except (GitFailed, OSError, RecursionError):
+        with writing(slot.path):
+            self.store.teach(head)
+            # The run's own store comes first: there the base is one pack, whatever state the user's objects are in.
+            stores = (self.store.objects, self.repository.objects)
+            env = object_store.objects_env(*stores if quarantine is None else (quarantine, *stores))
             try:
+                self._move(slot, target, kept, env)
+            except (GitFailed, OSError, RecursionError):
                 self.remove(slot)
                 self._move(slot, target, kept, env)
-            except OSError as error:
-                raise CannotWrite(f"{slot.path}: {error.strerror or error}") from error
-        try:
             working_copy.plant(self.repository, slot, self.store, head, kept.patterns)
-        except OSError as error:
-            raise CannotWrite(f"{slot.path}: {error.strerror or error}") from error
 
     def _move(self, slot: Slot, target: str, kept: Kept, env: dict[str, str]) -> None:
         repository = self.repository
@@ -121,12 +116,14 @@ class Pool:
 
     def stage(self, slot: Slot, base: str, quarantine: Path, *, never: Iterable[str] = ()) -> Staged:
         """Stages what lies in a slot as a tree in quarantine; never what was kept or copied into it."""
-        self.store.teach(base)
+        with writing(quarantine):
+            self.store.teach(base)
+            quarantine.mkdir(parents=True, exist_ok=True)
+        (slot.git_dir / "index.lock").unlink(missing_ok=True)  # of a git that was killed with its worker
         at = working_copy.read_state(slot).at
         names = self._names_at(slot, at, {})
         if at is not None:
             self._names[slot.git_dir] = (at, names)
-        quarantine.mkdir(parents=True, exist_ok=True)
         asked = staging.Staging(
             self.repository, slot, base, self.store.objects, quarantine, names, self._bounds
         )
@@ -150,10 +147,8 @@ class Pool:
 
     def adopt(self, quarantine: Path) -> None:
         """Moves quarantined objects to the user's repository, durably, and shows them to later agents."""
-        try:
+        with writing(self.repository.objects):
             object_store.adopt(self.repository, quarantine, self.store.objects)
-        except OSError as error:
-            raise CannotWrite(f"{self.repository.objects}: {error.strerror or error}") from error
 
     def forget(self, quarantine: Path) -> None:
         """Throws quarantined objects away."""
