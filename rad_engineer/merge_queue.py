@@ -97,6 +97,10 @@ class MergeQueue:
         stories, self._in_batch = list(self._in_batch), {}
         return stories
 
+    def clear_locks(self, story: int) -> None:
+        """Removes what a git of a killed worker left on the story's own refs: nobody else writes them."""
+        git.clean_stale_locks(self.repository, self._refs(story))
+
     def _look_for_checkout(self) -> None:
         found = git.checked_out(self.repository).get(f"refs/heads/{self.branch}")
         self.blocked_by = str(found) if found else None

@@ -46,6 +46,7 @@ class Watch:
         limits: Limits,
         before: frozenset[int],
         on_line: Callable[[str], None] | None,
+        on_exit: Callable[[int], None] | None = None,
     ) -> None:
         self.reason: Reason = "exited"
         self._child = child
@@ -54,6 +55,7 @@ class Watch:
         self._limits = limits
         self._before = before
         self._on_line = on_line
+        self._on_exit = on_exit
         self._told = ""
         self._to_tell = False
         self._tell_at = 0.0
@@ -178,7 +180,9 @@ class Watch:
         """Ends what the main process has left behind; it may finish its last write or use up the grace."""
         if not become_subreaper():  # nobody to walk to: its group is all we can know (macOS, untested there)
             signal_tree((), signal.SIGKILL, (self._child.pid,))
-        self._child.wait()
+        code = self._child.wait()
+        if self._on_exit is not None and self.reason == "exited":
+            self._on_exit(code)
         until = min(self._kill_at, time.monotonic() + (_SETTLE if self.reason == "exited" else _NEVER))
         pause = 0.001
         while (left := until - time.monotonic()) > 0 and reap(self._before):

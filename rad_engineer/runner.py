@@ -242,6 +242,8 @@ class Runner:
     def _on_death(self, running: Running) -> None:
         """A worker was killed: its job is done again; a story goes on behind its last stage."""
         deaths = running.deaths + 1
+        if self.queue is not None and running.story is not None:
+            self.queue.clear_locks(running.story)
         if running.cancelled or self.stop.received:
             self._on_interrupted(running)
         elif deaths < MAX_WORKER_DEATHS:

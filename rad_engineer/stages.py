@@ -202,6 +202,7 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
         command=rules.agent_command,
         cancel=run.cancel,
         on_line=lambda line: run.say({"output": line}),
+        on_finished=lambda: run.checkpoint("agent"),
     )
     started = time.monotonic()
     result = agents.agent(rules.agent).run(work)
@@ -212,7 +213,6 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
     if result.outcome != "finished":
         run.finished("agent", started, ok=False, code=result.code)
         return _agent_failed(run, result)
-    run.checkpoint("agent", seconds=round(result.seconds, 3), cost_usd=result.cost_usd, tokens=result.tokens)
     run.finished("agent", started, cost_usd=result.cost_usd, tokens=result.tokens)
     return None
 

@@ -28,6 +28,7 @@ class AgentWork:
     command: str = ""
     cancel: int | None = None
     on_line: Callable[[str], None] | None = None
+    on_finished: Callable[[], None] | None = None  # told at once: finished work is paid work
 
 
 @dataclass(frozen=True, slots=True)

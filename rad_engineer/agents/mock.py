@@ -13,4 +13,6 @@ def run(work: AgentWork) -> AgentResult:
         encoding="utf-8",
         errors="replace",
     )
+    if work.on_finished is not None:
+        work.on_finished()
     return AgentResult("finished", 0, 0.0, f"mock: wrote {note.name}\n")
