@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rad_engineer import git, store
+from rad_engineer import git, logs, store
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.errors import RadError
 from rad_engineer.ground import Ground
@@ -73,21 +73,28 @@ def plan(runs: Sequence[store.RunDir], place: Ground, *, max_age: float, keep: i
 def carry_out(plan: Plan, place: Ground) -> None:
     """Removes what the plan says: refs first, so that a run whose directory is gone never holds any."""
     for step in plan.going:
-        if step.refs and place.repository is not None:
-            git.update_refs(place.repository, [(ref, "", None) for ref in step.refs])
-        rundir = Path(step.path)
-        if step.slim:
-            _remove(rundir / "stories")
-            with suppress(FileNotFoundError):
-                (rundir / "run.log").unlink()
-        else:
-            gone = rundir.with_name(_GONE + rundir.name)
-            with store.writing(rundir):
-                rundir.rename(gone)
-            _remove(gone)
-        _remove(_cache(place, step.run))
+        with logs.bound(run=step.run):
+            _let_go(step, place)
+            logs.info("run slimmed" if step.slim else "run removed", bytes=step.size, refs=list(step.refs))
     for path in plan.leftovers:
         _remove(path)
+        logs.debug("leftover removed", path=str(path))
+
+
+def _let_go(step: Step, place: Ground) -> None:
+    if step.refs and place.repository is not None:
+        git.update_refs(place.repository, [(ref, "", None) for ref in step.refs])
+    rundir = Path(step.path)
+    if step.slim:
+        _remove(rundir / "stories")
+        with suppress(FileNotFoundError):
+            (rundir / "run.log").unlink()
+    else:
+        gone = rundir.with_name(_GONE + rundir.name)
+        with store.writing(rundir):
+            rundir.rename(gone)
+        _remove(gone)
+    _remove(_cache(place, step.run))
 
 
 def _why_kept(

@@ -32,7 +32,6 @@ _FLUSH_SECONDS = 0.5
 _FLUSH_BYTES = 64 * 1024
 _RETRY_SECONDS = 5.0
 
-_QUIET_EVENTS = frozenset({"stage_finished", "gate_finished"})
 _LOUD_EVENTS = frozenset({"attempt_failed", "story_failed", "story_blocked", "story_unverified"})
 
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("rad_engineer_log_fields", default={})  # noqa: B039 - never changed
@@ -151,7 +150,7 @@ def error(event: str, **fields: Any) -> None:
 
 def journal(event: "Event") -> None:
     """Records an event of the journal, so that run.log tells the whole run in one place."""
-    level = "debug" if event.kind in _QUIET_EVENTS else "warning" if event.kind in _LOUD_EVENTS else "info"
+    level = "warning" if event.kind in _LOUD_EVENTS else "info"
     fields = {name: value for name, value in event.data.items() if name not in ("gates", "stories", "prds")}
     if event.story is not None:
         fields |= {"story": event.story, "attempt": event.attempt}
@@ -169,7 +168,7 @@ def bound(**fields: Any) -> Iterator[None]:
 
 
 def start(
-    path: Path | None, *, run: str = "", level: str = "info", verbose: int = 0
+    path: Path | None, *, run: str | None = None, level: str = "info", verbose: int = 0
 ) -> None:  # fmt: skip
     """Opens run.log (None: no file) and, when verbose, the readable form; writes what has been waiting.
 
@@ -181,7 +180,8 @@ def start(
     shown = {0: 100, 1: LEVELS["info"]}.get(int(verbose), LEVELS["debug"])
     written = LEVELS["debug"] if verbose > 1 else LEVELS.get(level, LEVELS["info"])
     _log.file = file = _File(path) if path is not None else None
-    run = run or (path.parent.name if path is not None else "")
+    if run is None:
+        run = path.parent.name if path is not None else ""
     _log.opening = _Opening(file, written if file else 100, shown, run)
     _log.opening.thread.start()
     if verbose:

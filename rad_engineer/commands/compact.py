@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from json import dumps
 
-from rad_engineer import compaction, ground, locks, past_run, process_tree
+from rad_engineer import compaction, ground, locks, logs, past_run, process_tree
 from rad_engineer.core.printable import several
 from rad_engineer.errors import ExitCode
 
@@ -30,8 +30,10 @@ def compact(
         runs = past_run.folders(place)
         when = time.time() if now is None else now
         plan = compaction.plan(runs, place, max_age=max_age, keep=keep, now=when)
-        if not dry_run:
+        if not dry_run and (plan.going or plan.leftovers):
+            logs.start(place.home / ".rad-engineer" / "compact.log", run="")
             compaction.carry_out(plan, place)
+            logs.stop()
     if json:
         document = {"schema_version": 1, "dry_run": dry_run, "bytes": plan.size, **_lists(plan)}
         print(dumps(document, indent=2))

@@ -149,6 +149,11 @@ def test_old_runs_go_the_newest_stay(place, capsys):
     assert document(capsys)["bytes"] == plan["bytes"]
     assert names(place) == ["20260103", "20260104", "20260105"]
     assert document(capsys)["removed"] == []
+    log = [json.loads(line) for line in (place / ".rad-engineer" / "compact.log").read_text().splitlines()]
+    assert [(record["event"], record["run"][:8]) for record in log] == [
+        ("run removed", "20260102"),
+        ("run removed", "20260101"),
+    ]
 
 
 def test_young_unfinished_and_damaged_runs_stay(place, capsys):

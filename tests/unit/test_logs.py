@@ -157,7 +157,7 @@ def test_the_journal_is_in_it(tmp_path):
     logs.journal(Event("story_failed", 10, 1001.0, "r1", "US-2", 1, "def", {"reason": "plateau"}))
     logs.journal(Event("gate_finished", 11, 1001.0, "r1", "US-2", 1, "def", {"ok": True}))
     logs.stop()
-    landed, failed = records(tmp_path / "run.log")
+    landed, failed, gate = records(tmp_path / "run.log")
     assert (landed["event"], landed["story"], landed["attempt"], landed["commit"], landed["seq"]) == (
         "story_landed",
         "US-1",
@@ -166,6 +166,7 @@ def test_the_journal_is_in_it(tmp_path):
         9,
     )
     assert "gates" not in landed
+    assert (gate["event"], gate["ok"]) == ("gate_finished", True)
     assert (failed["level"], failed["reason"]) == ("warning", "plateau")
 
 
