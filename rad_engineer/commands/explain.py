@@ -13,7 +13,7 @@ from rad_engineer.commands.status import columns
 from rad_engineer.core import failures, standing
 from rad_engineer.core.printable import duration, hang, lines, one_line
 from rad_engineer.core.report import StoryReport
-from rad_engineer.core.report_text import MARKS, why
+from rad_engineer.core.report_text import mark, why
 from rad_engineer.errors import ExitCode
 from rad_engineer.past_run import PastRun
 
@@ -63,7 +63,7 @@ def _explanation(found: PastRun, index: int) -> Explanation:
     story = report.stories[index]
     folder = found.story_folder(index)
     logs = tuple(_logs(folder, story.attempts)) if folder is not None else ()
-    because = why(story)
+    because = why(story) or one_line(story.explanation)
     if not because and story.status == "pending":
         keep_going = bool(found.about.get("settings", {}).get("keep_going"))
         schedule = standing.schedule_of(found.graph, found.checkpoint, keep_going=keep_going)
@@ -147,7 +147,7 @@ def _lines(explanation: Explanation, width: int) -> Iterator[str]:
 
 
 def _state(story: StoryReport) -> str:
-    parts = ["passed by hand" if story.by_hand else MARKS[story.status]]
+    parts = ["passed by hand" if story.by_hand else mark(story)]
     if story.status == "running" and story.stage:
         parts.append(f"after {story.stage}")
     if story.attempts:

@@ -68,17 +68,17 @@ _LIST = (
     ),
     Reason(
         "unverified", "work",
-        "the story is finished, but no gate could judge it",
+        "no gate could judge the story",
         "configure a gate in rad-engineer.toml, or accept it with `rad-engineer resume --allow-unverified`",
     ),
     Reason(
         "no-gate", "work",
-        "the story is finished, but there is no gate that could judge it",
+        "there is no gate that could judge the story",
         "configure a gate in rad-engineer.toml, or accept it with `rad-engineer resume --allow-unverified`",
     ),
     Reason(
         "no-evidence", "work",
-        "the story is finished, but its gates proved nothing: red before and after, or no test was seen to pass",
+        "its gates proved nothing: red before and after, or no test was seen to pass",
         "make a gate green on the base, or accept it with `rad-engineer resume --allow-unverified`",
     ),
     Reason(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from rad_engineer.core import failures
 from rad_engineer.core.printable import duration, one_line
 from rad_engineer.core.report import Report, StoryReport
-from rad_engineer.core.report_text import MARKS, branch_name, exit_line, headline, why
+from rad_engineer.core.report_text import branch_name, exit_line, headline, mark, why
 from rad_engineer.core.standing import ENDED_WELL
 
 
@@ -69,8 +69,8 @@ def _open_rows(stories: Sequence[StoryReport]) -> Iterable[str]:
     for story in stories:
         step = failures.action(story.reason, one_line(story.key))
         yield (
-            f"| {_escape(story.key)} | {_escape(story.title)} | {MARKS[story.status]} "
-            f"| {_escape(why(story)) or '-'} | {_escape(step) or '-'} |"
+            f"| {_escape(story.key)} | {_escape(story.title)} | {mark(story)} "
+            f"| {_escape(why(story)) or '-'} | {step.replace('|', '&#124;') or '-'} |"
         )
 
 
@@ -78,7 +78,7 @@ def _waiting_rows(stories: Sequence[StoryReport]) -> Iterable[str]:
     yield "| story | title | state | waits for |"
     yield "|---|---|---|---|"
     for story in stories:
-        yield f"| {_escape(story.key)} | {_escape(story.title)} | {MARKS[story.status]} | {_escape(', '.join(story.by))} |"
+        yield f"| {_escape(story.key)} | {_escape(story.title)} | {mark(story)} | {_escape(', '.join(story.by))} |"
 
 
 def _counts(report: Report) -> str:

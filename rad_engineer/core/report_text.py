@@ -21,6 +21,12 @@ MARKS = {
 }
 """What each status is called on the screen."""
 
+
+def mark(story: StoryReport) -> str:
+    """What the story's status is called on the screen."""
+    return "rehearsed" if story.reason == "rehearsal" else MARKS[story.status]
+
+
 _EXIT_LINES = {
     0: "everything that was asked for is done",
     1: "a story or a gate failed",
@@ -58,16 +64,20 @@ def headline(report: Report) -> str:
         return f"Not run yet: {several(total, 'story', 'stories')}" + (
             f", {done} already done" if done else ""
         )
-    by_hand = sum(story.status == "passed" and story.by_hand for story in report.stories)
-    landed = sum(story.landed for story in report.stories)
-    first = f"{landed} of {several(total, 'story', 'stories')} {_achieved(report)}"
+    by_hand = counts.get("passed", 0) - sum(
+        story.status == "passed" and story.landed for story in report.stories
+    )
+    nothing_lands = report.kind == "rehearsal" or report.workspace == "shared"
+    finished = sum(
+        story.landed or (nothing_lands and story.status == "done-unverified") for story in report.stories
+    )
+    first = f"{finished} of {several(total, 'story', 'stories')} {_achieved(report)}"
     if by_hand:
         first += f", {by_hand} passed by hand"
     if counts.get("already-done"):
         first += f", {counts['already-done']} already done before"
-    rest = [
-        f"{counts[status]} {MARKS[status]}" for status in counts if status not in ("passed", "already-done")
-    ]
+    left_out = {*ENDED_WELL, "done-unverified"} if report.kind == "rehearsal" else ENDED_WELL
+    rest = [f"{number} {MARKS[status]}" for status, number in counts.items() if status not in left_out]
     rest += [
         f"{verdict.get('scope', '')} gates red" for verdict in report.verdicts if not verdict.get("ok", True)
     ]
@@ -76,9 +86,9 @@ def headline(report: Report) -> str:
 
 def _achieved(report: Report) -> str:
     if report.kind == "rehearsal":
-        return "rehearsed with the mock agent; nothing landed"
+        return "rehearsed with the mock agent, nothing landed"
     if report.workspace == "shared" or not report.branch:
-        return "passed"
+        return "finished in the shared workspace, where nothing lands"
     return f"landed on {branch_name(report)}"
 
 
@@ -110,7 +120,9 @@ def next_step(report: Report) -> str | None:
 
 
 def why(story: StoryReport) -> str:
-    """Why a story has not passed, with the detail that the run kept."""
+    """Why a story has not passed, with the detail that the run kept; "" where the headline says it for all."""
+    if story.reason in ("rehearsal", "shared-workspace"):
+        return ""
     detail = one_line(story.detail)
     said = one_line(story.explanation)
     return f"{said} ({detail})" if detail and said and story.status != "blocked" else said or detail
@@ -144,7 +156,7 @@ def _table(report: Report, columns: int) -> list[str]:
     open_ones = [s for s in report.stories if s.status not in ENDED_WELL]
     landed = [s for s in report.stories if s.status == "passed"]
     lines: list[str] = []
-    mark_width = max((len(MARKS[s.status]) for s in (*open_ones, *landed)), default=0)
+    mark_width = max((len(mark(s)) for s in (*open_ones, *landed)), default=0)
     key_width = min(max((width(one_line(s.key)) for s in (*open_ones, *landed)), default=0), columns // 3)
     for group in (landed, open_ones):
         for story in group[:_SHOWN]:
@@ -156,7 +168,7 @@ def _table(report: Report, columns: int) -> list[str]:
 
 def _row(story: StoryReport, mark_width: int, key_width: int, columns: int) -> list[str]:
     """One story: a line when it landed, up to three for why it did not."""
-    head = f"{pad(MARKS[story.status], mark_width)}  {pad(one_line(story.key), key_width)}  "
+    head = f"{pad(mark(story), mark_width)}  {pad(one_line(story.key), key_width)}  "
     title = one_line(story.title)
     if story.status == "passed":
         took = f"{duration(story.seconds)}  " if story.seconds else ""

@@ -68,6 +68,14 @@ def _landed(event: Event, checkpoint: Checkpoint) -> str:
     return f"landed{f' as {commit}' if commit else ''}{took}"
 
 
+def _unverified(event: Event, checkpoint: Checkpoint) -> str:
+    if checkpoint.kind == "rehearsal":
+        return "rehearsed"
+    if checkpoint.workspace == "shared":
+        return "finished; unverified, as everything is in a shared workspace"
+    return f"finished but unverified: {_reason(event.data) or 'no gate could judge it'}; its commit is kept"
+
+
 def _failed(event: Event, _checkpoint: Checkpoint) -> str:
     said = _reason(event.data)
     detail = one_line(str(event.data.get("detail") or ""))
@@ -88,7 +96,7 @@ _WORDS: Mapping[str, str | Callable[[Event, Checkpoint], str]] = {
     "gate_finished": _gate,
     "attempt_failed": _failed,
     "story_landed": _landed,
-    "story_unverified": "done but unverified: no gate could judge it; its commit is kept",
+    "story_unverified": _unverified,
     "story_failed": _failed,
     "story_interrupted": "interrupted; its work is kept",
     "story_blocked": _blocked,

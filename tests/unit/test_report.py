@@ -109,6 +109,7 @@ def test_where_nothing_can_land_an_unverified_story_blocks_nobody(more):
     found = report.build(plan, run.checkpoint)
     assert statuses(found)["B"] == "pending"
     assert found.how_to_merge is None
+    assert headline(found).startswith("1 of 2 stories ")
     assert "landed on" not in headline(found)
 
 
