@@ -162,7 +162,8 @@ def _table(report: Report, columns: int) -> list[str]:
         for story in group[:_SHOWN]:
             lines += _row(story, mark_width, key_width, columns)
         if len(group) > _SHOWN:
-            lines.append(f"… and {len(group) - _SHOWN} more in report.md")
+            where = "" if report.state == "never" else " in report.md"
+            lines.append(f"… and {len(group) - _SHOWN} more{where}")
     return ["", *lines] if lines else []
 
 
