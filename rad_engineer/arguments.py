@@ -8,7 +8,6 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from rad_engineer.command_line import options
 from rad_engineer.commands import VERBS, Verb
 from rad_engineer.errors import UsageError
 from rad_engineer.settings_schema import GROUPS, Setting, time_text
@@ -122,7 +121,7 @@ def _function(verb: Verb) -> Any:
         if default is None:
             kind = kind | None
         parameters.append((argument.name, Annotated[kind, info], default))
-    for row in options(verb):
+    for row in verb.told:
         kind = {"switch": bool, "texts": list[str]}.get(row.kind, str)
         parameters.append((row.name, Annotated[kind | None, _option(row)], None))
     given.target = verb.target  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from typing import Any
 
 from rad_engineer.commands import Verb
 from rad_engineer.errors import UsageError
-from rad_engineer.settings_schema import SETTINGS, BadValue, Setting, parse
+from rad_engineer.settings_schema import BadValue, parse
 
 
 def keywords(verb: Verb, argv: Sequence[str]) -> dict[str, Any] | None:
@@ -26,8 +26,8 @@ def plain(verb: Verb, argv: Sequence[str]) -> dict[str, Any] | None:
 
     Plain is what people and scripts write nearly always: known options in full, values apart or after `=`.
     """
-    rows = {flag: row for row in options(verb) for flag in row.flags}
-    found: dict[str, Any] = {row.name: None for row in options(verb)}
+    rows = {flag: row for row in verb.told for flag in row.flags}
+    found: dict[str, Any] = {row.name: None for row in verb.told}
     positional: list[str] = []
     rest = list(reversed(argv))
     while rest:
@@ -48,11 +48,6 @@ def plain(verb: Verb, argv: Sequence[str]) -> dict[str, Any] | None:
         else:
             found[row.name] = True if row.kind == "switch" else value
     return found if _place(verb, positional, found) else None
-
-
-def options(verb: Verb) -> tuple[Setting, ...]:
-    """Everything the verb can be told with a flag."""
-    return (*verb.options, *(SETTINGS[name] for name in verb.flags))
 
 
 def _place(verb: Verb, positional: list[str], found: dict[str, Any]) -> bool:

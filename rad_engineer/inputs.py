@@ -64,8 +64,8 @@ def _outside(prds: Sequence[Prd], reading: Reading) -> list[Prd]:
                 continue
             path = _beside(prd, need)
             if path is None:
-                if reading.allow_dangling:
-                    continue
+                if reading.allow_dangling or not need.casefold().endswith((".json", ".md")):
+                    continue  # prose is no file
                 raise PrdInvalid(
                     f"{prd.file} depends on the PRD `{need}`, which is not there",
                     code="DANGLING",

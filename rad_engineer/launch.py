@@ -13,13 +13,13 @@ from rad_engineer import (
     gate_plan,
     git,
     known,
-    landing,
     locks,
     logs,
     process,
     recovery,
     run_branch,
     store,
+    swap,
     trust,
 )
 from rad_engineer.core.checkpoint import Checkpoint
@@ -298,7 +298,7 @@ class _Launch:
         for story in green:
             schedule.resumed(story)
         wanted = self.order.settings
-        engine = LocalEngine(self.order.zygote, wanted.jobs)
+        engine = LocalEngine(self.order.zygote, wanted.jobs, {process.MARK: rundir.run})
         runner = Runner(
             rundir, rules, ledger, schedule, engine,
             Limits(wanted.jobs, wanted.max_stories, wanted.once, wanted.deadline, wanted.grace, wanted.fail_fast),
@@ -363,7 +363,7 @@ class _Launch:
             ledger.record("note", text=text)
         if self.order.settings.merge and code == ExitCode.OK and self.order.ground.repository is not None:
             ledger.record(
-                "note", text=landing.fast_forward(self.order.ground.repository, str(ledger.checkpoint.branch))
+                "note", text=swap.fast_forward(self.order.ground.repository, str(ledger.checkpoint.branch))
             )
         ledger.record("run_finished", exit_code=int(code))
         ledger.commit()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from rad_engineer import git, landing
+from rad_engineer import git, swap
 from rad_engineer.core.graph import Graph
 from rad_engineer.outcome import Outcome
 from rad_engineer.repository import Repository
@@ -107,7 +107,7 @@ class MergeQueue:
 
     def _swap(self, new: str, stories: list[int]) -> bool:
         refs = [ref for story in stories for ref in self._refs(story)]
-        if landing.swap(self.repository, self.branch, self.run, old=self.tip, new=new, done=refs):
+        if swap.swap(self.repository, self.branch, self.run, old=self.tip, new=new, done=refs):
             self.tip = new
             return True
         moved = git.tip(self.repository, self.branch)
@@ -117,7 +117,7 @@ class MergeQueue:
         return False
 
     def _refs(self, story: int) -> tuple[str, str]:
-        return landing.refs_of(self.run, self.graph.stories[story].id, self.graph.identities[story])
+        return swap.refs_of(self.run, self.graph.stories[story].id, self.graph.identities[story])
 
     def _job(self, story: int) -> dict[str, Any]:
         found, outcome = self.graph.stories[story], self._in_batch[story]

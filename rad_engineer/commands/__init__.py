@@ -35,6 +35,11 @@ class Verb:
     flags: tuple[str, ...] = ()
     workers: bool = False
 
+    @property
+    def told(self) -> tuple[Setting, ...]:
+        """Everything the verb can be told with a flag."""
+        return (*self.options, *(SETTINGS[name] for name in self.flags))
+
 
 def _switch(name: str, doc: str, *flags: str) -> Setting:
     return Setting(name, "switch", False, doc, flags=flags or (f"--{name.replace('_', '-')}",))

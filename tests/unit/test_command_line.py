@@ -29,7 +29,7 @@ def both(verb, argv):
 def command_lines(draw):
     verb = draw(st.sampled_from(commands.VERBS))
     argv = []
-    for row in draw(st.lists(st.sampled_from(command_line.options(verb) or (None,)), max_size=5)):
+    for row in draw(st.lists(st.sampled_from(verb.told or (None,)), max_size=5)):
         if row is None:
             continue
         flag = draw(st.sampled_from(row.flags))
@@ -110,9 +110,9 @@ def test_usage_errors_have_a_hint(argv, words):
 
 def test_every_option_has_words_of_its_own():
     for verb in commands.VERBS:
-        flags = [flag for row in command_line.options(verb) for flag in row.flags]
+        flags = [flag for row in verb.told for flag in row.flags]
         assert len(flags) == len(set(flags)), verb.name
-        assert all(row.doc for row in command_line.options(verb))
+        assert all(row.doc for row in verb.told)
         assert all(example.startswith(("rad-engineer ", "until ")) for example in verb.examples)
         assert set(verb.flags) <= set(SETTINGS)
 
