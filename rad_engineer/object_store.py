@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -82,7 +82,9 @@ def adopt(repository: Repository, quarantine: Path, store: Path) -> None:
         loose = []
     packs = sorted((quarantine / "pack").glob("pack-*.*"), key=lambda path: path.suffix == ".idx")
     places: set[Path] = set()
-    for source in (*packs, *_commits_last(loose)):
+    sources = (*packs, *_commits_last(loose))
+    _sync_files(sources)
+    for source in sources:
         inside = source.relative_to(quarantine)
         places.add(_settle(source, repository.objects / inside))
         _hand_over(source, store / inside)
@@ -122,16 +124,11 @@ def _pack(repository: Repository, objects: Path, quarantine: Path, names: bytes)
 
 
 def _settle(source: Path, target: Path) -> Path:
-    """Puts a durable file in its place unless one is there; returns the folder that must be synced."""
+    """Puts a file, which is durable already, in its place unless one is there; returns the folder that must be synced."""
     if target.exists():
         return target.parent
     if not target.parent.is_dir():
         _make_folder(target.parent)
-    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     _link(source, target)
     return target.parent
 
@@ -147,7 +144,7 @@ def _link(source: Path, target: Path) -> None:
 
 def _hand_over(source: Path, target: Path) -> None:
     """Gives the run's store a file for good; the store is made again when it is lost, so nothing is synced."""
-    if target.exists():
+    if target.exists() or not target.parent.parent.is_dir():
         return
     target.parent.mkdir(exist_ok=True)
     try:
@@ -172,6 +169,21 @@ def _make_folder(folder: Path) -> None:
     with suppress(PermissionError):
         folder.chmod(folder.parent.stat().st_mode & 0o7777)
     _sync_folder(folder.parent)
+
+
+def _sync_files(paths: Sequence[Path]) -> None:
+    """Makes files durable; all are on their way to the disk before the first one is waited for."""
+    start_writing = getattr(os, "posix_fadvise", None)
+    for step in ("start", "wait"):
+        for path in paths:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if step == "wait":
+                    os.fsync(descriptor)
+                elif start_writing is not None:
+                    start_writing(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
