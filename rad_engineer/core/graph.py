@@ -132,7 +132,7 @@ def lint(prds: Sequence[Prd], *, external: Mapping[str, bool] = _NOTHING) -> Lin
         resolved.edges + len(resolved.dangling),
         tuple(f"{keys[missing.story]} needs {missing.need}" for missing in resolved.dangling),
         tuple(
-            " -> ".join(keys[story] for story in topology.shortest_cycle(resolved.needs, [members]))
+            _circle([keys[story] for story in topology.shortest_cycle(resolved.needs, [members])])
             for members in topology.tangles(resolved.needs)
         ),
     )
@@ -141,6 +141,13 @@ def lint(prds: Sequence[Prd], *, external: Mapping[str, bool] = _NOTHING) -> Lin
 def missing_prds(prds: Sequence[Prd]) -> list[tuple[Prd, str]]:
     """The PRDs that these name in `depends_on` and that are not among them, with the reference as written."""
     return [(prds[prd], text) for prd, text in prd_order.needs_between(prds)[1]]
+
+
+def _circle(keys: Sequence[str]) -> str:
+    """`a -> b -> a`; of a long one both ends."""
+    if len(keys) > _SHOWN:
+        keys = [*keys[: _SHOWN // 2], f"… ({len(keys) - _SHOWN} more)", *keys[-_SHOWN // 2 :]]
+    return " -> ".join(keys)
 
 
 def _offsets(prds: Sequence[Prd]) -> list[int]:
@@ -242,7 +249,7 @@ class _Shape:
             cycle = topology.shortest_cycle(self.needs, topology.tangles(self.needs))
             if cycle:
                 raise PrdInvalid(
-                    f"stories need each other: {' -> '.join(keys[story] for story in cycle)}",
+                    f"stories need each other: {_circle([keys[story] for story in cycle])}",
                     code="CYCLE",
                     hint="remove one of these needs",
                 )

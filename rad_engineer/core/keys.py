@@ -118,6 +118,6 @@ def _ends_in(story_id: str, end: str) -> bool:
 
 def _begins_part(story_id: str, at: int) -> bool:
     before, first = story_id[at - 1], story_id[at]
-    if not first.isalnum() or before == ".":
+    if not first.isalnum() or before in ".#":  # 1 is not the end of 2.1, nor 2 that of US-001#2
         return False
     return not before.isalnum() or (before.isalpha() and first.isdigit())

@@ -25,6 +25,9 @@ from rad_engineer.core.states import (
 )
 from rad_engineer.core.turns import Turns
 
+_PATIENCE = 5_000
+"""How many declared files one call looks at before it says that nothing can start; the next call goes on there."""
+
 
 class Schedule:
     """Hands out stories; every call costs what it changes, never a look at all stories.
@@ -273,19 +276,20 @@ class Schedule:
         if self.stopped_by is not None:
             return None
         ready = self._ready
-        while ready:
+        patience = _PATIENCE
+        while ready and patience > 0:
             rank = ready[0]
             story = self._by_rank[rank]
             files = self.graph.stories[story].files
             if self.state[story] != PENDING or self.unmet[story]:
                 self._queued[story] = 0
+            elif not files or self.claims.conflict(files) is None:
+                return story
             else:
-                held = self.claims.conflict(files) if files else None
-                if held is None:
-                    return story
-                self.claims.park(held[0], rank)
+                self.claims.park(files, rank)
             heappop(ready)
             if files:
+                patience -= len(files)
                 self._requeue(self.claims.tried(rank))
         return None
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 Edges = Sequence[Sequence[int]]
 """For every node the nodes it points to."""
 
-_SEARCHES = 256
-"""From how many nodes of a tangle the shortest cycle is searched; a tangle that is larger gets a short one."""
+_STEPS = 500_000
+"""About how many steps the search for the shortest cycle takes; a larger tangle gets a short one."""
 
 
 def reverse(edges: Edges) -> list[list[int]]:
@@ -86,7 +86,7 @@ def shortest_cycle(edges: Edges, components: Sequence[Sequence[int]]) -> list[in
     best: list[int] = []
     for members in sorted(components, key=len):
         inside = set(members)
-        for start in members[:_SEARCHES]:
+        for start in members[: max(1, _STEPS // len(members))]:
             found = _cycle_through(start, edges, inside, len(best) or len(inside) + 2)
             if found:
                 best = found

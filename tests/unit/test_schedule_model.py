@@ -41,7 +41,7 @@ def plans(draw: Any) -> Graph:
                     priority=draw(st.sampled_from([None, 0, 1, 2])),
                     points=draw(st.sampled_from([None, 1, 5])),
                     files=tuple(draw(st.lists(st.sampled_from(FILES), max_size=2))),
-                )  # fmt: skip
+                )
             )
             known.append(name)
         file = f"phase{number}.json"
@@ -71,7 +71,7 @@ def agree(schedule: Schedule, reference: Reference) -> list[int]:
     return startable
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(plans(), st.data())
 def test_agrees_with_the_reference(plan: Graph, data: Any) -> None:
     count = len(plan.stories)
@@ -121,7 +121,7 @@ def step(schedule: Schedule, reference: Reference, act: str, chosen: int) -> Non
     reference.set(chosen, states.get(act, act))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(plans(), st.integers(1, 6), st.randoms(use_true_random=False))
 def test_everything_runs_once_and_in_order(plan: Graph, workers: int, random: Any) -> None:
     schedule = Schedule(plan, {})
@@ -152,7 +152,7 @@ def test_everything_runs_once_and_in_order(plan: Graph, workers: int, random: An
         assert [i for i in started if i in sequence] == [i for i in sequence if i in started]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(plans(), st.data())
 def test_a_resumed_schedule_ends_in_the_same_set(plan: Graph, data: Any) -> None:
     failing = data.draw(st.frozensets(st.integers(0, len(plan.stories) - 1), max_size=2))
