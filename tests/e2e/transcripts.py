@@ -37,10 +37,11 @@ _CHANGING = (
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "DATE"),
     (re.compile(r"\b\d\d:\d\d(:\d\d)?\b"), "TIME"),
     (re.compile(r"\b\d{10}\.\d+\b"), "SECONDS"),
-    (re.compile(r"\[ *[\d.]+(s|m|h)\]"), "[TIME]"),
+    (re.compile(r"\[ *[\dhms. ]+\]"), "[TIME]"),
+    (re.compile(r"\b\d+m \d+s\b"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)?(s|ms)\b"), "TIME"),
     (re.compile(r'"seconds": ?[\d.]+'), '"seconds": TIME'),
-    (re.compile(r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,64}\b"), "HASH"),
+    (re.compile(r"\b[0-9a-f]{7,64}\b"), "HASH"),
     (re.compile(r"\bprocess \d+\b"), "process PID"),
 )  # fmt: skip
 
@@ -180,7 +181,7 @@ class Scratch:
         path = self.home / "script"
         path.write_text("\n".join(script) + f"\nprintf '{_MARK}end\\n'\n")
         ended = subprocess.run(
-            ["bash", str(path)], env=self.env, cwd=self.home, stdin=subprocess.DEVNULL,
+            ["bash", str(path)], check=False, env=self.env, cwd=self.home, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=100,
         )  # fmt: skip
         printed = ended.stdout.decode("utf-8", "replace").replace(str(self.home), HOME)
