@@ -6,6 +6,7 @@ every attempt, never read. Objects come into the user's repository by way of a q
 
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
@@ -20,7 +21,8 @@ from rad_engineer.removal import open_attic, remove_path
 from rad_engineer.repository import Repository
 from rad_engineer.staging import Staged
 from rad_engineer.store import writing
-from rad_engineer.tree_walk import Bounds, Kept, Names, clean
+from rad_engineer.tree_names import Kept, Names
+from rad_engineer.tree_walk import Bounds, Seen, clean
 from rad_engineer.working_copy import Slot, State
 
 __all__ = ["Bounds", "Pool", "Slot", "Staged"]
@@ -52,6 +54,7 @@ class Pool:
         self._bounds = bounds
         self._private = PrivateFiles(repository, tuple(copy))
         self._names: dict[Path, tuple[str, Names]] = {}
+        self._seen: defaultdict[Path, Seen] = defaultdict(Seen)
         self._trees: dict[str, str] = {}
 
     def slot(self, kind: Kind, number: int) -> Slot:
@@ -87,7 +90,7 @@ class Pool:
         (slot.git_dir / "index.lock").unlink(missing_ok=True)
         names = self._names_at(slot, at, env)
         self._names.pop(slot.git_dir, None)
-        clean(str(slot.path), names, kept, self._attic)
+        clean(str(slot.path), names, kept, self._attic, self._seen[slot.git_dir])
         working_copy.check_out(repository, slot, target, env)
         if at is None:
             names = working_copy.load_names(repository, slot)
@@ -125,7 +128,14 @@ class Pool:
         if at is not None:
             self._names[slot.git_dir] = (at, names)
         asked = staging.Staging(
-            self.repository, slot, base, self.store.objects, quarantine, names, self._bounds
+            self.repository,
+            slot,
+            base,
+            self.store.objects,
+            quarantine,
+            names,
+            self._seen[slot.git_dir],
+            self._bounds,
         )
         return staging.stage(asked, never)
 
@@ -225,6 +235,7 @@ class Pool:
     def remove(self, slot: Slot) -> None:
         """Removes a copy and its git directory."""
         self._names.pop(slot.git_dir, None)
+        self._seen.pop(slot.git_dir, None)
         for path in (slot.git_dir, slot.path):
             remove_path(path, self._attic)
 

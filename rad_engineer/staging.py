@@ -8,17 +8,8 @@ from pathlib import Path
 from rad_engineer.git_command import GitFailed, fields, run, text
 from rad_engineer.object_store import complete, objects_env
 from rad_engineer.repository import Repository
-from rad_engineer.tree_walk import (
-    MAX_IGNORE_FILE,
-    Bounds,
-    Kept,
-    Names,
-    Survey,
-    is_dot_git,
-    largest,
-    make_readable,
-    survey,
-)
+from rad_engineer.tree_names import Kept, Names, is_dot_git
+from rad_engineer.tree_walk import MAX_IGNORE_FILE, Bounds, Seen, Survey, largest, make_readable, survey
 from rad_engineer.working_copy import (
     GITLINK,
     TREE,
@@ -61,6 +52,7 @@ class Staging:
     objects: Path
     quarantine: Path
     names: Names
+    seen: Seen
     bounds: Bounds
 
     @property
@@ -75,7 +67,7 @@ def stage(staging: Staging, never: Iterable[str]) -> Staged:
     state = read_state(slot)
     aside = Kept((*state.keep, *state.copied))
     try:
-        seen = survey(str(slot.path), staging.names, aside, staging.bounds)
+        seen = survey(str(slot.path), staging.names, aside, staging.bounds, staging.seen)
     except (NotADirectoryError, FileNotFoundError):
         return Staged(problem="special-file", detail="the slot itself was replaced")
     if seen.problem is not None:

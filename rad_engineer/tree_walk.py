@@ -5,124 +5,22 @@ opened one inside the other, and everything else is judged by its name and type 
 """
 
 import os
-import re
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rad_engineer.removal import open_folder, remove
+from rad_engineer.tree_names import Kept, Names, is_dot_git
 
 MAX_DEPTH = 200
 MAX_PATH = 4_000
 MAX_OPEN = 500
+_YOUNG = 200_000_000  # ns
 IGNORE_FILES = frozenset({".gitignore", ".gitattributes", ".gitmodules"})
 MAX_IGNORE_FILE = 64 * 1024
-_IGNORABLE = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
-_DOT_GIT = re.compile(r"(\.git|git~[0-9]+)[ .]*([:\\].*)?", re.IGNORECASE | re.DOTALL)
 _NOTHING: frozenset[str] = frozenset()
-_WILD = re.compile(r"[*?[]")
-_TOKEN = re.compile(r"\*\*/|\*\*|\[!?[^]/]+\]|.", re.DOTALL)
-_MEANINGS = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-
-
-def is_dot_git(name: str) -> bool:
-    """Whether some file system or some git takes this name for `.git`."""
-    if "i" not in name and "I" not in name:
-        return False
-    return _DOT_GIT.fullmatch(_IGNORABLE.sub("", name)) is not None
-
-
-@dataclass(slots=True)
-class Names:
-    """What a tree holds: the names in every directory, by the directory's path ("" is the top)."""
-
-    files: dict[str, set[str]] = field(default_factory=dict)
-    folders: dict[str, set[str]] = field(default_factory=dict)
-    gitlinks: set[str] = field(default_factory=set)
-
-    def add(self, path: str, *, gitlink: bool = False) -> None:
-        """Takes in a path."""
-        parent, _, name = path.rpartition("/")
-        if gitlink:
-            self.gitlinks.add(path)
-            self.folders.setdefault(parent, set()).add(name)
-        else:
-            known = self.files.get(parent)
-            if known is not None:
-                known.add(name)
-                return
-            self.files[parent] = {name}
-        while parent:
-            upper, _, name = parent.rpartition("/")
-            inside = self.folders.setdefault(upper, set())
-            if name in inside:
-                return
-            inside.add(name)
-            parent = upper
-
-    def drop(self, path: str) -> None:
-        """Forgets a path, and the directories that are empty without it."""
-        parent, _, name = path.rpartition("/")
-        if path in self.gitlinks:
-            self.gitlinks.discard(path)
-            self.folders.get(parent, set()).discard(name)
-        else:
-            self.files.get(parent, set()).discard(name)
-        while parent and not self.files.get(parent) and not self.folders.get(parent):
-            self.files.pop(parent, None)
-            self.folders.pop(parent, None)
-            parent, _, name = parent.rpartition("/")
-            self.folders.get(parent, set()).discard(name)
-
-    def has(self, path: str) -> bool:
-        """Whether the tree holds this file, or this directory."""
-        parent, _, name = path.rpartition("/")
-        return name in self.files.get(parent, _NOTHING) or name in self.folders.get(parent, _NOTHING)
-
-
-class Kept:
-    """Paths that stay and are not looked into: exact ones, and globs from the top (`**/` for any depth)."""
-
-    __slots__ = ("_above", "_globs", "_paths", "patterns")
-
-    def __init__(self, patterns: Iterable[str]) -> None:
-        self.patterns = tuple(dict.fromkeys(pattern.strip("/") for pattern in patterns if pattern.strip("/")))
-        self._paths = frozenset(self.patterns)
-        self._globs = _any_of(pattern for pattern in self.patterns if _WILD.search(pattern))
-        self._above = _any_of(above for pattern in self.patterns for above in _above(pattern))
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._paths or (self._globs is not None and self._globs.fullmatch(path) is not None)
-
-    def below(self, path: str) -> bool:
-        """Whether something that is kept may lie in a directory that is not kept itself."""
-        return self._above is not None and self._above.fullmatch(path) is not None
-
-
-def _above(pattern: str) -> list[str]:
-    """The directories on the way to a pattern, as far as it names them."""
-    fixed, deep, _rest = pattern.partition("**")
-    parts = fixed.rstrip("/").split("/") if deep else pattern.split("/")[:-1]
-    return ["/".join(parts[:length]) for length in range(1, len(parts) + 1) if parts[0]]
-
-
-def _any_of(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    found = [_glob(pattern) for pattern in patterns]
-    return re.compile("|".join(found), re.DOTALL) if found else None
-
-
-def _glob(pattern: str) -> str:
-    parts = _TOKEN.findall(pattern)
-    return "".join(_meaning(part) for part in parts)
-
-
-def _meaning(token: str) -> str:
-    if token in _MEANINGS:
-        return _MEANINGS[token]
-    if len(token) > 1:
-        return token.replace("\\", "\\\\").replace("[!", "[^", 1)
-    return re.escape(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +30,45 @@ class Bounds:
     entries: int = 200_000
     file_bytes: int = 100 * 1024**2
     total_bytes: int = 1024**3
+
+
+class Seen:
+    """Directories that held nothing but their part of the tree when they were last read.
+
+    One whose times have not changed since has the same entries, of the same types, and need not be read again: the
+    system changes them with every name that comes, goes or moves, and nobody can turn them back. Times that were
+    young when they were read prove nothing, because the clock behind them is coarse.
+    """
+
+    __slots__ = ("_folders", "patterns")
+
+    def __init__(self) -> None:
+        self.patterns: tuple[str, ...] = ()
+        self._folders: dict[str, tuple[_Stamp, tuple[str, ...]]] = {}
+
+    def expect(self, kept: Kept) -> None:
+        """Forgets everything when something else is kept from now on."""
+        if kept.patterns != self.patterns:
+            self.patterns = kept.patterns
+            self._folders.clear()
+
+    def below(self, path: str, stamp: "_Stamp") -> tuple[str, ...] | None:
+        """The directories in a directory that has not changed; None for one that must be read."""
+        found = self._folders.get(path)
+        return found[1] if found is not None and found[0] == stamp else None
+
+    def note(self, path: str, stamp: "_Stamp", below: Iterable[str]) -> None:
+        """Remembers a directory that was read and had nothing else in it."""
+        if stamp[2] < time.time_ns() - _YOUNG:
+            self._folders[path] = (stamp, tuple(below))
+
+
+_Stamp = tuple[int, int, int]
+
+
+def _stamp(folder: int) -> _Stamp:
+    about = os.fstat(folder)
+    return about.st_ino, about.st_mtime_ns, about.st_ctime_ns
 
 
 @dataclass(slots=True)
@@ -148,12 +85,22 @@ class _Stopped(Exception):
     """The walk has seen enough."""
 
 
-def survey(top: str, names: Names, kept: Kept, bounds: Bounds) -> Survey:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    names: Names
+    kept: Kept
+    bounds: Bounds
+    seen: Seen
+
+
+def survey(top: str, names: Names, kept: Kept, bounds: Bounds, seen: Seen | None = None) -> Survey:
     """Looks through a slot before git does. Directories that their owner cannot read are made readable."""
     found = Survey()
+    if seen is None or not set(seen.patterns) <= set(kept.patterns):
+        seen = Seen()
     root = open_folder(top, None)
     try:
-        _look(root, "", 1, found, (names, kept, bounds))
+        _look(root, "", 1, found, _Told(names, kept, bounds, seen))
     except _Stopped:
         pass
     finally:
@@ -167,9 +114,12 @@ def _stop(found: Survey, problem: str, path: str) -> None:
     raise _Stopped
 
 
-def _look(folder: int, path: str, depth: int, found: Survey, told: tuple[Names, Kept, Bounds]) -> None:
+def _look(folder: int, path: str, depth: int, found: Survey, told: _Told) -> None:
     prefix = f"{path}/" if path else ""
-    below = _look_at(folder, path, found, told)
+    # An ignore file may have grown without its directory having changed.
+    watched = not IGNORE_FILES.isdisjoint(told.names.files.get(path, _NOTHING))
+    known = None if watched else told.seen.below(path, _stamp(folder))
+    below = _look_at(folder, path, found, told) if known is None else known
     if below and depth > MAX_DEPTH:
         _stop(found, "too-deep", path)
     for name in below:
@@ -180,10 +130,9 @@ def _look(folder: int, path: str, depth: int, found: Survey, told: tuple[Names, 
             os.close(inner)
 
 
-def _look_at(folder: int, path: str, found: Survey, told: tuple[Names, Kept, Bounds]) -> list[str]:
+def _look_at(folder: int, path: str, found: Survey, told: _Told) -> list[str]:
     """Looks at the entries of one directory; returns the directories in it."""
-    names, kept, _bounds = told
-    files = names.files.get(path, _NOTHING)
+    files = told.names.files.get(path, _NOTHING)
     prefix = f"{path}/" if path else ""
     below = []
     with os.scandir(folder) as entries:
@@ -192,7 +141,7 @@ def _look_at(folder: int, path: str, found: Survey, told: tuple[Names, Kept, Bou
             if name in files and name not in IGNORE_FILES and entry.is_file(follow_symlinks=False):
                 continue
             full = prefix + name
-            if full == ".git" or full in kept:
+            if full == ".git" or full in told.kept:
                 continue
             if len(full) > MAX_PATH:
                 _stop(found, "too-deep", full)
@@ -205,8 +154,7 @@ def _look_at(folder: int, path: str, found: Survey, told: tuple[Names, Kept, Bou
     return below
 
 
-def _judge(entry: "os.DirEntry[str]", full: str, found: Survey, told: tuple[Names, Kept, Bounds]) -> None:
-    names, _kept, bounds = told
+def _judge(entry: "os.DirEntry[str]", full: str, found: Survey, told: _Told) -> None:
     is_link = entry.is_symlink()
     if not is_link and not entry.is_file(follow_symlinks=False):
         _stop(found, "special-file", full)
@@ -216,24 +164,52 @@ def _judge(entry: "os.DirEntry[str]", full: str, found: Survey, told: tuple[Name
     if entry.name in IGNORE_FILES and size > MAX_IGNORE_FILE:
         found.ignore_files.append(full)
     parent = full.rpartition("/")[0]
-    if entry.name in names.files.get(parent, _NOTHING):
+    if entry.name in told.names.files.get(parent, _NOTHING):
         return
     found.new[full] = size
-    if len(found.new) > bounds.entries:
-        _stop(found, "too-many-files", f"more than {bounds.entries} new files")
+    if len(found.new) > told.bounds.entries:
+        _stop(found, "too-many-files", f"more than {told.bounds.entries} new files")
 
 
-def clean(top: str, names: Names, kept: Kept, attic: int) -> None:
+def clean(top: str, names: Names, kept: Kept, attic: int, seen: Seen | None = None) -> None:
     """Takes away everything that is not in the tree, save what is kept; what is of another type goes as well."""
+    seen = Seen() if seen is None else seen
+    seen.expect(kept)
     root = open_folder(top, None)
     try:
-        _clean(root, "", (names, kept, attic))
+        _clean(root, "", (names, kept, attic, seen))
     finally:
         os.close(root)
 
 
-def _clean(folder: int, path: str, told: tuple[Names, Kept, int]) -> None:
-    names, kept, attic = told
+def _clean(folder: int, path: str, told: tuple[Names, Kept, int, Seen]) -> None:
+    names, _kept, attic, seen = told
+    folders = names.folders.get(path, _NOTHING)
+    prefix = f"{path}/" if path else ""
+    stamp = _stamp(folder)
+    below = seen.below(path, stamp)
+    if below is None:
+        below, unwanted = _sort_out(folder, path, told)
+        for name in unwanted:
+            remove(name, folder, attic)
+        if not unwanted:
+            seen.note(path, stamp, below)
+    for name in below:
+        inner = open_folder(name, folder)
+        try:
+            _clean(inner, prefix + name, told)
+        finally:
+            os.close(inner)
+        if name not in folders:
+            with suppress(OSError):  # something that is kept lies in it
+                os.rmdir(name, dir_fd=folder)
+
+
+def _sort_out(
+    folder: int, path: str, told: tuple[Names, Kept, int, Seen]
+) -> tuple[tuple[str, ...], list[str]]:
+    """The directories to go on in, and the entries to take away."""
+    names, kept, _attic, _seen = told
     files, folders = names.files.get(path, _NOTHING), names.folders.get(path, _NOTHING)
     prefix = f"{path}/" if path else ""
     below: list[str] = []
@@ -249,17 +225,7 @@ def _clean(folder: int, path: str, told: tuple[Names, Kept, int]) -> None:
             elif prefix + name not in kept:
                 spared = kept.below(prefix + name) and entry.is_dir(follow_symlinks=False)
                 (below if spared else unwanted).append(name)
-    for name in unwanted:
-        remove(name, folder, attic)
-    for name in below:
-        inner = open_folder(name, folder)
-        try:
-            _clean(inner, prefix + name, told)
-        finally:
-            os.close(inner)
-        if name not in folders:
-            with suppress(OSError):  # something that is kept lies in it
-                os.rmdir(name, dir_fd=folder)
+    return tuple(below), unwanted
 
 
 def _folders(top: str) -> Iterator[tuple[str, int, list["os.DirEntry[str]"]]]:

@@ -16,7 +16,7 @@ from rad_engineer.git_command import GitFailed
 from rad_engineer.object_store import RunStore, alternates, make_git_dir
 from rad_engineer.removal import open_folder
 from rad_engineer.repository import Repository
-from rad_engineer.tree_walk import Names
+from rad_engineer.tree_names import Names
 
 TIMEOUT = 300.0
 GITLINK = "160000"

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -513,4 +514,64 @@ def test_a_deep_tree_is_removed_by_a_user_with_few_descriptors(victim):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stderr == ""
+    victim.comes_clean()
+
+
+# directories that have not changed are not read twice
+
+
+def a_file_in_an_old_folder(victim):
+    os.mkfifo(victim.inside / "src" / "deep" / "er" / "pipe")
+
+
+def a_swap_in_an_old_folder(victim):
+    (victim.inside / "src" / "app.py").unlink()
+    os.mkfifo(victim.inside / "src" / "app.py")
+
+
+def a_rename_in_an_old_folder(victim):
+    write(victim.tmp / "x" / "config", "x\n")
+    (victim.tmp / "x").rename(victim.inside / "src" / "deep" / ".git")
+
+
+def an_ignore_file_that_grows(victim):
+    with (victim.inside / ".gitignore").open("a") as handle:
+        handle.write("x\n" * 40_000)
+
+
+def turned_back(victim):
+    folder = victim.inside / "src"
+    before = folder.stat()
+    os.mkfifo(folder / "pipe")
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("plant", "problem"),
+    [
+        (a_file_in_an_old_folder, "special-file"),
+        (a_swap_in_an_old_folder, "special-file"),
+        (a_rename_in_an_old_folder, "nested-git"),
+        (an_ignore_file_that_grows, "huge-ignore-file"),
+        (turned_back, "special-file"),
+    ],
+)
+def test_what_changes_in_a_folder_that_was_known_is_seen(victim, plant, problem):
+    time.sleep(0.25)  # a folder is known only when its times are older than the clock is coarse
+    victim.comes_clean()
+    folder = os.open(victim.inside / "src" / "deep", os.O_RDONLY)
+    about = os.fstat(folder)
+    os.close(folder)
+    stamp = (about.st_ino, about.st_mtime_ns, about.st_ctime_ns)
+    assert victim.pool._seen[victim.slot.git_dir].below("src/deep", stamp) == ("er",)
+    plant(victim)
+    assert victim.stage().problem == problem
+    victim.comes_clean()
+    write(victim.inside / "src" / "deep" / "new.txt", "new\n")
+    assert victim.stage("q2").changed == (("A", "src/deep/new.txt"),)
+    victim.pool.move(victim.slot, victim.base, victim.base)
+    victim.pool.move(victim.slot, victim.base, victim.base, keep=("src/deep/new.txt",))
+    write(victim.inside / "src" / "deep" / "new.txt", "new\n")
+    victim.pool.move(victim.slot, victim.base, victim.base, keep=("src/deep/new.txt",))
+    assert (victim.inside / "src" / "deep" / "new.txt").exists()
     victim.comes_clean()
