@@ -105,6 +105,16 @@ def _phases() -> dict[str, str]:
     }
 
 
+def _red_before() -> dict[str, str]:
+    """A story in a project where one of two tests fails already."""
+    return {
+        **_CONFIGURED,
+        "rad-engineer.toml": '[agent]\ncommand = "my-agent"\n\n[gates]\ntest = "python3 -m pytest -q"\n',
+        "tests/test_shop.py": "def test_old():\n    assert False\n\n\ndef test_good():\n    pass\n",
+        "prd.json": prd(story("S-1", "Cart")),
+    }
+
+
 _PROJECTS: dict[str, Callable[[], dict[str, str]]] = {
     "empty": _empty,
     "shop": _shop,
@@ -112,6 +122,7 @@ _PROJECTS: dict[str, Callable[[], dict[str, str]]] = {
     "no gates": _no_gates,
     "waiting": _waiting,
     "phases": _phases,
+    "red before": _red_before,
 }
 
 
