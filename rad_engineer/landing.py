@@ -6,7 +6,7 @@ culprit goes back to its agent, what stood behind it waits for the next batch.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rad_engineer import gates, verdict
@@ -102,7 +102,8 @@ def _judge(court: verdict.Court, tip: str, chain: Sequence[Link]) -> Judged:
                 check["command"],
                 gates.gate(check["name"], check["command"], "story", verdict.reader(court.place, tip)),
             )
-    return verdict.run_gates(court, chain[-1].tree, tip, tuple(wanted.values()))
+    last = chain[-1]
+    return verdict.run_gates(replace(court, judged=last.candidate), last.tree, tip, tuple(wanted.values()))
 
 
 def _red(judged: Judged) -> bool:

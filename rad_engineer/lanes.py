@@ -1,6 +1,32 @@
-"""Numbers that jobs are given: lanes, each with a gate copy of its own, and slots that stories work in."""
+"""What workers are given: jobs, how many, a lane with a gate copy each, and the slots that stories work in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Limits:
+    """When the run itself stops starting stories."""
+
+    jobs: int
+    max_stories: int | None = None
+    once: bool = False
+    deadline: float | None = None  # seconds from now
+    grace: float = 30.0
+    fail_fast: bool = False
+
+
+@dataclass(slots=True)
+class Running:
+    """A job that a worker has."""
+
+    kind: str
+    lane: int
+    job: Mapping[str, Any]
+    story: int | None = None
+    deaths: int = 0
+    cancelled: bool = False
 
 
 @dataclass(slots=True)

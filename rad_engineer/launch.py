@@ -29,11 +29,12 @@ from rad_engineer.engines.local import LocalEngine
 from rad_engineer.errors import ExitCode, UsageError
 from rad_engineer.ground import Ground
 from rad_engineer.inputs import Inputs, find_story
+from rad_engineer.lanes import Limits
 from rad_engineer.ledger import Ledger, Watcher
 from rad_engineer.marks import Marks
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.rules import Rules
-from rad_engineer.runner import Limits, Runner
+from rad_engineer.runner import Runner
 from rad_engineer.settings import AgentChoice, Settings
 from rad_engineer.story_jobs import StoryJobs
 

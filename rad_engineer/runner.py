@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rad_engineer import store
@@ -12,7 +11,7 @@ from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine, Message
 from rad_engineer.errors import CannotWrite, ConfigInvalid, ExitCode
-from rad_engineer.lanes import Lanes
+from rad_engineer.lanes import Lanes, Limits, Running
 from rad_engineer.ledger import Ledger
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.outcome import Outcome
@@ -21,30 +20,6 @@ from rad_engineer.signals import Stop
 
 MAX_WORKER_DEATHS = 3
 TICK = 0.125  # s between redraws
-
-
-@dataclass(slots=True)
-class Limits:
-    """When the run itself stops starting stories."""
-
-    jobs: int
-    max_stories: int | None = None
-    once: bool = False
-    deadline: float | None = None  # seconds from now
-    grace: float = 30.0
-    fail_fast: bool = False
-
-
-@dataclass(slots=True)
-class Running:
-    """A job that a worker has."""
-
-    kind: str
-    lane: int
-    job: Mapping[str, Any]
-    story: int | None = None
-    deaths: int = 0
-    cancelled: bool = False
 
 
 class Runner:
@@ -110,8 +85,6 @@ class Runner:
                     break
                 self._wait()
             return self._exit_code()
-
-    # --- starting -----------------------------------------------------------------------------------------
 
     def _draining(self) -> bool:
         return bool(self.stop.received or self.disk or self._past_deadline() or self._had_enough())
@@ -188,8 +161,6 @@ class Runner:
             **job,
         }
         self._submit(Running(kind, lane, content))
-
-    # --- waiting ------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
         for message in self.engine.poll(TICK, (self.stop.fileno(),)):
@@ -286,8 +257,6 @@ class Runner:
                 self.gates.judged(running.job, data)
         elif running.kind == "baseline" and self.gates is not None and not data.get("interrupted"):
             self.gates.answered(data)
-
-    # --- endings ------------------------------------------------------------------------------------------
 
     def _on_outcome(self, story: int, outcome: Outcome) -> None:
         if outcome.kind == "interrupted":
@@ -386,8 +355,6 @@ class Runner:
         self.schedule.landed(story)
         self.on_landed(story)
 
-    # --- landing ------------------------------------------------------------------------------------------
-
     def _ready_to_land(self) -> bool:
         return self.queue is not None and self.queue.can_go_on and not self.stop.received and not self.disk
 
@@ -409,8 +376,6 @@ class Runner:
             self._landed(story, commit, gates, unverified=unverified)
         for story, outcome in back:
             self._failed_attempt(story, outcome)
-
-    # --- the end ------------------------------------------------------------------------------------------
 
     def _exit_code(self) -> ExitCode:
         """The first that holds, core rules section 4."""

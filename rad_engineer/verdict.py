@@ -35,6 +35,7 @@ class Court:
     logs: Path
     say: Say
     cancel: int
+    judged: str = ""  # the commit that evidence is to name, where it is not the head of the copy
     green: frozenset[str] = frozenset()  # gates that were green on the branch once: never excused again
 
     @property
@@ -54,14 +55,15 @@ def reader(place: Workplace, commit: str | None) -> Callable[[str], bytes | None
     return lambda path: place.pool.read(commit, path)
 
 
-def court_of(run: "StoryRun") -> Court:
-    """The court for one attempt."""
+def court_of(run: "StoryRun", commit: str = "") -> Court:
+    """The court for one attempt; evidence names the commit."""
     return Court(
         run.place,
         int(run.job["lane"]),
         run.attempt_folder / "gates",
         run.say,
         run.cancel,
+        judged=commit,
         green=frozenset(run.job.get("green", ())),
     )
 
@@ -107,7 +109,7 @@ def judge_story(
         run.finished("verify", started, ok=False)
         return conflict(merged, commit)
     try:
-        results = run_gates(court_of(run), merged.tree, tip, gates_of(run))
+        results = run_gates(court_of(run, commit), merged.tree, tip, gates_of(run))
     except Cancelled:
         return Outcome("interrupted", commit=commit)
     if isinstance(results, Outcome):
@@ -209,7 +211,7 @@ def _run_all(court: Court, where: Path, head: str, wanted: Sequence[Gate]) -> li
                 cancel=court.cancel,
                 baseline=_baseline_of(court, gate),
                 log=court.logs / f"{store.slug(gate.name)}.log",
-                commit=head,
+                commit=court.judged or head,
                 clock=time.time,
             )
         if court.cancelled:

@@ -60,11 +60,13 @@ class Screen:
     @contextmanager
     def closing(self) -> Iterator[None]:
         """Takes the view away before an error is told."""
+        whole = False
         try:
             yield
-        except BaseException:
-            self.view.close()
-            raise
+            whole = True
+        finally:
+            if not whole:
+                self.view.close()
 
     def finish(self, graph: Graph, ended: Ended, place: Ground) -> None:
         """Writes the reports and leaves the summary on the screen."""
