@@ -115,11 +115,10 @@ TEXT
     fi
     mkdir -p "$data" "$bin"
     environment=$(mktemp -d "$data/venv-XXXXXX")
-    trap 'rm -rf "$environment"' EXIT # until it is complete, the old one stays
+    trap "rm -rf $(printf %q "$environment")" EXIT # until it is complete, the old one stays
     say "installing into $environment with $("$python" --version 2>&1)"
     "$python" -m venv "$environment"
-    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$source" >&2
-    "$environment/bin/python" -m compileall -q "$environment/lib" || true # some packages carry files that no Python reads
+    "$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-input "$source" >&2
     "$environment/bin/rad-engineer" --version >/dev/null
     ln -s "$environment/bin/rad-engineer" "$environment/link"
     mv -f "$environment/link" "$link"
@@ -154,7 +153,7 @@ TEXT
       *) die "no such option: $1; see install.sh --help" ;;
     esac
   done
-  unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER PIP_REQUIRE_VIRTUALENV
+  unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER PIP_REQUIRE_VIRTUALENV PIP_NO_COMPILE
 
   if [ -n "$only_python" ]; then
     using=venv

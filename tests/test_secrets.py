@@ -28,7 +28,7 @@ PATTERNS = {
         )
     ),
     "index option": "--(?:extra-)?index" + "-url|--find" + "-links[ =](?!$)",
-    "machine path": r"(?<![\w.$}\])*/~-])/(?:work|root|opt/pypi|opt/wheels|tmp/brief|home/(?!user|me|you|ada|dev|alice|tester)\w+|Users/\w+)(?![\w-])",
+    "machine path": r"(?<![\w.$}\])*/~-])/(?:work|root|opt/pypi|opt/wheels|tmp/brief|home/(?!u\b|user|me|you|ada|dev|alice|tester)\w+|Users/\w+)(?![\w-])",
 }  # fmt: skip
 SAMPLES = {
     "private key": "-----BEGIN RSA PRIV" + "ATE KEY-----",

@@ -1,0 +1,95 @@
+"""The quickstart does what the README promises: five stories landed, proved by gates, and then nothing to do."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project
+
+ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "examples" / "quickstart"
+STORIES = ["PB-1", "PB-2", "PB-3", "PB-4", "PB-5"]
+
+
+@pytest.fixture
+def pocketbook(tmp_path):
+    project = Project(tmp_path)
+    shutil.copytree(
+        QUICKSTART,
+        project.folder,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("__pycache__", ".*cache"),
+    )
+    project.init({})
+    return project
+
+
+def test_the_quickstart_runs_to_its_end_and_then_has_nothing_to_do(pocketbook):
+    ran = pocketbook.rad("run", "prd.json", "--yes", "--json", "-j", "2")
+    assert ran.code == 0, ran.err
+    gates = [event for event in ran.events if event["event"] == "gate_finished"]
+    assert {event["story"] for event in gates if event["ok"]} == set(STORIES)
+    assert not [event for event in gates if not event["ok"]]
+
+    landed = pocketbook.landed("rad/pocketbook")
+    assert sorted(landed) == STORIES
+    assert landed.index("PB-2") < landed.index("PB-3") < landed.index("PB-5")
+    assert landed.index("PB-1") < landed.index("PB-2") < landed.index("PB-4") < landed.index("PB-5")
+    assert pocketbook.passes() == STORIES
+    assert len(pocketbook.git("diff", "--numstat").splitlines()) == 1
+    assert pocketbook.git("diff", "--numstat").split()[:2] == ["5", "5"]
+
+    report = pocketbook.report()
+    assert [story["status"] for story in report["stories"]] == ["passed"] * 5
+    assert not [c["text"] for story in report["stories"] for c in story["criteria"] if c["proved_by"] is None]
+
+    again = pocketbook.rad("run", "prd.json", "--yes")
+    assert again.code == 0
+    assert "nothing to do" in again.out + again.err
+    assert pocketbook.landed("rad/pocketbook") == landed
+
+    pocketbook.git("stash", "--quiet")  # the marks in the PRD
+    pocketbook.git("switch", "--quiet", "rad/pocketbook")
+    command = [sys.executable, "-m", "pocketbook", "january.csv", "--budget", "food=20"]
+    told = subprocess.run(
+        command, cwd=pocketbook.folder, env=pocketbook.env, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.splitlines()[-1] == "food was 17.50 over in 2026-01"
+
+
+def test_the_prepared_agent_refuses_a_story_it_has_no_work_for(tmp_path):
+    ended = subprocess.run(
+        ["sh", str(QUICKSTART / "agent" / "agent.sh")], check=False, cwd=tmp_path, input="the story", text=True,
+        capture_output=True, env={**os.environ, "RAD_STORY_ID": "PB-9", "RAD_STORY_TITLE": "Unheard of"},
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (1, "nothing is prepared for PB-9\n")
+
+
+@pytest.mark.skipif(
+    Path(sys.prefix) != ROOT / ".venv" or not (ROOT / ".venv" / ".made-dev").is_file(),
+    reason="./demo would install packages",
+)
+def test_the_demo_shows_the_quickstart(tmp_path):
+    env = {**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    ended = subprocess.run(
+        [str(ROOT / "demo"), "--json"],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=100,
+    )
+    assert ended.returncode == 0, ended.stderr
+    events = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
+    assert [event["exit_code"] for event in events if event["event"] == "run_finished"] == [0]
+    assert "$ rad-engineer plan prd.json" in ended.stdout
+    [scratch] = tmp_path.glob("rad-engineer-demo.*")
+    assert f"The repository is {scratch}/pocketbook" in ended.stdout
+    outside = {path.name for path in tmp_path.iterdir()} - {scratch.name}
+    assert not [name for name in outside if "rad" in name]

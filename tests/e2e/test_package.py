@@ -1,0 +1,77 @@
+"""What is distributed: a wheel built from the sdist has every file of the package, and nothing else."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def tracked(*folders):
+    """What git has, or would have after `git add .`."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *folders]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    return {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
+
+
+def build(kind, top, out):
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(out)],
+        cwd=top,
+        check=True,
+        capture_output=True,
+    )
+    [made] = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return made
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The names in the sdist, and those in the wheel that was built from it."""
+    out = tmp_path_factory.mktemp("dist")
+    with tarfile.open(build("sdist", ROOT, out)) as sdist:
+        inside = {name.partition("/")[2] for name in sdist.getnames()}
+        sdist.extractall(out / "unpacked", filter="data")
+    [top] = (out / "unpacked").iterdir()
+    with zipfile.ZipFile(build("wheel", top, out)) as wheel:
+        return (
+            inside,
+            set(wheel.namelist()),
+            wheel.read(next(n for n in wheel.namelist() if n.endswith("/METADATA"))).decode(),
+        )
+
+
+def test_the_wheel_has_the_package_and_nothing_else(built):
+    _, wheel, _ = built
+    assert {name for name in wheel if ".dist-info/" not in name} == tracked("rad_engineer")
+
+
+def test_the_schema_and_the_mark_of_types_are_in_the_wheel(built):
+    _, wheel, _ = built
+    assert {"rad_engineer/py.typed", "rad_engineer/schema/prd-v1.schema.json"} <= wheel
+
+
+def test_the_licence_is_in_the_wheel(built):
+    _, wheel, _ = built
+    assert [name for name in wheel if name.endswith(".dist-info/licenses/LICENSE")]
+
+
+def test_the_sdist_has_what_installing_and_showing_needs(built):
+    sdist, _, _ = built
+    wanted = {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "install.sh", "uninstall.sh"}
+    assert wanted | tracked("examples") | tracked("rad_engineer") <= sdist
+    assert not [name for name in sdist if name.startswith(("tests/", ".venv/", ".rad-engineer/"))]
+
+
+def test_the_metadata_name_the_four_dependencies(built):
+    *_, metadata = built
+    needs = sorted(
+        line.split(":")[1].split()[0].split("<")[0].split(">")[0]
+        for line in metadata.splitlines()
+        if line.startswith("Requires-Dist:")
+    )
+    assert needs == ["markdown-it-py", "rich", "structlog", "typer"]
