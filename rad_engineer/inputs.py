@@ -9,6 +9,7 @@ from rad_engineer.core import graph as graphs
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.prd import Prd
 from rad_engineer.errors import NoInput, PrdInvalid
+from rad_engineer.file_history import last_good
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,14 @@ def read(files: Sequence[str], reading: Reading) -> Inputs:
 
 
 def _load(file: str, reading: Reading) -> list[Prd]:
-    return importers.load(file, stories_path=reading.stories_path, tag=reading.tag, root=reading.root)
+    try:
+        return importers.load(file, stories_path=reading.stories_path, tag=reading.tag, root=reading.root)
+    except PrdInvalid as error:
+        before = last_good(file)
+        if before is not None:
+            advice = f"it could last be read here: git show {before}"
+            error.hint = f"{error.hint}\n{advice}" if error.hint else advice
+        raise
 
 
 def names(prd: Prd) -> set[str]:

@@ -1,9 +1,7 @@
 """run: execute PRDs until everything that can land has landed."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rad_engineer import ground, inputs, settings
@@ -58,13 +56,3 @@ def _dry_run(prds: Sequence[str], flags: Mapping[str, object]) -> int:
 
 
 _PLAN_FLAGS = ("stories_path", "tag", "parallel", "allow_dangling", "only", "wave")
-
-
-def absolute(files: Sequence[str]) -> list[str]:
-    """Paths that mean the same from anywhere."""
-    return [str(Path(file).absolute()) for file in files]
-
-
-def warn(text: str) -> None:
-    """Says something on stderr."""
-    sys.stderr.write(f"rad-engineer: {text}\n")

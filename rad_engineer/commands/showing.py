@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rad_engineer import git, store
 from rad_engineer.core import report as reports
@@ -102,11 +101,3 @@ def _columns() -> int:
     import shutil  # noqa: PLC0415 - only at the end
 
     return shutil.get_terminal_size((80, 24)).columns
-
-
-def relative(path: str) -> str:
-    """A path as short as it can be said here."""
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return path

@@ -5,14 +5,14 @@ import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import git, importers
+from rad_engineer import importers
 from rad_engineer.core import graph
 from rad_engineer.core.prd import Finding, Prd
 from rad_engineer.errors import ExitCode, NoInput, PrdInvalid, RadError
+from rad_engineer.file_history import last_good
 
 _SCHEMA = Path(__file__).parents[1] / "schema" / "prd-v1.schema.json"
 _PROTECTED = frozenset({"main", "master", "develop"})
@@ -76,18 +76,6 @@ def validate(
         if not any(verdict.stories or verdict.refusal for verdict in verdicts):
             print("nothing to do")
     return _exit_code(verdicts, strict=strict)
-
-
-def last_good(file: str) -> str | None:
-    """Where a file could last be read as a PRD, as `commit:path`; None where that never was."""
-    try:
-        path = Path(os.path.realpath(file))
-        repository = git.discover(path.parent)
-        name = path.relative_to(os.path.realpath(repository.top)).as_posix()
-        commit = git.last_good(repository, name, partial(importers.parses, file=file))
-    except (RadError, ValueError, OSError):
-        return None
-    return f"{commit}:{name}" if commit else None
 
 
 def _load(file: str, stories_path: str | None, tag: str | None) -> _Verdict:
