@@ -7,7 +7,6 @@ from rad_engineer.core.states import (
     BLOCKED,
     FAILED,
     LIMITED,
-    NAMES,
     PASSED,
     PENDING,
     RUNNING,
@@ -101,12 +100,15 @@ def _blocked(schedule: "Schedule", story: int) -> str:
             f"needs {_listed(others)} of a PRD that is not run here and not done: run it first, or give both"
         )
     roots = schedule.blocked(story)
-    named = _listed([f"{graph.keys[root]}, which is {_state(schedule, root)}" for root in roots])
+    named = _listed([f"{graph.keys[root]}, which {_state(schedule, root)}" for root in roots])
     return f"blocked by {named}"
 
 
 def _state(schedule: "Schedule", story: int) -> str:
-    return NAMES[schedule.state[story]]
+    state = schedule.state[story]
+    if state == SKIPPED:
+        return f"is {schedule.graph.stories[story].state} in the PRD"
+    return {FAILED: "has failed", UNVERIFIED: "nothing could judge"}.get(state, "cannot run")
 
 
 def _listed(names: "Sequence[str]") -> str:

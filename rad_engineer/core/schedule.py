@@ -194,13 +194,15 @@ class Schedule:
         if root is not None:
             self._block([story], root)
         self._refresh(story)
-        if before == WAITING and root is None and story in self.turns:
+        if root is None and story in self.turns:
             self._line_up(story)
         self._push(story)
 
     def again(self, story: int) -> None:
         """The attempt is over; the story gets another."""
         self._change(story, PENDING)
+        if story in self.turns:
+            self._line_up(story)
         self._push(story)
 
     def open_wave(self, wave: int) -> None:
@@ -387,9 +389,10 @@ class Schedule:
             self._advance(self.graph.prd_of[story])
 
     def _line_up(self, story: int) -> None:
-        """The story is back in the order of its file: before all that has not started."""
-        self.turns.come_back(story)
+        """The story is back in the order of its file, which counts as long as none of it runs."""
         holder = self.turns.held_by(story)
+        if holder != story:
+            self.turns.come_back(story)
         if holder is not None:
             if self.state[holder] != PENDING:
                 return

@@ -45,7 +45,7 @@ class Turns:
         return [other for other in self._sequences[prd] if other != story]
 
     def come_back(self, story: int) -> None:
-        """The story waited and may go on: it comes before all that has not started."""
+        """The story may go on: it comes before all that stand behind it in the file."""
         prd, place = self._prd_of[story], self._place[story]
         if place < self._next[prd]:
             heappush(self._back[prd], place)

@@ -116,7 +116,7 @@ def test_a_failure_blocks_exactly_what_hangs_on_it() -> None:
     run.failed("A")
     assert run.blocked_now() == {"B": "A", "C": "A", "E": "A"}
     assert run.blocked_now() == {}
-    assert run.why("C") == "blocked by A, which is failed"
+    assert run.why("C") == "blocked by A, which has failed"
     assert run.why("A") == "has failed"
     assert run.land("D") == ""
     assert run.schedule.open_count() == 0

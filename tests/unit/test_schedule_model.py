@@ -71,7 +71,7 @@ def agree(schedule: Schedule, reference: Reference) -> list[int]:
     return startable
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(plans(), st.data())
 def test_agrees_with_the_reference(plan: Graph, data: Any) -> None:
     count = len(plan.stories)
