@@ -99,7 +99,7 @@ TEXT
 
   with_pipx() {
     say "installing with pipx and $("$python" --version 2>&1)"
-    pipx install --quiet --force --python "$(command -v "$python")" "$source" >&2
+    pipx install --force --python "$(command -v "$python")" "$source" >/dev/null
     bin=$(pipx environment --value PIPX_BIN_DIR 2>/dev/null) || bin=${PIPX_BIN_DIR:-$HOME/.local/bin}
   }
 
