@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -174,6 +173,8 @@ def _large_files(common_dir: Path, top: Path) -> tuple[str, ...]:
 
 
 def _lfs_settings(common_dir: Path) -> tuple[str, ...]:
+    import shutil  # noqa: PLC0415 - only where there are such files
+
     if shutil.which("git-lfs") is None:
         raise ConfigInvalid(
             "the repository keeps files in Git LFS, and git-lfs is not installed",

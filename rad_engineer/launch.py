@@ -1,7 +1,6 @@
 """From a command line to a running loop, and from its end to a report."""
 
 import os
-import secrets
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -387,4 +386,4 @@ class _Log:
 
 def run_name() -> str:
     """A run's name: sorts by time, unique."""
-    return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(2)
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + os.urandom(2).hex()

@@ -13,7 +13,6 @@ from rad_engineer.marks import Marks
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.outcome import Outcome
 from rad_engineer.rules import Rules
-from rad_engineer.slots import Pool
 
 
 def sweep(ground: Ground, home_runs: Sequence[store.RunDir], rundir: store.RunDir | None) -> None:
@@ -23,7 +22,10 @@ def sweep(ground: Ground, home_runs: Sequence[store.RunDir], rundir: store.RunDi
             process.sweep(earlier.run)
     if ground.repository is None:
         return
-    Pool(ground.repository, ground.cache, rundir.run if rundir is not None else "").tidy()
+    if ground.cache.exists():
+        from rad_engineer.slots import Pool  # noqa: PLC0415 - a first run has nothing to tidy
+
+        Pool(ground.repository, ground.cache, rundir.run if rundir is not None else "").tidy()
     if rundir is not None:
         rules = Rules.from_json(rundir.read_run()["rules"])
         names = [f"refs/rad/{rules.run}", f"refs/rad/{rules.run}-candidates"]

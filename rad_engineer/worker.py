@@ -12,6 +12,7 @@ from rad_engineer.agents import command as _command  # noqa: F401 - forked worke
 from rad_engineer.engines.channel import Channel, ChannelClosed
 from rad_engineer.errors import RadError
 from rad_engineer.gates import Baseline
+from rad_engineer.gates import command as _gate_runner  # noqa: F401 - the same
 from rad_engineer.workplace import Workplace, gate_environment
 
 

@@ -3,21 +3,21 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rad_engineer import git, store
-from rad_engineer.core import report as reports
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.graph import Graph
-from rad_engineer.core.report_markdown import markdown
-from rad_engineer.core.report_text import summary
 from rad_engineer.ground import Ground
 from rad_engineer.inputs import Inputs
 from rad_engineer.launch import Ended
 from rad_engineer.settings import AgentChoice
-from rad_engineer.watch import View, live
+from rad_engineer.watch import View
 from rad_engineer.watch.events import EventStream
-from rad_engineer.watch.live import LiveView
 from rad_engineer.watch.plain import PlainView
+
+if TYPE_CHECKING:
+    from rad_engineer.core.report import Report
 
 
 class Screen:
@@ -37,8 +37,11 @@ class Screen:
         """Says what is about to happen; the active agent above all."""
         if self.json:
             return
-        if not self.plain and live.possible():
-            self.view = LiveView(inputs.graph, jobs=place.settings.jobs)
+        if not self.plain:
+            from rad_engineer.watch import live  # noqa: PLC0415 - a view is loaded where it is shown
+
+            if live.possible():
+                self.view = live.LiveView(inputs.graph, jobs=place.settings.jobs)
         if agent.name == "command":
             sys.stderr.write(f"agent: command ({agent.command}), from {agent.origin}\n")
         elif agent.name == "mock":
@@ -72,12 +75,17 @@ class Screen:
         if ended.run is None:
             self.view.close("" if self.json else _nothing(graph, ended))
             return
+        from rad_engineer.core.report_text import summary  # noqa: PLC0415 - nothing is reported before the end
+
         report = write_report(graph, ended.checkpoint, ended.run, place)
         self.view.close("" if self.json else summary(report, _columns()))
 
 
-def write_report(graph: Graph, checkpoint: Checkpoint, rundir: store.RunDir, place: Ground) -> reports.Report:
+def write_report(graph: Graph, checkpoint: Checkpoint, rundir: store.RunDir, place: Ground) -> "Report":
     """Makes report.json and report.md in the run directory."""
+    from rad_engineer.core import report as reports  # noqa: PLC0415 - nothing is reported before the end
+    from rad_engineer.core.report_markdown import markdown  # noqa: PLC0415 - the same
+
     merged = False
     if place.repository is not None and checkpoint.head and checkpoint.kind == "real":
         merged = git.is_ancestor(place.repository, checkpoint.head, git.resolve(place.repository, "HEAD"))

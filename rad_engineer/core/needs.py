@@ -1,6 +1,5 @@
 """Finds the stories and PRDs that a need, as somebody wrote it, means."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -253,6 +252,8 @@ def _needs_of(
 
 def _with_similar(missing: Dangling, ids: Sequence[Sequence[str]], offsets: Sequence[int]) -> Dangling:
     """Adds the ids that look like the missing one: of its own PRD, and not of thousands."""
+    import difflib  # noqa: PLC0415 - only for a mistake
+
     own = next(own for own, end in zip(ids, offsets[1:], strict=True) if missing.story < end)
     likely = [name for name in own if abs(len(name) - len(missing.need)) <= 3][:2000]
     similar = tuple(difflib.get_close_matches(missing.need, likely, n=2))

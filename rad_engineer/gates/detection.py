@@ -1,7 +1,6 @@
 """The project's own test command, found in the files at the top of its tree."""
 
 import re
-import tomllib
 from collections.abc import Collection
 from typing import Any
 
@@ -207,6 +206,10 @@ def _text(data: bytes | None) -> str:
 
 
 def _toml(data: bytes | None) -> dict[str, Any]:
+    if data is None:
+        return {}
+    import tomllib  # noqa: PLC0415 - only where there is such a file
+
     try:
         return tomllib.loads(_text(data))
     except tomllib.TOMLDecodeError:
