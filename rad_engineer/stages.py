@@ -7,7 +7,7 @@ and until the commit has a ref the slot belongs to the story.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from rad_engineer import agents, git, setup, store, verdict
 from rad_engineer.core import prompt
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
-from rad_engineer.workplace import Say, Workplace
+from rad_engineer.story_run import StoryRun
 
 if TYPE_CHECKING:
     from rad_engineer.slots import Slot
@@ -29,57 +29,6 @@ _AGENT_REASONS = {
     "idle": "idle",
     "flooded": "flooded",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class StoryRun:
-    """One attempt: what the coordinator asked for, and where it happens."""
-
-    place: Workplace
-    job: Mapping[str, Any]
-    say: Say
-    cancel: int
-
-    @property
-    def story(self) -> Mapping[str, Any]:
-        """key, id, identity, title, criteria, checks, text."""
-        found: Mapping[str, Any] = self.job["story"]
-        return found
-
-    @property
-    def attempt(self) -> int:
-        """Counts from 1."""
-        return int(self.job["attempt"])
-
-    @property
-    def folder(self) -> Path:
-        """The story's folder in the run directory."""
-        return self.place.rundir.story(self.story["id"], self.story["identity"])
-
-    @property
-    def attempt_folder(self) -> Path:
-        """The attempt's folder in there."""
-        return self.folder / f"attempt-{self.attempt}"
-
-    def checkpoint(self, stage: str, **content: Any) -> None:
-        """Writes down, durably, that a stage has ended."""
-        store.write_checkpoint(
-            self.folder,
-            {
-                "identity": self.story["identity"],
-                "key": self.story["key"],
-                "attempt": self.attempt,
-                "stage": stage,
-                "base": self.job.get("base"),
-                "slot": self.job.get("slot"),
-                **content,
-            },
-        )
-
-    def finished(self, stage: str, started: float, *, ok: bool = True, **more: Any) -> None:
-        """Tells the coordinator that a stage has ended."""
-        seconds = round(time.monotonic() - started, 3)
-        self.say({"event": "stage_finished", "stage": stage, "ok": ok, "seconds": seconds, **more})
 
 
 def run_story(run: StoryRun) -> Outcome:

@@ -16,12 +16,12 @@ from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
+from rad_engineer.story_run import StoryRun
 from rad_engineer.workplace import Say, Workplace, gate_environment
 
 if TYPE_CHECKING:
     from rad_engineer.git import Merge
     from rad_engineer.slots import Slot
-    from rad_engineer.stages import StoryRun
 
 FEEDBACK_TAIL = 4_000
 
@@ -55,7 +55,7 @@ def reader(place: Workplace, commit: str | None) -> Callable[[str], bytes | None
     return lambda path: place.pool.read(commit, path)
 
 
-def court_of(run: "StoryRun", commit: str = "") -> Court:
+def court_of(run: StoryRun, commit: str = "") -> Court:
     """The court for one attempt; evidence names the commit."""
     return Court(
         run.place,
@@ -78,7 +78,7 @@ def project_gates(place: Workplace) -> tuple[Gate, ...]:
     return as_gates(place.rules.gates)
 
 
-def gates_of(run: "StoryRun") -> tuple[Gate, ...]:
+def gates_of(run: StoryRun) -> tuple[Gate, ...]:
     """The project's gates, then the story's own checks."""
     project = project_gates(run.place)
     taken = {gate.command for gate in project}
@@ -90,14 +90,12 @@ def gates_of(run: "StoryRun") -> tuple[Gate, ...]:
     return project + own
 
 
-def story_ref(run: "StoryRun") -> str:
+def story_ref(run: StoryRun) -> str:
     """The ref that keeps the story's commit until it has landed."""
     return f"refs/rad/{run.place.rules.run}/{store.slug(run.story['id'])}-{run.story['identity'][:8]}"
 
 
-def judge_story(
-    run: "StoryRun", commit: str, changed: tuple[str, ...], learnings: tuple[str, ...]
-) -> Outcome:
+def judge_story(run: StoryRun, commit: str, changed: tuple[str, ...], learnings: tuple[str, ...]) -> Outcome:
     """Judges the merge of the story's commit with the branch as it is now."""
     place, pool = run.place, run.place.pool
     if place.rules.kind == "rehearsal":
@@ -124,7 +122,7 @@ def judge_story(
                    gates=outcome.gates, learnings=learnings, changed=changed[:50])  # fmt: skip
 
 
-def judge_unchanged(run: "StoryRun") -> Outcome:
+def judge_unchanged(run: StoryRun) -> Outcome:
     """An attempt that changed nothing passes only when the story's own check is green as things are."""
     base = run.job["base"]
     own = tuple(gate for gate in gates_of(run) if gate.scope == "story")
@@ -141,7 +139,7 @@ def judge_unchanged(run: "StoryRun") -> Outcome:
     return Outcome("failed", reason="no-change", feedback=feedback, final=True)
 
 
-def judge_shared(run: "StoryRun", learnings: tuple[str, ...]) -> Outcome:
+def judge_shared(run: StoryRun, learnings: tuple[str, ...]) -> Outcome:
     """A shared workspace has no clean copy: gates are run where everybody works, and prove nothing for good."""
     wanted = gates_of(run)
     if not wanted or run.place.rules.kind == "rehearsal":
@@ -311,7 +309,7 @@ def _json(results: Sequence[GateResult]) -> tuple[Mapping[str, object], ...]:
     return tuple(result.to_json() for result in results)
 
 
-def protected(run: "StoryRun", changed: Sequence[str], commit: str, quarantine: Path) -> list[str]:
+def protected(run: StoryRun, changed: Sequence[str], commit: str, quarantine: Path) -> list[str]:
     """Which changed paths judge the story: scripts that gates name, protected globs, npm scripts that gates run."""
     rules = run.place.rules
     commands = [gate.command for gate in gates_of(run)]

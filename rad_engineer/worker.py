@@ -13,6 +13,7 @@ from rad_engineer.engines.channel import Channel, ChannelClosed
 from rad_engineer.errors import RadError
 from rad_engineer.gates import Baseline
 from rad_engineer.gates import command as _gate_runner  # noqa: F401 - the same
+from rad_engineer.story_run import StoryRun
 from rad_engineer.workplace import Workplace, gate_environment
 
 
@@ -50,7 +51,7 @@ def _answer(job: Mapping[str, Any], places: dict[str, Workplace], channel: Chann
 
 
 def _story(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[str, Any]:
-    run = stages.StoryRun(place, job, lambda event: channel.send({"event": event}), channel.fileno())
+    run = StoryRun(place, job, lambda event: channel.send({"event": event}), channel.fileno())
     return {"outcome": stages.run_story(run).to_json()}
 
 

@@ -1,0 +1,61 @@
+"""One attempt at a story: what the coordinator asked for, where it happens, and how its stages are written down."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rad_engineer import store
+from rad_engineer.workplace import Say, Workplace
+
+
+@dataclass(frozen=True, slots=True)
+class StoryRun:
+    """One attempt: what the coordinator asked for, and where it happens."""
+
+    place: Workplace
+    job: Mapping[str, Any]
+    say: Say
+    cancel: int
+
+    @property
+    def story(self) -> Mapping[str, Any]:
+        """key, id, identity, title, criteria, checks, text."""
+        found: Mapping[str, Any] = self.job["story"]
+        return found
+
+    @property
+    def attempt(self) -> int:
+        """Counts from 1."""
+        return int(self.job["attempt"])
+
+    @property
+    def folder(self) -> Path:
+        """The story's folder in the run directory."""
+        return self.place.rundir.story(self.story["id"], self.story["identity"])
+
+    @property
+    def attempt_folder(self) -> Path:
+        """The attempt's folder in there."""
+        return self.folder / f"attempt-{self.attempt}"
+
+    def checkpoint(self, stage: str, **content: Any) -> None:
+        """Writes down, durably, that a stage has ended."""
+        store.write_checkpoint(
+            self.folder,
+            {
+                "identity": self.story["identity"],
+                "key": self.story["key"],
+                "attempt": self.attempt,
+                "stage": stage,
+                "base": self.job.get("base"),
+                "slot": self.job.get("slot"),
+                **content,
+            },
+        )
+
+    def finished(self, stage: str, started: float, *, ok: bool = True, **more: Any) -> None:
+        """Tells the coordinator that a stage has ended."""
+        seconds = round(time.monotonic() - started, 3)
+        self.say({"event": "stage_finished", "stage": stage, "ok": ok, "seconds": seconds, **more})
