@@ -56,7 +56,7 @@ def _pending(schedule: "Schedule", story: int) -> str:
         return f"nothing more starts: {graph.keys[schedule.stopped_by]} has failed"
     if schedule.unmet[story]:
         return _unmet(schedule, story)
-    held = schedule.claims.conflict(graph.stories[story].files)
+    held = schedule.ready.claims.conflict(graph.stories[story].files)
     if held is not None:
         return f"waits for {graph.keys[held[1]]}, which touches {held[0] or 'everything'} too"
     return "can start now"

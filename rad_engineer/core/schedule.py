@@ -1,12 +1,11 @@
 """What may start now: needs met, barriers open, files free; kept up to date by what has ended."""
 
 from collections.abc import Iterable, Mapping
-from heapq import heapify, heappop, heappush
 
 from rad_engineer.core import barriers, reasons
 from rad_engineer.core.gating import Gating
 from rad_engineer.core.graph import Graph
-from rad_engineer.core.overlap import Claims
+from rad_engineer.core.ready import Ready
 from rad_engineer.core.states import (
     ALREADY_DONE,
     BLOCKED,
@@ -24,9 +23,6 @@ from rad_engineer.core.states import (
     WAITING,
 )
 from rad_engineer.core.turns import Turns
-
-_PATIENCE = 5_000
-"""How many declared files one call looks at before it says that nothing can start; the next call goes on there."""
 
 
 class Schedule:
@@ -57,20 +53,13 @@ class Schedule:
             self.state[story] = BY_STATUS.get(status, PENDING)
         self.selected = _selection(graph, only, wave)
         self.turns = Turns(graph.sequences, graph.prd_of)
-        self.claims = Claims()
         self.gating = self._gates(hold_waves)
-        self._by_rank = _ranking(graph)
-        self._rank = [0] * count
-        for rank, story in enumerate(self._by_rank):
-            self._rank[story] = rank
-        self._ready: list[int] = []  # heap of ranks; a story that lost its place is dropped when it comes up
-        self._queued = bytearray(count)  # in the heap, or parked for a file
+        self.ready = Ready(graph)
         self._held = [0] * count  # needs that wait for a person or are not selected, or hang on such
         self._holding = bytearray(count)  # counts in _held of its dependents
         self._live = bytearray(count)  # counts in the barriers it is a member of
         self._root: dict[int, int] = {}  # blocked story -> the story it is due to
         self._newly_blocked: list[int] = []
-        self._unclaimed: set[int] = set()
         self._open = sum(map(self._is_open, range(count)))
         self.unmet = self._count_unmet()
         self._begin()
@@ -80,15 +69,9 @@ class Schedule:
     def take(self) -> int | None:
         """The best story that may start, marked as running; None when there is none now."""
         story = self._best()
-        if story is None:
-            return None
-        heappop(self._ready)
-        self._queued[story] = 0
-        self.state[story] = RUNNING
-        files = self.graph.stories[story].files
-        if files:
-            self.claims.claim(story, files)
-            self._requeue(self.claims.tried(self._rank[story]))
+        if story is not None:
+            self.ready.start(story)
+            self.state[story] = RUNNING
         return story
 
     def resumed(self, story: int) -> None:
@@ -96,7 +79,7 @@ class Schedule:
         if self.state[story] != PENDING:
             return
         self._change(story, RUNNING)
-        self._unclaimed.add(story)  # such stories may share files: they were started one after another
+        self.ready.hold(story)
         self._refresh(story)
 
     def could_start(self) -> bool:
@@ -245,12 +228,9 @@ class Schedule:
             if selected and state[story] == PENDING:
                 self._live[story] = 1
                 self.gating.enter(story)
-        self._ready = [
-            rank for rank, story in enumerate(self._by_rank) if self._live[story] and not self.unmet[story]
-        ]
-        heapify(self._ready)
-        for rank in self._ready:
-            self._queued[self._by_rank[rank]] = 1
+        for story, live in enumerate(self._live):
+            if live:
+                self._push(story)
         self._begin_blocking()
         for story in range(len(state)):
             if state[story] == WAITING or not self.selected[story]:
@@ -274,39 +254,14 @@ class Schedule:
             self._block([story], story)
 
     def _best(self) -> int | None:
-        """The best story that may start; drops those that lost their place, parks those whose files are held."""
-        if self.stopped_by is not None:
-            return None
-        ready = self._ready
-        patience = _PATIENCE
-        while ready and patience > 0:
-            rank = ready[0]
-            story = self._by_rank[rank]
-            files = self.graph.stories[story].files
-            if self.state[story] != PENDING or self.unmet[story]:
-                self._queued[story] = 0
-            elif not files or self.claims.conflict(files) is None:
-                return story
-            else:
-                self.claims.park(files, rank)
-            heappop(ready)
-            if files:
-                patience -= len(files)
-                self._requeue(self.claims.tried(rank))
-        return None
+        return None if self.stopped_by is not None else self.ready.best(self._startable)
+
+    def _startable(self, story: int) -> bool:
+        return not self.unmet[story] and self.state[story] == PENDING
 
     def _push(self, story: int) -> None:
-        if (
-            not (self._queued[story] or self.unmet[story])
-            and self.state[story] == PENDING
-            and self.selected[story]
-        ):
-            self._queued[story] = 1
-            heappush(self._ready, self._rank[story])
-
-    def _requeue(self, ranks: Iterable[int]) -> None:
-        for rank in ranks:
-            heappush(self._ready, rank)
+        if not self.unmet[story] and self.state[story] == PENDING and self.selected[story]:
+            self.ready.add(story)
 
     def _meet(self, stories: Iterable[int]) -> None:
         """One thing less to wait for."""
@@ -319,11 +274,8 @@ class Schedule:
         self.state[story] = state
         if self.selected[story]:
             self._open += OPEN[state] - OPEN[before]
-        files = self.graph.stories[story].files
-        if before == RUNNING and story in self._unclaimed:
-            self._unclaimed.discard(story)
-        elif before == RUNNING and files:
-            self._requeue(self.claims.release(files))
+        if before == RUNNING:
+            self.ready.stop(story)
 
     def _refresh(self, changed: int) -> None:
         """Tells barriers and dependents whether the story can still run, and so on down."""
@@ -416,13 +368,3 @@ def _selection(graph: Graph, only: frozenset[int] | None, wave: int | None) -> b
         members = frozenset(() if position is None else graph.waves[position])
         selected = bytearray(chosen and story in members for story, chosen in enumerate(selected))
     return selected
-
-
-def _ranking(graph: Graph) -> list[int]:
-    """All stories, the best first: priority, then the longest way behind it, then the order of the files."""
-    tail = graph.tail
-    keys = [
-        (story.priority is None, story.priority or 0, -tail[position])
-        for position, story in enumerate(graph.stories)
-    ]
-    return sorted(range(len(keys)), key=keys.__getitem__)

@@ -1,9 +1,7 @@
 """What starts when: needs, order, barriers, files, people, failures and wave gates."""
 
-import time
 from typing import Any
 
-import pytest
 from plans import prd, story
 
 from rad_engineer.core import graph
@@ -357,49 +355,12 @@ def test_who_is_blocked_while_parked_passes_the_file_on() -> None:
     assert run.land("A") == "B"
 
 
-# -- cost ----------------------------------------------------------------------------------------------------
-
-
-def layered(count: int, **more: Any) -> Prd:
-    stories = []
-    for i in range(count):
-        layer = i // 100
-        needs = [f"S{(layer - 1) * 100 + (i * 7 + k * 13) % 100}" for k in range(3)] if layer else []
-        stories.append(
-            story(f"S{i}", *needs, priority=i % 5, **{name: value(i) for name, value in more.items()})
-        )
-    return prd(*stories)
-
-
-@pytest.mark.parametrize(
-    "more",
-    [{}, {"files": lambda i: (f"src/d{i % 50}/a.py", "src/d1" if i % 40 == 0 else f"docs/{i % 30}.md")},
-     {"wave": lambda i: 1 + i // 100}],
-    ids=["needs", "files", "waves"],
-)  # fmt: skip
-def test_every_story_costs_the_same(more: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    """Prints the cost of a story; asserts only that all of 20 000 are handed out."""
-    for count in (1_000, 20_000):
-        run = Run(layered(count, **more))
-        schedule, running, ended = run.schedule, [], 0
-        begin = time.process_time()
-        while True:
-            while len(running) < 8 and (taken := schedule.take()) is not None:
-                running.append(taken)
-            if not running:
-                break
-            schedule.landed(running.pop(0))
-            ended += 1
-        each = (time.process_time() - begin) / count * 1e6
-        with capsys.disabled():
-            print(f"\n  take and landed, {count} stories: {each:.1f} µs each")
-        assert ended == count
-
-
-@pytest.mark.parametrize("files", [("same.py",), ("a.py", "b.py"), ("src/",)])
-def test_thousands_that_want_one_file_take_turns(files: tuple[str, ...]) -> None:
-    run = Run(prd(*[story(f"S{i}", files=files) for i in range(3_000)]), build={"parallel": True})
-    for i in range(3_000):
-        assert run.schedule.take() == i
-        assert run.schedule.take() is None
-        run.schedule.landed(i)
+def test_stories_that_wait_to_land_from_before_keep_others_off_their_files() -> None:
+    run = Run(prd(*[story(name, files=("a.py",)) for name in "ABC"], story("D")), build={"parallel": True})
+    run.resumed("A")
+    run.resumed("B")
+    assert run.take() == "D"
+    assert run.land("B") == ""
+    assert run.land("A") == "C"
+    run.resumed("A")
+    assert run.status("A") == "passed"
