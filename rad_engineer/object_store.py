@@ -86,7 +86,7 @@ def adopt(repository: Repository, quarantine: Path, store: Path) -> None:
     _sync_files(sources)
     for source in sources:
         inside = source.relative_to(quarantine)
-        places.add(_settle(source, repository.objects / inside))
+        places.update(_settle(source, repository.objects / inside))
         _hand_over(source, store / inside)
     for place in places:
         _sync_folder(place)
@@ -123,14 +123,16 @@ def _pack(repository: Repository, objects: Path, quarantine: Path, names: bytes)
     )  # fmt: skip
 
 
-def _settle(source: Path, target: Path) -> Path:
-    """Puts a file, which is durable already, in its place unless one is there; returns the folder that must be synced."""
+def _settle(source: Path, target: Path) -> list[Path]:
+    """Puts a file, which is durable already, in its place unless one is there; returns the folders to sync."""
+    touched = [target.parent]
     if target.exists():
-        return target.parent
+        return touched
     if not target.parent.is_dir():
         _make_folder(target.parent)
+        touched.append(target.parent.parent)
     _link(source, target)
-    return target.parent
+    return touched
 
 
 def _link(source: Path, target: Path) -> None:
@@ -164,11 +166,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes a folder, durably, with the rights of the one above it: a shared repository stays shared."""
+    """Makes a folder with the rights of the one above it: a shared repository stays shared."""
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(PermissionError):
         folder.chmod(folder.parent.stat().st_mode & 0o7777)
-    _sync_folder(folder.parent)
 
 
 def _sync_files(paths: Sequence[Path]) -> None:

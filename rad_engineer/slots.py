@@ -122,6 +122,8 @@ class Pool:
         with writing(quarantine):
             self.store.teach(base)
             quarantine.mkdir(parents=True, exist_ok=True)
+            if not slot.git_dir.is_dir():
+                working_copy.make(self.repository, slot)
         (slot.git_dir / "index.lock").unlink(missing_ok=True)  # of a git that was killed with its worker
         at = working_copy.read_state(slot).at
         names = self._names_at(slot, at, {})

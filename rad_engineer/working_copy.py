@@ -14,7 +14,6 @@ from pathlib import Path
 from rad_engineer import git_command
 from rad_engineer.git_command import GitFailed
 from rad_engineer.object_store import RunStore, alternates, make_git_dir
-from rad_engineer.removal import open_folder
 from rad_engineer.repository import Repository
 from rad_engineer.tree_names import Names
 
@@ -203,12 +202,3 @@ def plant(repository: Repository, slot: Slot, store: RunStore, head: str, hidden
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
     return f'"{escaped}"'
-
-
-def is_usable(slot: Slot) -> bool:
-    """Whether the copy's folder is a folder, and no link to somewhere else."""
-    try:
-        os.close(open_folder(str(slot.path), None))
-    except OSError:
-        return False
-    return True

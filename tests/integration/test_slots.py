@@ -481,6 +481,14 @@ def test_goes_on_after_a_crash(project, debris):
     assert project.stage().changed == (("A", "new.txt"),)
 
 
+def test_work_can_be_rescued_when_only_the_files_are_left(project):
+    project.move()
+    write(project.slot.path / "paid.txt", "paid\n")
+    shutil.rmtree(project.slot.git_dir)
+    project.open()
+    assert project.stage().changed == (("A", "paid.txt"),)
+
+
 def test_a_store_from_before_a_power_cut_is_made_again(project):
     project.move()
     store = project.pool.store.path
