@@ -70,8 +70,8 @@ def settle(
     `landed` is what the branch itself says: identity -> commit. `has_done_field` are the stories whose file
     keeps a done field that now says "not done".
     """
-    notes: list[str] = []
     graph, checkpoint = ledger.graph, ledger.checkpoint
+    notes = _vanished(graph, checkpoint)
     for index, identity in enumerate(graph.identities):
         if graph.stories[index].state == "done":
             continue
@@ -86,10 +86,28 @@ def settle(
         commit = landed.get(identity)
         if commit is not None:
             if not passed:
-                ledger.record("story_landed", index, commit=commit, gates=(), recovered=True)
+                unproved = record is not None and record.unproved
+                ledger.record(
+                    "story_landed", index, commit=commit, gates=(), unverified=unproved, recovered=True
+                )
             continue
         _without_landing(ledger, index, known, passed=passed, branch_exists=branch_exists, notes=notes)
     return notes
+
+
+def _vanished(graph: Graph, checkpoint: Checkpoint) -> list[str]:
+    """Stories that this run knows and the PRDs do not have any more, as they were."""
+    gone = [
+        record.key
+        for identity, record in checkpoint.stories.items()
+        if identity not in graph.by_identity and not record.landed
+    ]
+    if not gone:
+        return []
+    more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+    return [
+        f"not in the PRDs any more, or changed: {', '.join(gone[:5])}{more}; their work is kept under refs/rad"
+    ]
 
 
 def _without_landing(

@@ -264,7 +264,7 @@ class Runner:
             return
         if outcome.kind == "later":
             self.ledger.record("story_waiting", story, reason="limit", until=outcome.until)
-            self.schedule.waiting(story)
+            self.schedule.waiting(story, holds=True)
             self.lanes.release_slot(story)
             return
         self.lanes.release_slot(story)

@@ -205,6 +205,8 @@ def _story_waiting(record: StoryRecord, event: Event) -> None:
     record.status = "waiting"
     record.reason = event.data.get("reason")
     record.until = event.data.get("until")
+    if record.reason == "limit":
+        record.attempts = max(0, record.attempts - 1)  # nobody's fault, so no attempt is used up
     _clock(record, event)
 
 

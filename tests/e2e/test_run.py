@@ -399,3 +399,26 @@ def test_git_variables_of_a_hook_change_nothing(project: Project) -> None:
     env = {"GIT_DIR": str(project.folder / ".git"), "GIT_INDEX_FILE": "/nonexistent", "GIT_WORK_TREE": os.sep}
     assert project.rad("run", "prd.json", *agent(project, WRITE), "--yes", env=env).code == 0
     assert project.landed("rad/demo") == ["A"]
+
+
+def test_an_agent_that_says_try_later(project: Project) -> None:
+    limit = project.folder.parent / "limit"
+    limit.touch()
+    project.init(files(prd(story("A"), story("B", "A"))))
+    script = f"test -e {limit} && exit 75\n" + WRITE
+    ran = project.rad("run", "prd.json", *agent(project, script), "--yes")
+    assert ran.code == 4
+    assert project.statuses()["A"] == "waiting"
+    limit.unlink()
+    assert project.rad("resume").code == 0
+    assert project.landed("rad/demo") == ["A", "B"]
+    assert project.report()["stories"][0]["attempts"] == 1
+
+
+def test_a_story_that_was_changed_meanwhile_is_told(project: Project) -> None:
+    project.init(files(prd(story("A"), story("B", "A", checkpoint=True))))
+    assert project.rad("run", "prd.json", *agent(project, "exit 75\n"), "--yes").code == 4
+    project.write({"prd.json": prd(story("A", title="Another one"))})
+    ran = project.rad("run", "prd.json", *agent(project, WRITE), "--yes", "--fresh")
+    assert ran.code == 0
+    assert project.landed("rad/demo") == ["A"]
