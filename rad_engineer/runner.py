@@ -80,9 +80,11 @@ class Runner:
                 self._land()
                 if not self._draining():
                     self._judge_branch()
-                    self._start()
+                self._start()
                 if not self.jobs and not self._ready_to_land():
                     break
+                self.between(time.monotonic())
+                self.ledger.tick()
                 self._wait()
             return self._exit_code()
 
@@ -107,19 +109,23 @@ class Runner:
             self._run_job("gates", **job)
 
     def _start(self) -> None:
-        if self.gates is not None and self.gates.wants_baseline:
-            return  # before the gates have answered, no agent is paid
+        """Starts what may start; one sync covers what begins and all that has ended before."""
+        prepared = [self._prepare(story) for story in self._chosen()]
+        self.ledger.commit()
+        for running in prepared:
+            self._submit(running)
+
+    def _chosen(self) -> list[int]:
         chosen: list[int] = []
+        if self._draining() or (self.gates is not None and self.gates.wants_baseline):
+            return chosen  # before the gates have answered, no agent is paid
         while len(chosen) < min(self.engine.free, len(self.lanes.free)) and not self._had_enough():
             story = self.schedule.take()
             if story is None:
                 break
             self.started += 1
             chosen.append(story)
-        prepared = [self._prepare(story) for story in chosen]
-        self.ledger.commit()
-        for running in prepared:
-            self._submit(running)
+        return chosen
 
     def _prepare(self, story: int) -> Running:
         """Writes down that an attempt begins."""
@@ -168,9 +174,6 @@ class Runner:
         if self.stop.received:
             self.stop.drain()
         self._hurry()
-        self.ledger.commit()
-        self.between(time.monotonic())
-        self.ledger.tick()
 
     def _hurry(self) -> None:
         """Stops what runs when its time is over: a second signal, the grace after the first, the deadline."""
@@ -362,6 +365,8 @@ class Runner:
         queue = self.queue
         if queue is None:
             return
+        if queue.length:
+            self.ledger.commit()  # that they are green is on disk before the branch moves
         for story, commit, gates, unverified in queue.swap_what_is_current():
             self._landed(story, commit, gates, unverified=unverified)
         if queue.wants_batch and self.engine.free and self.lanes.free and not self.stop.received:
