@@ -239,7 +239,7 @@ def _commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
     if refused is not None:
         return refused
     place.pool.adopt(quarantine)
-    place.pool.keep_ref(verdict.story_ref(run), commit)
+    place.pool.keep_ref(verdict.story_refs(run)[0], commit)
     run.checkpoint("policy", commit=commit, changed=changed[:200])
     return commit, changed
 

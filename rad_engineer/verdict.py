@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import gates, setup, store
+from rad_engineer import gates, setup, store, swap
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import Outcome
@@ -90,9 +90,9 @@ def gates_of(run: StoryRun) -> tuple[Gate, ...]:
     return project + own
 
 
-def story_ref(run: StoryRun) -> str:
-    """The ref that keeps the story's commit until it has landed."""
-    return f"refs/rad/{run.place.rules.run}/{store.slug(run.story['id'])}-{run.story['identity'][:8]}"
+def story_refs(run: StoryRun) -> tuple[str, str]:
+    """The refs that keep the story's commit, and the candidate made of it, until it has landed."""
+    return swap.refs_of(run.place.rules.run, run.story["id"], run.story["identity"])
 
 
 def judge_story(run: StoryRun, commit: str, changed: tuple[str, ...], learnings: tuple[str, ...]) -> Outcome:
@@ -117,7 +117,7 @@ def judge_story(run: StoryRun, commit: str, changed: tuple[str, ...], learnings:
         run.finished("verify", started, ok=outcome.kind != "failed")
     if outcome.kind != "verified":
         return outcome
-    candidate = pool.candidate(tip, commit, merged.tree, parent=run.job["base"], ref=story_ref(run))
+    candidate = pool.candidate(tip, commit, merged.tree, parent=run.job["base"], ref=story_refs(run)[1])
     return Outcome("verified", commit=commit, base=run.job["base"], tip=tip, candidate=candidate, unverified=outcome.unverified,
                    gates=outcome.gates, learnings=learnings, changed=changed[:50])  # fmt: skip
 
