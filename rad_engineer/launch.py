@@ -217,8 +217,8 @@ class _Launch:
     def _selection(self) -> dict[str, Any]:
         wanted = self.order.settings
         only = frozenset(find_story(self.graph, name) for name in wanted.only) or None
-        if wanted.wave is not None and wanted.wave > len(self.graph.waves):
-            raise UsageError(f"there is no wave {wanted.wave}", hint=f"there are {len(self.graph.waves)}")
+        if wanted.wave is not None and self.graph.select_wave(wanted.wave) is None:
+            raise UsageError(f"there is no wave {wanted.wave}", hint="see `rad-engineer plan` for the waves")
         return {
             "keep_going": wanted.keep_going,
             "fail_fast": wanted.fail_fast,
