@@ -1,7 +1,7 @@
 """How an attempt at a story ended, as the worker tells it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 OutcomeKind = Literal["verified", "unverified", "unchanged", "failed", "later", "interrupted"]
@@ -33,13 +33,18 @@ class Outcome:
     until: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The form on the worker's channel."""
-        return asdict(self)
+        """The form on the worker's channel: what differs from its default."""
+        values = ((name, getattr(self, name)) for name in _DEFAULTS)
+        return {"kind": self.kind, **{name: value for name, value in values if value != _DEFAULTS[name]}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Outcome":
         """Reads it back."""
-        values = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        values = {name: data[name] for name in ("kind", *_DEFAULTS) if name in data}
         for name in ("gates", "learnings", "changed"):
-            values[name] = tuple(values.get(name, ()))
+            if name in values:
+                values[name] = tuple(values[name])
         return cls(**values)
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Outcome) if field.name != "kind"}

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import agents, git, setup, store, verdict
+from rad_engineer import agents, git, setup, store, story_files, verdict
 from rad_engineer.core import prompt
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
@@ -72,7 +72,7 @@ def _resume_point(run: StoryRun) -> Mapping[str, Any]:
     """The checkpoint of this very attempt; nothing where it has none."""
     if not run.job.get("resume"):
         return {}
-    found = store.read_checkpoint(run.folder)
+    found = story_files.read_checkpoint(run.folder)
     if found is None or found["attempt"] != run.attempt:
         return {}
     return found
@@ -131,9 +131,7 @@ def _write_prompt(run: StoryRun) -> None:
             feedback=run.job.get("feedback", ""),
         )
     )
-    with store.writing(run.attempt_folder):
-        run.attempt_folder.mkdir(parents=True, exist_ok=True)
-        (run.attempt_folder / "prompt.md").write_bytes(text.encode("utf-8", "replace"))
+    story_files.write_note(run.attempt_folder, "prompt.md", text.encode("utf-8", "replace"))
 
 
 def _agent(run: StoryRun, where: Path) -> Outcome | None:

@@ -28,6 +28,8 @@ from rad_engineer.errors import CannotWrite, NoInput, RadError
 
 SCHEMA_VERSION = 1
 _SEAL = b',"~":"'
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
 class StateDamaged(RadError):
@@ -38,7 +40,7 @@ class StateDamaged(RadError):
 
 def slug(text: str) -> str:
     """A file name for any text: safe characters only, never empty, never hidden, at most 40 long."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")
+    safe = _UNSAFE.sub("-", text).strip("-.")
     return safe[:40] or "story"
 
 
@@ -99,7 +101,7 @@ class RunDir:
             raise NoInput(f"there is no run {self.run} in {self.path.parent}") from None
         except ValueError as error:
             raise StateDamaged(f"{self.run_json} is damaged: {error}") from error
-        _check_version(data, self.run_json)
+        check_version(data, self.run_json)
         return data
 
 
@@ -167,7 +169,7 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
 
 def dump(value: Mapping[str, Any]) -> bytes:
     """Compact JSON bytes; surrogates that a PRD smuggled in survive as escapes."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
+    return _compact(value).encode()
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -333,35 +335,8 @@ def reopen(rundir: RunDir, tell: Callable[[Event], None] | None = None) -> tuple
     return checkpoint, Journal(rundir.journal, rundir.run, checkpoint.seq, size)
 
 
-def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
-    """Replaces a story's checkpoint, under the lock of its folder."""
-    from rad_engineer.locks import hold  # noqa: PLC0415 - readers need no lock
-
-    with writing(folder):
-        fresh = not folder.exists()
-        if fresh:
-            folder.mkdir(parents=True, exist_ok=True)
-    with hold(folder):
-        replace(folder / "checkpoint.json", seal(dump({"schema_version": SCHEMA_VERSION, **content})))
-    if fresh:
-        with writing(folder):
-            sync_folder(folder.parent)
-
-
-def read_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """A story's checkpoint; None where there is none or it is not whole (its stage then never ended)."""
-    try:
-        plain = unseal((folder / "checkpoint.json").read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if plain is None:
-        return None
-    data: dict[str, Any] = json.loads(plain)
-    _check_version(data, folder / "checkpoint.json")
-    return data
-
-
-def _check_version(data: Mapping[str, Any], path: Path) -> None:
+def check_version(data: Mapping[str, Any], path: Path) -> None:
+    """Raises StateDamaged where a later version has written the file."""
     version = data.get("schema_version")
     if version != SCHEMA_VERSION:
         raise StateDamaged(

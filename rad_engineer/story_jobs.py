@@ -3,7 +3,7 @@
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import importers, store
+from rad_engineer import importers, store, story_files
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
@@ -68,7 +68,7 @@ class StoryJobs:
         record = self.checkpoint.stories.get(identity) if self.checkpoint is not None else None
         if record is None or record.base is None:
             return {}
-        found = store.read_checkpoint(self.rundir.story(story_id, identity))
+        found = story_files.read_checkpoint(self.rundir.story(story_id, identity))
         paid = (
             found is not None
             and found["attempt"] == record.attempts

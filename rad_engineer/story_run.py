@@ -3,14 +3,15 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import store
+from rad_engineer import story_files
 from rad_engineer.workplace import Say, Workplace
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoryRun:
     """One attempt: what the coordinator asked for, and where it happens."""
 
@@ -30,19 +31,19 @@ class StoryRun:
         """Counts from 1."""
         return int(self.job["attempt"])
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """The story's folder in the run directory."""
         return self.place.rundir.story(self.story["id"], self.story["identity"])
 
-    @property
+    @cached_property
     def attempt_folder(self) -> Path:
         """The attempt's folder in there."""
         return self.folder / f"attempt-{self.attempt}"
 
     def checkpoint(self, stage: str, **content: Any) -> None:
         """Writes down, durably, that a stage has ended."""
-        store.write_checkpoint(
+        story_files.write_checkpoint(
             self.folder,
             {
                 "identity": self.story["identity"],

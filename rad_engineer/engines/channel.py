@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _LENGTH = 4
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ChannelClosed(EOFError):
@@ -15,7 +16,7 @@ class ChannelClosed(EOFError):
 
 def encode(message: Mapping[str, Any]) -> bytes:
     """The frame of a message."""
-    body = json.dumps(message, separators=(",", ":")).encode()
+    body = _compact(message).encode()
     return len(body).to_bytes(_LENGTH, "big") + body
 
 

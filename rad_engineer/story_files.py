@@ -1,0 +1,75 @@
+"""What a story keeps in its folder of the run directory: its checkpoint, and files that nothing relies on."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rad_engineer import store
+from rad_engineer.locks import hold
+
+
+def write_note(folder: Path, name: str, data: bytes) -> None:
+    """Writes a file that nothing relies on into a folder of a story, which is made with the one above it."""
+    with store.writing(folder):
+        for place in (folder.parent, folder):
+            with suppress(FileExistsError):
+                os.mkdir(place)  # noqa: PTH102 - no Path made
+        handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            store.write_all(handle, data)
+        finally:
+            os.close(handle)
+
+
+def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
+    """Writes a story's checkpoint, under the lock of its folder; durable, with all its names, when it returns."""
+    data = store.seal(store.dump({"schema_version": store.SCHEMA_VERSION, **content}))
+    path = folder / "checkpoint.json"
+    with store.writing(path):
+        with suppress(FileExistsError):
+            os.mkdir(folder)  # noqa: PTH102 - no Path made
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with hold(place):
+                if _written_first(path, data):
+                    os.fsync(place)
+                    store.sync_folder(folder.parent)
+                else:
+                    store.replace(path, data)
+        finally:
+            os.close(place)
+
+
+def _written_first(path: Path, data: bytes) -> bool:
+    """Writes the file where there is no whole one yet: its seal shows what a crash has cut short.
+
+    That is one journal commit of the file system less than a temporary file and a rename.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        if store.unseal(path.read_bytes()) is not None:
+            return False
+        handle = os.open(path, os.O_RDWR | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        store.write_all(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return True
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """A story's checkpoint; None where there is none or it is not whole (its stage then never ended)."""
+    try:
+        plain = store.unseal((folder / "checkpoint.json").read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if plain is None:
+        return None
+    data: dict[str, Any] = json.loads(plain)
+    store.check_version(data, folder / "checkpoint.json")
+    return data
