@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rad_engineer.core.checkpoint import Checkpoint
+from rad_engineer.core.checkpoint import Checkpoint, fold
 from rad_engineer.core.events import SYNCED, Event
 from rad_engineer.errors import CannotWrite, NoInput, RadError
 
@@ -272,11 +272,6 @@ class Journal:
         os.close(self._handle)
 
 
-def read_journal(path: Path) -> list[Event]:
-    """All events that happened; raises StateDamaged where a bad line is followed by good ones."""
-    return [event for event, _end in scan_journal(path)]
-
-
 def scan_journal(path: Path) -> Iterator[tuple[Event, int]]:
     """Every event with the offset behind its line."""
     try:
@@ -317,9 +312,8 @@ def _refuse_damage(path: Path, data: bytes, start: int, end: int) -> None:
 
 def load(rundir: RunDir) -> Checkpoint:
     """The state of a run."""
-    checkpoint = Checkpoint(run=rundir.run)
-    for event, _end in scan_journal(rundir.journal):
-        checkpoint.apply(event)
+    checkpoint = fold(event for event, _end in scan_journal(rundir.journal))
+    checkpoint.run = rundir.run
     return checkpoint
 
 

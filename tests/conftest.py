@@ -84,6 +84,7 @@ class Project:
             capture_output=True,
             text=True,
             errors="replace",
+            check=False,
             timeout=100,
         )
         assert "Traceback" not in ended.stderr + ended.stdout, ended.stderr
@@ -105,7 +106,13 @@ class Project:
 
     def landed(self, branch: str) -> list[str]:
         """Story ids on the branch, oldest first."""
-        out = self.git("log", "--first-parent", "--reverse", "--format=%(trailers:key=Rad-Story,valueonly,separator=)", branch)
+        out = self.git(
+            "log",
+            "--first-parent",
+            "--reverse",
+            "--format=%(trailers:key=Rad-Story,valueonly,separator=)",
+            branch,
+        )
         return [line for line in out.split("\n") if line]
 
     def prd(self, name: str = "prd.json") -> dict[str, Any]:
@@ -123,7 +130,9 @@ class Project:
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
                     if mark in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+                        found.append(
+                            (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                        )
                 except OSError:
                     continue
         return found
@@ -143,7 +152,9 @@ def story(name: str, *needs: str, **more: Any) -> dict[str, Any]:
 
 def prd(*stories: Mapping[str, Any], **more: Any) -> str:
     """A whole prd.json; its stories run in parallel because of their needs."""
-    return json.dumps({"project": "demo", "branchName": "rad/demo", **more, "userStories": list(stories)}, indent=2)
+    return json.dumps(
+        {"project": "demo", "branchName": "rad/demo", **more, "userStories": list(stories)}, indent=2
+    )
 
 
 @pytest.fixture

@@ -6,9 +6,6 @@ from typing import Any
 
 from rad_engineer.core.events import Event
 
-FINAL = frozenset({"passed", "already-done", "done-unverified", "failed", "skipped"})
-"""Statuses that no later event of the same run changes, save an approval, a hand or a landing."""
-
 
 @dataclass(slots=True)
 class StoryRecord:

@@ -23,6 +23,7 @@ class Criterion:
 
     text: str
     command: str | None = None
+    own: bool = False  # the PRD gives the command to this criterion, so it is run as a check of the story
 
 
 @dataclass(frozen=True, slots=True)

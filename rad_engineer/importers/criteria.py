@@ -83,7 +83,7 @@ class CriteriaReader:
         if not cleaned:
             return None
         if command is not None:
-            return Criterion(cleaned, command)
+            return Criterion(cleaned, command, own=True)
         return Criterion(cleaned, proving(cleaned))
 
     def _items(self, value: Any, *, split: bool = False) -> Iterator[Criterion]:
@@ -132,7 +132,7 @@ class CriteriaReader:
                     yield (
                         part
                         if isinstance(item, dict)
-                        else Criterion(line(f"{key}: {part.text}"), part.command)
+                        else Criterion(line(f"{key}: {part.text}"), part.command, part.own)
                     )
 
 

@@ -1,6 +1,6 @@
 """One raw object to one Story: synonyms, defaults and what to warn about."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rad_engineer.core.prd import Check, Criterion, Story, StoryState
@@ -107,6 +107,7 @@ class StoryReader:
             found, prose = checks(raw[key], key)
             commands += found
             criteria += self._criteria.read(prose)
+        commands += _own_checks(criteria, commands)
         for check in commands:
             if masks_exit(check.command):
                 self.tally.add("exit-masked", index, check.command)
@@ -227,3 +228,14 @@ def _notes(raw: Mapping[str, Any], keys: tuple[str, ...]) -> str:
             parts += [f"- {item}" for item in value if isinstance(item, str)]
     text = parts[0] if len(parts) == 1 else "\n".join(parts)
     return text if len(text) <= _NOTES_LIMIT else text[:_NOTES_LIMIT] + " …"
+
+
+def _own_checks(criteria: Sequence[Criterion], taken: Sequence[Check]) -> list[Check]:
+    """The commands that criteria bring along and that no verify field names already."""
+    known = {check.command for check in taken}
+    found = []
+    for number, criterion in enumerate(criteria, 1):
+        if criterion.own and criterion.command is not None and criterion.command not in known:
+            known.add(criterion.command)
+            found.append(Check(f"criterion-{number}", criterion.command))
+    return found

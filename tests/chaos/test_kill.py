@@ -7,13 +7,16 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import Project, agent, prd, story
+
+if TYPE_CHECKING:
+    import subprocess
 
 ROUNDS = int(os.environ.get("RAD_CHAOS_ROUNDS", "6"))
 NEEDS = {4: (1,), 5: (1, 2), 6: (3,), 7: (4,), 8: (5, 6), 10: (9,), 11: (7, 8), 12: (11,)}
@@ -40,7 +43,11 @@ echo "$RAD_STORY_ID $RAD_ATTEMPT" >> {paid}
 
 
 def prepare(project: Project) -> list[str]:
-    files = {"prd.json": twelve(), "shared.txt": "base\n", "rad-engineer.toml": '[gates]\ncheck = "test ! -e out/bad"\n'}
+    files = {
+        "prd.json": twelve(),
+        "shared.txt": "base\n",
+        "rad-engineer.toml": '[gates]\ncheck = "test ! -e out/bad"\n',
+    }
     project.init(files)
     options = agent(project, script(project.folder.parent / "paid"))
     return ["run", "prd.json", *options, "--yes", "-j", "4"]

@@ -75,7 +75,9 @@ def test_two_stories_that_conflict_both_land(project: Project) -> None:
     script = 'case "$RAD_ATTEMPT" in 1) sleep 0.3;; esac\n' + 'echo "$RAD_STORY_ID" > shared.txt\n'
     text = prd(story("A"), story("B"), story("C", "A", "B"))
     project.init(files(text, **{"shared.txt": "base\n"}))
-    ran = project.rad("run", "prd.json", *agent(project, script), "--yes", "-j", "2", "--json", "--only", "A", "--only", "B")
+    ran = project.rad(
+        "run", "prd.json", *agent(project, script), "--yes", "-j", "2", "--json", "--only", "A", "--only", "B"
+    )
     assert ran.code == 0, ran.out
     assert sorted(project.landed("rad/demo")) == ["A", "B"]
     back = [e for e in ran.events if e["event"] == "attempt_failed"]
@@ -89,13 +91,19 @@ def test_green_alone_red_together_is_bisected(project: Project) -> None:
     text = prd(story("A"), story("B"), story("C"), story("D", "A"))
     project.init({**files(text), "check.sh": check})
     script = "sleep 0.4\n" + WRITE
-    ran = project.rad("run", "prd.json", *agent(project, script), "--yes", "-j", "4", "--json", "--attempts", "2")
+    ran = project.rad(
+        "run", "prd.json", *agent(project, script), "--yes", "-j", "4", "--json", "--attempts", "2"
+    )
     assert ran.code == 1
     landed = project.landed("rad/demo")
     assert {"A", "D"} <= set(landed)
     assert len({"B", "C"} & set(landed)) == 1
     (loser,) = {"B", "C"} - set(landed)
-    reasons = [e["reason"] for e in ran.events if e["event"] in ("attempt_failed", "story_failed") and e["story"] == loser]
+    reasons = [
+        e["reason"]
+        for e in ran.events
+        if e["event"] in ("attempt_failed", "story_failed") and e["story"] == loser
+    ]
     assert reasons[0] in ("red-after-merge", "gate-red")
     assert project.statuses()[loser] == "failed"
 
@@ -131,7 +139,10 @@ def test_a_flaky_gate_is_run_again(project: Project) -> None:
 
 def test_a_red_gate_is_told_to_the_next_attempt(project: Project) -> None:
     check = "test ! -e out/bad || { echo 'the widget is bad'; exit 1; }\n"
-    script = WRITE + 'if grep -q "the widget is bad" "$RAD_PROMPT_FILE"; then rm -f out/bad; else touch out/bad; fi\n'
+    script = (
+        WRITE
+        + 'if grep -q "the widget is bad" "$RAD_PROMPT_FILE"; then rm -f out/bad; else touch out/bad; fi\n'
+    )
     project.init({**files(prd(story("A"))), "check.sh": check})
     ran = project.rad("run", "prd.json", *agent(project, script), "--yes", "--json")
     assert ran.code == 0
@@ -173,7 +184,15 @@ def test_edits_of_the_prd_are_dropped(project: Project) -> None:
 def test_an_agent_that_hangs_is_stopped(project: Project) -> None:
     project.init(files(prd(story("A"))))
     ran = project.rad(
-        "run", "prd.json", *agent(project, "sleep 60\n"), "--yes", "--story-timeout", "0.5s", "--attempts", "1", "--json"
+        "run",
+        "prd.json",
+        *agent(project, "sleep 60\n"),
+        "--yes",
+        "--story-timeout",
+        "0.5s",
+        "--attempts",
+        "1",
+        "--json",
     )
     assert ran.code == 1
     assert [e["reason"] for e in ran.events if e["event"] == "story_failed"] == ["timeout"]
@@ -183,7 +202,15 @@ def test_an_agent_that_hangs_is_stopped(project: Project) -> None:
 def test_a_silent_agent_is_stopped(project: Project) -> None:
     project.init(files(prd(story("A"))))
     ran = project.rad(
-        "run", "prd.json", *agent(project, "echo hi; sleep 60\n"), "--yes", "--idle-timeout", "0.5s", "--attempts", "1", "--json"
+        "run",
+        "prd.json",
+        *agent(project, "echo hi; sleep 60\n"),
+        "--yes",
+        "--idle-timeout",
+        "0.5s",
+        "--attempts",
+        "1",
+        "--json",
     )
     assert [e["reason"] for e in ran.events if e["event"] == "story_failed"] == ["idle"]
 
@@ -324,7 +351,9 @@ def test_a_signal_drains_and_the_run_goes_on_later(project: Project, number: int
 
 def test_a_second_signal_stops_at_once(project: Project) -> None:
     project.init(files(prd(story("A"))))
-    first = project.start("run", "prd.json", *agent(project, "sleep 60\n"), "--yes", "--json", "--grace", "60s")
+    first = project.start(
+        "run", "prd.json", *agent(project, "sleep 60\n"), "--yes", "--json", "--grace", "60s"
+    )
     assert first.stdout is not None
     for line in first.stdout:
         if json.loads(line)["event"] == "story_started":
