@@ -157,10 +157,28 @@ def _add(staging: Staging, spared: list[str], *, everything: bool) -> None:
     try:
         git(staging.repository, staging.slot, *arguments, data=paths, env=staging.env, index=_INDEX)
     except GitFailed as error:
+        if _only_spared(error):
+            return
         if "Permission denied" not in error.stderr:
             raise
         make_readable(str(staging.slot.path))
+        _add_again(staging, arguments, paths)
+
+
+def _add_again(staging: Staging, arguments: tuple[str, ...], paths: bytes) -> None:
+    try:
         git(staging.repository, staging.slot, *arguments, data=paths, env=staging.env, index=_INDEX)
+    except GitFailed as error:
+        if not _only_spared(error):
+            raise
+
+
+def _only_spared(error: GitFailed) -> bool:
+    """Whether git has staged everything and only complains: of paths that are spared, and git-ignored besides.
+
+    It takes even a path that is excluded by name for one that somebody wants added. What really fails ends with 128.
+    """
+    return error.code == 1 and error.stderr.startswith("The following paths are ignored by one of your")
 
 
 def _tree(staging: Staging) -> Staged:

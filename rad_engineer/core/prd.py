@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 StoryState = Literal["todo", "done", "skipped", "blocked", "human"]
@@ -118,3 +118,10 @@ def identity(project: str, story: Story) -> str:
     parts = [project, story.id, story.title, *(c.text for c in story.criteria)]
     text = "\0".join(_SPACE.sub(" ", part).strip() for part in parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def same_work(one: Story, other: Story) -> bool:
+    """Whether two readings of a story ask for the same; a display suffix (`id#2`) is not what the file says."""
+    return identity("", replace(one, id="")) == identity("", replace(other, id="")) and (
+        one.id.split("#")[0] == other.id.split("#")[0]
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
 from typing import Any
 
-from rad_engineer.core.prd import Prd
+from rad_engineer.core.prd import Prd, same_work
 from rad_engineer.errors import PrdInvalid
 from rad_engineer.importers import json_prd, json_text, positions
 from rad_engineer.importers.done_words import say, state_of
@@ -114,7 +114,7 @@ def _as_before(
         places = positions.spans(content, start, prd.blocks, only=wanted.keys())
         for index, span in places.items():
             raw = decode(content, span[0])[0]
-            if reader.read(raw, index).id != wanted[index].split("#")[0]:
+            if not same_work(reader.read(raw, index), prd.stories[index]):
                 return None
     except _BROKEN:
         return None
@@ -132,7 +132,12 @@ def _anew(
         now = json_prd.build(parsed, found, text, prd.file, prd.path)
     except (PrdInvalid, RecursionError):
         return None
-    wanted = {index: story.id for index, story in enumerate(now.stories) if story.id in changes}
+    before = {story.id: story for story in prd.stories if story.id in changes}
+    wanted = {
+        index: story.id
+        for index, story in enumerate(now.stories)
+        if story.id in before and same_work(story, before[story.id])
+    }
     places = positions.spans(parsed.text, parsed.start, now.blocks, only=wanted.keys())
     return parsed.text, {wanted[index]: span for index, span in places.items()}
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rad_engineer.core.prd import Prd
+from rad_engineer.core.prd import Prd, same_work
 from rad_engineer.importers.done_words import say, state_of
 from rad_engineer.importers.json_edit import Edit
 from rad_engineer.importers.markdown import read_stories
@@ -14,7 +14,12 @@ from rad_engineer.importers.markdown_entries import SKIPPED_MARK, Entry, ticked
 def edits(document: Document, prd: Prd, changes: Mapping[str, bool]) -> tuple[list[Edit], list[str]]:
     """What to change in the document, and the stories it does not have any more."""
     reading = read_stories(document)
-    entries = {entry.story.id: entry for entry in reading.entries} if reading else {}
+    then = {story.id: story for story in prd.stories}
+    entries = {
+        entry.story.id: entry
+        for entry in (reading.entries if reading else ())
+        if entry.story.id in then and same_work(entry.story, then[entry.story.id])
+    }
     marks = [mark for entry in entries.values() for mark in entry.marks]
     words = Counter(mark.value for mark in marks if not mark.box)
     ticks = Counter(mark.value for mark in marks if mark.box and ticked(mark))
