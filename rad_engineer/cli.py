@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001  # the one place where everything else ends
         code = _unexpected(error, argv)
-    return int(_flushed(code))
+    return _flushed(code)
 
 
 def _answer(argv: list[str]) -> int:
@@ -168,10 +168,11 @@ def overview() -> str:
 
 
 def _say(message: str, hint: str | None = None) -> None:
-    lines = [f"rad-engineer: {message}"]
-    lines += [f"hint: {hint}"] if hint else []
+    from rad_engineer.core.printable import plain  # noqa: PLC0415 - names and keys of strangers are in it
+
+    text = f"rad-engineer: {message}\n" + (f"hint: {hint}\n" if hint else "")
     try:
-        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.write("\n".join(map(plain, text.split("\n"))))
         sys.stderr.flush()
     except OSError:  # nobody is left to be told
         pass
@@ -182,13 +183,18 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # else the interpreter complains at its end
-        if error.errno != errno.EPIPE:
-            _say(f"error: cannot write the output: {error.strerror}")
-            return ExitCode.CANNOT_WRITE
-    return code
+        return unwritten(error, code)
+    return int(code)
+
+
+def unwritten(error: OSError, code: int) -> int:
+    """The exit code when standard output could not be written."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())  # else the interpreter complains at its end
+    if error.errno == errno.EPIPE:
+        return int(code)
+    _say(f"error: cannot write the output: {error.strerror}")
+    return int(ExitCode.CANNOT_WRITE)
 
 
 def _unexpected(error: Exception, argv: list[str]) -> int:

@@ -36,7 +36,7 @@ class Ground:
 
 def find(prds: Sequence[str], flags: Mapping[str, object], env: Mapping[str, str]) -> Ground:
     """The place for these PRDs: the repository of the current folder, else that of the first PRD."""
-    here = _folder()
+    here = folder()
     top = work_tree(here)
     other = work_tree(Path(prds[0]).absolute().parent) if prds else None
     if top is not None and other is not None and _repository_of(top) != _repository_of(other):
@@ -53,7 +53,7 @@ def find(prds: Sequence[str], flags: Mapping[str, object], env: Mapping[str, str
 
 def look(env: Mapping[str, str]) -> Ground:
     """The place of the current folder, for commands that only look; a folder without a repository is fine."""
-    here = _folder()
+    here = folder()
     top = work_tree(here)
     found = settings.load(top or here, {}, env)
     if top is None or found.workspace == "shared":
@@ -86,7 +86,8 @@ def _repository_of(top: Path) -> Path:
     return marker.resolve()
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """The current folder; raises ConfigInvalid when it has been deleted."""
     try:
         return Path(os.getcwd())  # noqa: PTH109 - Path.cwd() hides the same call
     except FileNotFoundError:

@@ -123,7 +123,9 @@ def with_flags(settings: Settings, flags: Mapping[str, object]) -> Settings:
         try:
             values[name] = parse(setting, value, written=True)
         except BadValue as error:
-            raise UsageError(f"{flag}: {error}", hint="see `rad-engineer run --help`") from None
+            raise UsageError(
+                f"{flag}: {error}", hint="`rad-engineer config reference` lists all settings"
+            ) from None
         origins[name] = flag
         if values[name] == "auto":
             values[name] = processors()

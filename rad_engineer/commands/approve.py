@@ -1,12 +1,10 @@
 """approve: release a story that waits for a human."""
 
 import os
-import sys
 
 from rad_engineer import ground, inputs, store
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput, UsageError
-from rad_engineer.watch.output import Output
 
 
 def approve(*, story: str, run: str | None) -> int:
@@ -24,9 +22,7 @@ def approve(*, story: str, run: str | None) -> int:
     with store.writing(folder):
         folder.mkdir(exist_ok=True)
     store.replace(folder / graph.identities[index], b"")
-    Output(sys.stdout).line(
-        f"{graph.keys[index]} is approved in run {rundir.run}; `rad-engineer resume` goes on"
-    )
+    print(f"{graph.keys[index]} is approved in run {rundir.run}; `rad-engineer resume` goes on")
     return 0
 
 

@@ -23,7 +23,7 @@ def compact(
     place = ground.look(os.environ)
     aside = (
         contextlib.nullcontext()
-        if dry_run
+        if dry_run or not place.lock.parent.is_dir()
         else locks.acquire(place.lock, 0.0, process_tree.describe_self("compact"))
     )
     with aside:

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import settings
+from rad_engineer import ground, settings
 from rad_engineer.settings_schema import GROUPS, SETTINGS, Setting, time_text
 
 
 def show(*, origin: bool, json: bool) -> int:
     """Prints every setting, with where it came from when asked."""
-    found = settings.load(project_root(Path.cwd()), {}, os.environ)
+    found = settings.load(project_root(ground.folder()), {}, os.environ)
     values = {name: getattr(found, name) for name in SETTINGS}
     if json:
         _print_json(values, found.origins)

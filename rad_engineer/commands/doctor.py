@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from rad_engineer import gates, git, process_tree, settings, store
+from rad_engineer import gates, git, ground, process_tree, settings, store
 from rad_engineer.commands.config import project_root
 from rad_engineer.errors import ExitCode, RadError
 from rad_engineer.process import capture
@@ -36,7 +36,7 @@ class Check:
 
 def doctor(*, json: bool) -> int:
     """Prints every check; 78 when something is missing."""
-    checks = list(_checks(Path.cwd(), os.environ))
+    checks = list(_checks(ground.folder(), os.environ))
     missing = any(check.status == "missing" for check in checks)
     if json:
         document = {"schema_version": 1, "ok": not missing, "checks": [asdict(check) for check in checks]}

@@ -2,14 +2,12 @@
 
 import json as codec
 import os
-import sys
 from collections.abc import Mapping
 
 from rad_engineer import ground, inputs, known, store
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.errors import ExitCode
-from rad_engineer.watch.output import Output
 
 
 def next_story(*, prd: str, json: bool, flags: Mapping[str, object]) -> int:
@@ -20,15 +18,12 @@ def next_story(*, prd: str, json: bool, flags: Mapping[str, object]) -> int:
     statuses = _statuses(place, graph)
     schedule = Schedule(graph, statuses)
     index = schedule.take()
-    out = Output(sys.stdout)
     if json:
         key = None if index is None else graph.keys[index]
         title = None if index is None else graph.stories[index].title
-        out.line(
-            codec.dumps({"schema_version": 1, "key": key, "title": title, "open": schedule.open_count()})
-        )
+        print(codec.dumps({"schema_version": 1, "key": key, "title": title, "open": schedule.open_count()}))
     elif index is not None:
-        out.line(graph.keys[index])
+        print(graph.keys[index])
     if index is not None:
         return ExitCode.OK
     left = [

@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,6 @@ from rad_engineer.core.graph import Graph
 from rad_engineer.errors import NoInput
 from rad_engineer.importers import write_back
 from rad_engineer.ledger import Ledger
-from rad_engineer.watch.output import Output
 
 
 def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
@@ -29,19 +27,18 @@ def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
         missing = write_back.write(Path(owner.path), owner, {graph.stories[index].id: True})
         if missing:
             raise NoInput(f"{graph.keys[index]} is not in {owner.file} any more")
-        _write_down(place, graph, index, prd)
+        _write_down(place, graph, index, prd, flags)
     marked = "and marked in the PRD" if graph.stories[index].done_field else "(the PRD has no done field)"
-    Output(sys.stdout).line(f"{graph.keys[index]} is passed by hand {marked}")
+    print(f"{graph.keys[index]} is passed by hand {marked}")
     return 0
 
 
-def _write_down(place: ground.Ground, graph: Graph, index: int, prd: str) -> None:
+def _write_down(
+    place: ground.Ground, graph: Graph, index: int, prd: str, flags: Mapping[str, object]
+) -> None:
     rundir = _unfinished(place, graph, index)
     if rundir is None:
-        name = launch.run_name()
-        about = {"run": name, "kind": "hand", "created_at": time.time(), "files": [str(Path(prd).absolute())],
-                 "identities": [graph.identities[index]], "inputs": [], "settings": {}, "rules": {}}  # fmt: skip
-        rundir = store.create(place.home, name, about)
+        rundir = _create(place, graph, prd, flags)
     checkpoint, journal = store.reopen(rundir)
     ledger = Ledger(graph, checkpoint, journal, (), time.time)
     fresh = checkpoint.state == "new"
@@ -53,6 +50,26 @@ def _write_down(place: ground.Ground, graph: Graph, index: int, prd: str) -> Non
         ledger.record("run_finished", exit_code=0)
     ledger.commit()
     journal.close()
+
+
+def _create(place: ground.Ground, graph: Graph, prd: str, flags: Mapping[str, object]) -> store.RunDir:
+    """A run of its own, with everything that `status` and `explain` read of any run."""
+    name = launch.run_name()
+    about = {
+        "run": name,
+        "kind": "hand",
+        "created_at": time.time(),
+        "files": [str(Path(prd).absolute())],
+        "identities": list(graph.identities),
+        "inputs": [{"file": owner.file, "path": owner.path} for owner in graph.prds],
+        "settings": {key: _text(flags, key) for key in ("stories_path", "tag")},
+        "rules": {},
+    }
+    rundir = store.create(place.home, name, about)
+    for number, owner in enumerate(graph.prds, 1):
+        suffix = ".json" if owner.format == "json" else ".md"
+        rundir.prd(number, suffix).write_bytes(Path(owner.path).read_bytes())
+    return rundir
 
 
 def _unfinished(place: ground.Ground, graph: Graph, index: int) -> store.RunDir | None:

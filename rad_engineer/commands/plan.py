@@ -24,16 +24,16 @@ _CHUNK = 4000
 def plan(*, prds: Sequence[str], format: str, json: bool, flags: Mapping[str, object]) -> int:  # noqa: A002
     """Prints the plan; raises PrdInvalid or NoInput where there is none."""
     gc.disable()  # all that is made stays until the end
-    top = ground.work_tree(Path.cwd()) or ground.work_tree(Path(prds[0]).absolute().parent)
+    top = ground.work_tree(ground.folder()) or ground.work_tree(Path(prds[0]).absolute().parent)
     wanted = settings.load(top, flags, os.environ)
     reading = inputs.Reading(
         top, wanted.stories_path, wanted.tag, parallel=wanted.parallel, allow_dangling=wanted.allow_dangling
     )
     graph = inputs.read(prds, reading).graph
     made = plans.make(graph, only=_only(graph, wanted), wave=_wave(graph, wanted))
-    out = Output(sys.stdout)
     for chunk in _chunks(_lines(made, "json" if json else format)):
-        out.write(chunk)
+        sys.stdout.write(chunk)
+    sys.stdout.flush()
     for finding in made.findings[:_WARNINGS]:
         Output(sys.stderr).line(f"warning: {one_line(finding.message)}")
     if len(made.findings) > _WARNINGS:

@@ -5,7 +5,6 @@ import sys
 
 from rad_engineer import ground, store
 from rad_engineer.errors import NoInput
-from rad_engineer.watch.output import Output
 
 
 def report(*, run: str | None, json: bool) -> int:
@@ -13,7 +12,7 @@ def report(*, run: str | None, json: bool) -> int:
     for rundir in store.runs(ground.look(os.environ).home):
         path = rundir.report_json if json else rundir.report_md
         if (run is None or rundir.run.startswith(run)) and path.exists():
-            Output(sys.stdout).write(path.read_text(encoding="utf-8", errors="replace"))
+            sys.stdout.write(path.read_text(encoding="utf-8", errors="replace"))
             return 0
     raise NoInput(
         f"there is no report of {run or 'any run'} here", hint="`rad-engineer status` shows a run without one"

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import importers
-from rad_engineer.core import graph
+from rad_engineer.core import graph, prd_order
 from rad_engineer.core.prd import Finding, Prd
+from rad_engineer.core.printable import plain
 from rad_engineer.errors import ExitCode, NoInput, PrdInvalid, RadError
 from rad_engineer.file_history import last_good
 
@@ -65,14 +66,10 @@ def validate(
     for verdict in verdicts:
         _judge(verdict, loaded)
     if as_json:
-        print(
-            json.dumps(
-                {"schema_version": 1, "files": [_row(verdict) for verdict in verdicts]}, ensure_ascii=False
-            )
-        )
+        print(json.dumps({"schema_version": 1, "files": [_row(verdict) for verdict in verdicts]}))
     else:
         for verdict in verdicts:
-            print("\n".join(_lines(verdict)))
+            print("\n".join(plain(line) for text in _lines(verdict) for line in text.split("\n")))
         if not any(verdict.stories or verdict.refusal for verdict in verdicts):
             print("nothing to do")
     return _exit_code(verdicts, strict=strict)
@@ -104,10 +101,12 @@ def _judge(verdict: _Verdict, loaded: Sequence[Prd]) -> None:
     if not verdict.prds:
         return
     others = [prd for prd in loaded if all(prd is not own for own in verdict.prds)]
-    others += [prd for prd in _named(verdict.prds) if prd.path not in {other.path for other in loaded}]
+    named, absent = _named(verdict.prds)
+    others += [prd for prd in named if prd.path not in {other.path for other in loaded}]
     external = {story.id: story.state == "done" for prd in others for story in prd.stories}
     try:
         found = graph.lint(verdict.prds, external=external)
+        _refuse_circle(verdict.prds, others)
     except PrdInvalid as error:
         verdict.refusal = error
         return
@@ -116,6 +115,9 @@ def _judge(verdict: _Verdict, loaded: Sequence[Prd]) -> None:
     verdict.cycles = found.cycles
     verdict.findings += tuple(
         Finding("dangling", f"{line}, which no story answers to") for line in found.dangling
+    )
+    verdict.findings += tuple(
+        Finding("dangling", f"depends on the PRD {name}, which is not there") for name in absent
     )
     for prd in verdict.prds:
         if prd.branch in _PROTECTED:
@@ -130,18 +132,30 @@ def _judge(verdict: _Verdict, loaded: Sequence[Prd]) -> None:
         )
 
 
-def _named(prds: Sequence[Prd]) -> list[Prd]:
-    """The PRDs beside these that they name in depends_on, as far as they can be read."""
+def _refuse_circle(own: Sequence[Prd], others: Sequence[Prd]) -> None:
+    """Raises PrdInvalid when PRDs wait for each other and one of these is among them."""
+    circle = prd_order.circle([*own, *others])
+    if any(prd is mine for prd in circle for mine in own):
+        raise prd_order.refusal(circle)
+
+
+def _named(prds: Sequence[Prd]) -> tuple[list[Prd], list[str]]:
+    """The PRDs beside these that they name in depends_on, as far as they can be read; file names without a file."""
     found: list[Prd] = []
+    absent: list[str] = []
     for prd, name in graph.missing_prds(prds):
         folder = Path(prd.path).parent
         for candidate in (name, f"{name}.json", f"{name}.md"):
             try:
                 found += importers.load(folder / candidate, root=folder)
-            except RadError:
+            except NoInput:
                 continue
+            except RadError:
+                break
             break
-    return found
+        else:
+            absent += [name] if name.casefold().endswith((".json", ".md")) else []
+    return found, absent
 
 
 def _exit_code(verdicts: Sequence[_Verdict], *, strict: bool) -> int:

@@ -47,16 +47,30 @@ def in_order(prds: Sequence[Prd]) -> list[Prd]:
     while remaining:
         following = next((prd for prd in remaining if placed.issuperset(needs[prd])), None)
         if following is None:
-            cycle = topology.shortest_cycle(needs, topology.tangles(needs))
-            raise PrdInvalid(
-                f"PRDs depend on each other: {' -> '.join(prds[prd].file for prd in cycle)}",
-                code="CYCLE",
-                hint="remove one of these from a PRD's depends_on",
-            )
+            raise refusal(_shortest(prds, needs))
         remaining.remove(following)
         placed.add(following)
         ordered.append(following)
     return [prds[prd] for prd in ordered]
+
+
+def circle(prds: Sequence[Prd]) -> list[Prd]:
+    """The shortest circle of PRDs that wait for each other, the first once more at its end; empty without one."""
+    needs, _ = needs_between(prds)
+    return _shortest(prds, needs) if topology.tangles(needs) else []
+
+
+def _shortest(prds: Sequence[Prd], needs: list[tuple[int, ...]]) -> list[Prd]:
+    return [prds[prd] for prd in topology.shortest_cycle(needs, topology.tangles(needs))]
+
+
+def refusal(prds: Sequence[Prd]) -> PrdInvalid:
+    """What is said of PRDs that wait for each other."""
+    return PrdInvalid(
+        f"PRDs depend on each other: {' -> '.join(prd.file for prd in prds)}",
+        code="CYCLE",
+        hint="remove one of these from a PRD's depends_on",
+    )
 
 
 def _file_names(prd: Prd) -> set[str]:

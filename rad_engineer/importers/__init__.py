@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rad_engineer.core.prd import Prd, Story
 from rad_engineer.errors import PrdInvalid, RadError
@@ -25,7 +26,7 @@ def load(
     """
     shown = os.fspath(path)
     with _no_collection():
-        return _load(Path(shown), shown, stories_path=stories_path, tag=tag, root=root, depth=0)
+        return _load(Path(shown), shown, _Reading(root, stories_path, tag, set()))
 
 
 def parses(data: bytes, file: str) -> bool:
@@ -63,26 +64,40 @@ def _spans(prd: Prd, only: Collection[int] | None = None) -> dict[int, tuple[int
     return positions.spans(content, prd.start, prd.blocks, only=only)
 
 
-def _load(
-    path: Path, shown: str, *, stories_path: str | None, tag: str | None, root: Path | None, depth: int
-) -> list[Prd]:
-    real, decoded = text.resolve(path, root=root, shown=shown)
-    parsed = _parse(decoded.text, shown, str(real), stories_path=stories_path, tag=tag)
+class _Reading(NamedTuple):
+    """How one `load` reads, and the files it has read: a manifest that leads to a file again adds nothing."""
+
+    root: Path | None
+    stories_path: str | None
+    tag: str | None
+    seen: set[Path]
+
+
+def _load(path: Path, shown: str, reading: _Reading, above: tuple[Path, ...] = ()) -> list[Prd]:
+    real, decoded = text.resolve(path, root=reading.root, shown=shown)
+    if real in above:
+        raise PrdInvalid(
+            f"{shown}: PRDs list each other in a circle", code="POINTER", hint="name the PRDs themselves"
+        )
+    if real in reading.seen:
+        return []
+    reading.seen.add(real)
+    parsed = _parse(decoded.text, shown, str(real), stories_path=reading.stories_path, tag=reading.tag)
     if isinstance(parsed, Prd):
         return [
             replace(parsed, findings=(*decoded.findings, *parsed.findings)) if decoded.findings else parsed
         ]
-    if depth >= _DEPTH:
+    if len(above) >= _DEPTH:
         raise PrdInvalid(
-            f"{shown}: PRDs list each other in a circle", code="POINTER", hint="name the PRDs themselves"
+            f"{shown}: lists of PRDs that list PRDs, {_DEPTH} deep",
+            code="POINTER",
+            hint="name the PRDs themselves",
         )
     prds: list[Prd] = []
     for child in parsed:
-        child_path = text.inside(real, child.file, root=root or path.parent, shown=shown)
+        child_path = text.inside(real, child.file, root=reading.root or path.parent, shown=shown)
         child_shown = str(Path(shown).parent / child.file)
-        loaded = _load(
-            child_path, child_shown, stories_path=stories_path, tag=tag, root=root, depth=depth + 1
-        )
+        loaded = _load(child_path, child_shown, reading, (*above, real))
         prds += [replace(prd, needs=tuple(dict.fromkeys((*prd.needs, *child.needs)))) for prd in loaded]
     return prds
 

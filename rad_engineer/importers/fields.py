@@ -135,7 +135,7 @@ class StoryReader:
                     self.tally.add("dependencies-table", index, ident)
                 continue
             for name in value if _plain_ids(value) else references.needs(value):
-                found[references.line(name)] = None
+                found[references.short_id(name)] = None
         return tuple(found)
 
 

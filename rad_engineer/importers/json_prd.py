@@ -60,7 +60,7 @@ def build(parsed: json_text.Parsed, found: Found, text: str, file: str, path: st
     tally = Tally()
     blocks = tuple(Block(batch.path, batch.elements) for batch in found.batches)
     stories = _unique(_stories(found, StoryReader(tally)), tally, _Places(parsed, blocks, file))
-    stories = _with_barriers(found, stories, tally)
+    stories = _with_barriers(found, _through_subtasks(found, stories), tally)
     firsts = tally.firsts()
     places = positions.spans(parsed.text, parsed.start, blocks, only=firsts) if firsts else {}
     project = Project(found.projects)
@@ -150,6 +150,31 @@ def _unique(stories: list[Story], tally: Tally, places: _Places) -> list[Story]:
                 hint="give each story an id of its own",
             )
     return stories
+
+
+def _through_subtasks(found: Found, stories: list[Story]) -> list[Story]:
+    """Who needs the sub-task `5.1` needs the story 5, for sub-tasks are done with their story."""
+    owner: dict[str, str] = {}
+    raws = (raw for batch in found.batches for raw in batch.items)
+    for story, raw in zip(stories, raws, strict=False):
+        for subtask in raw["subtasks"] if isinstance(raw.get("subtasks"), list) else ():
+            if isinstance(subtask, dict) and isinstance(subtask.get("id"), int | str):
+                name = str(subtask["id"])
+                owner[name if name.startswith(f"{story.id}.") else f"{story.id}.{name}"] = story.id
+    if not owner:
+        return stories
+    for story in stories:
+        owner.pop(story.id, None)
+    return [
+        replace(story, needs=_with_owners(story, owner)) if owner.keys() & set(story.needs) else story
+        for story in stories
+    ]
+
+
+def _with_owners(story: Story, owner: dict[str, str]) -> tuple[str, ...]:
+    needs = dict.fromkeys(owner.get(name, name) for name in story.needs)
+    needs.pop(story.id, None)  # its own sub-task
+    return tuple(needs)
 
 
 def _with_barriers(found: Found, stories: list[Story], tally: Tally) -> list[Story]:

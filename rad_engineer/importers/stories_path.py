@@ -9,6 +9,7 @@ from rad_engineer.importers import keys
 from rad_engineer.importers.keys import pick, plain
 from rad_engineer.importers.work_items import Found, Steps, batch_of, dotted, says_what
 
+_FORM = 'a PRD has at least: {"userStories": [{"id": "US-001", "title": "…", "passes": false}]}'
 _SPLIT = re.compile(r"\.|(?=\[)")
 
 
@@ -64,7 +65,7 @@ def refuse(document: Any, shown: str) -> PrdInvalid:
     what = "no list of stories found (userStories, stories, tasks, features, phases …)"
     if not isinstance(document, dict | list):
         what = f"a single {_kind(document)}, not a PRD"
-    return PrdInvalid(f"{shown}: {what}", code="NO_STORIES", hint=_offer(document))
+    return PrdInvalid(f"{shown}: {what}", code="NO_STORIES", hint=_offer(document) or _FORM)
 
 
 def _offer(document: Any) -> str | None:
@@ -72,7 +73,11 @@ def _offer(document: Any) -> str | None:
     if best is None:
         return None
     _, path, count = best
-    return f"did you mean {path} ({count} items)? then: --stories-path '{path}'"
+    return f"did you mean {path} ({count} items)? then: --stories-path {_quoted(path)}"
+
+
+def _quoted(path: str) -> str:
+    return "'" + path.replace("'", "'\\''") + "'"
 
 
 def _lists(document: Any) -> Iterator[tuple[float, str, int]]:
@@ -84,7 +89,7 @@ def _lists(document: Any) -> Iterator[tuple[float, str, int]]:
         path, value = waiting.pop()
         if isinstance(value, list):
             objects = [item for item in value if isinstance(item, dict) and says_what(item)]
-            if objects:
+            if objects and dotted(path).isprintable():
                 score = sum(_score(item) for item in objects[:50]) / len(objects[:50])
                 yield score, dotted(path) or "[]", len(objects)
             waiting += [((*path, index), item) for index, item in enumerate(value[:200])]

@@ -158,7 +158,7 @@ def _unreadable(error: OSError | ValueError, shown: str) -> NoInput:
             f"{shown}: no such file", hint="check the path; it is relative to the current directory"
         )
     reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    return NoInput(f"{shown}: cannot be read: {reason.lower()}")
+    return NoInput(f"{shown}: cannot be read: {reason.lower()}", hint="name a file that you can read")
 
 
 def _western(data: bytes, error: UnicodeDecodeError, shown: str) -> Decoded:
