@@ -7,15 +7,16 @@ import resource
 import select
 import shlex
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from rad_engineer.process_output import Output, plain
+from rad_engineer.process_spawn import Child, spawn
 from rad_engineer.process_tree import (
     MARK,
     alive,
@@ -33,6 +34,9 @@ from rad_engineer.process_tree import (
     sweep,
 )
 from rad_engineer.process_watch import Limits, Reason, Watch
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = [
     "MARK",
@@ -135,7 +139,7 @@ def capture(
     """
     out, err = os.pipe(), os.pipe()
     try:
-        child = _popen(argv, cwd, env, input, (out[1], err[1]), new_session=False)
+        child = _begin(argv, cwd, env, input, (out[1], err[1]), new_session=False)
     except (OSError, ValueError) as error:
         code, text = _why_not_started(error, argv, cwd)
         os.close(out[0])
@@ -163,20 +167,27 @@ def capture(
 
 def shell(command: str) -> list[str]:
     """How a command line is run: by a shell, unless it is plain words that need none (make does the same)."""
+    return [*_words(command)]
+
+
+@functools.lru_cache(maxsize=64)
+def _words(command: str) -> tuple[str, ...]:
     if command.strip() and _SHELL_CHARACTERS.isdisjoint(command):
         try:
             words = shlex.split(command)
         except ValueError:
             words = []
         if words and words[0] not in _SHELL_WORDS.split() and "=" not in words[0]:
-            return words
-    return [*_shell(), command]
+            return tuple(words)
+    return (*_shell(), command)
 
 
 def start(
     argv: Sequence[str], *, env: Mapping[str, str], pass_fds: Sequence[int] = ()
-) -> subprocess.Popen[bytes]:
+) -> "subprocess.Popen[bytes]":
     """Starts a lasting process of our own in a session of its own, connected by the descriptors it is passed."""
+    import subprocess  # noqa: PLC0415 -- a zygote is only started so when the first one has died
+
     child = subprocess.Popen(
         list(argv), env=env, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=tuple(pass_fds)
     )
@@ -199,7 +210,7 @@ def _shell() -> tuple[str, ...]:
     return ("sh", "-c")
 
 
-def _popen(
+def _begin(
     argv: Sequence[str],
     cwd: Path | None,
     env: Mapping[str, str],
@@ -207,37 +218,29 @@ def _popen(
     writers: tuple[int, int],
     *,
     new_session: bool,
-) -> subprocess.Popen[bytes]:
+) -> Child:
     source = _source(stdin)
     try:
-        return subprocess.Popen(
-            list(argv),
-            stdin=source,
-            stdout=writers[0],
-            stderr=writers[1],
-            cwd=cwd,
-            env=env,
-            start_new_session=new_session,
-        )
+        return spawn(argv, cwd, env, (source, *writers), new_session=new_session)
     finally:
         os.close(source)
 
 
 def _spawn(
     argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: Path | bytes | None
-) -> tuple[subprocess.Popen[bytes], int]:
+) -> tuple[Child, int]:
     mark = os.environ.get(MARK)
     if mark and MARK not in env:  # whatever a worker starts must be found again
         env = {**env, MARK: mark}
     reader, writer = os.pipe()
     try:
         try:
-            child = _popen(argv, cwd, env, stdin, (writer, writer), new_session=True)
+            child = _begin(argv, cwd, env, stdin, (writer, writer), new_session=True)
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
             script = ["/bin/sh", "-c", '"$0" "$@"', *argv]  # no "#!" line: shells run it, so do we
-            child = _popen(script, cwd, env, stdin, (writer, writer), new_session=True)
+            child = _begin(script, cwd, env, stdin, (writer, writer), new_session=True)
     except (OSError, ValueError):
         os.close(reader)
         raise

@@ -3,13 +3,13 @@
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from rad_engineer.process_output import Output
+from rad_engineer.process_spawn import Child
 from rad_engineer.process_tree import become_subreaper, descendants, kill_descendants, reap, signal_tree
 
 Reason = Literal["exited", "timeout", "idle", "flooded", "cancelled", "not-started"]
@@ -40,7 +40,7 @@ class Watch:
 
     def __init__(
         self,
-        child: subprocess.Popen[bytes],
+        child: Child,
         pipe: int,
         output: Output,
         limits: Limits,
