@@ -29,9 +29,7 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     data = store.seal(store.dump({"schema_version": store.SCHEMA_VERSION, **content}))
     path = folder / "checkpoint.json"
     with store.writing(path):
-        with suppress(FileExistsError):
-            os.mkdir(folder)  # noqa: PTH102 - no Path made
-        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        place = _opened(folder)
         try:
             with hold(place):
                 if _written_first(path, data):
@@ -41,6 +39,15 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
                     store.replace(path, data)
         finally:
             os.close(place)
+
+
+def _opened(folder: Path) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        return os.open(folder, flags)
+    except FileNotFoundError:
+        os.mkdir(folder)  # noqa: PTH102 - no Path made
+        return os.open(folder, flags)
 
 
 def _written_first(path: Path, data: bytes) -> bool:
