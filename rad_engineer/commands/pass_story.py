@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from rad_engineer import ground, inputs, launch, locks, process, store
+from rad_engineer import ground, inputs, launch, locks, past_run, process, store
 from rad_engineer.core.graph import Graph
+from rad_engineer.core.report_markdown import markdown
 from rad_engineer.errors import NoInput
 from rad_engineer.importers import write_back
 from rad_engineer.ledger import Ledger
@@ -36,7 +37,7 @@ def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
 def _write_down(
     place: ground.Ground, graph: Graph, index: int, prd: str, flags: Mapping[str, object]
 ) -> None:
-    rundir = _unfinished(place, graph, index)
+    rundir = _run_of(place, graph.identities[index])
     if rundir is None:
         rundir = _create(place, graph, prd, flags)
     checkpoint, journal = store.reopen(rundir)
@@ -50,6 +51,7 @@ def _write_down(
         ledger.record("run_finished", exit_code=0)
     ledger.commit()
     journal.close()
+    _renew_report(place, rundir)
 
 
 def _create(place: ground.Ground, graph: Graph, prd: str, flags: Mapping[str, object]) -> store.RunDir:
@@ -72,11 +74,20 @@ def _create(place: ground.Ground, graph: Graph, prd: str, flags: Mapping[str, ob
     return rundir
 
 
-def _unfinished(place: ground.Ground, graph: Graph, index: int) -> store.RunDir | None:
+def _run_of(place: ground.Ground, identity: str) -> store.RunDir | None:
+    """The newest run that knows the story, finished or not: whoever asks for its status is told there."""
     for rundir in store.runs(place.home):
-        if graph.identities[index] in rundir.read_run().get("identities", ()):
-            return rundir if store.load(rundir).state in ("running", "stopped") else None
+        about = rundir.read_run()
+        if identity in about.get("identities", ()) and about.get("kind") != "rehearsal":
+            return rundir
     return None
+
+
+def _renew_report(place: ground.Ground, rundir: store.RunDir) -> None:
+    if rundir.report_json.exists():
+        report = past_run.read(rundir, place).report()
+        store.replace(rundir.report_json, store.dump(report.to_json()))
+        store.replace(rundir.report_md, markdown(report).encode("utf-8", "replace"))
 
 
 def _user() -> str:

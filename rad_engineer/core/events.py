@@ -66,10 +66,15 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         """The public form: one flat object."""
-        head: dict[str, Any] = {"event": self.kind, "seq": self.seq, "at": self.at, "run": self.run}
+        head: dict[str, Any] = {
+            "event": self.kind,
+            "seq": self.seq,
+            "at": self.at,
+            "run": self.run,
+            "story": self.story,
+            "attempt": self.attempt,
+        }
         if self.story is not None:
-            head["story"] = self.story
-            head["attempt"] = self.attempt
             head["identity"] = self.identity
         head.update(self.data)
         return head
