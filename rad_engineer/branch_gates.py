@@ -17,6 +17,7 @@ class BranchGates:
     def __init__(
         self, rundir: store.RunDir, rules: Rules, ledger: Ledger, schedule: Schedule, queue: MergeQueue
     ) -> None:
+        self.rundir = rundir
         self.rules = rules
         self.ledger = ledger
         self.schedule = schedule
@@ -63,6 +64,12 @@ class BranchGates:
         """A verdict: a green wave opens what is behind it, a red one keeps it closed."""
         scope, green = job["scope"], bool(data["green"])
         self.ledger.record("gates_finished", scope=scope, commit=job["commit"], ok=green, gates=data["gates"])
+        if not green:
+            names = ", ".join(gate["name"] for gate in data["gates"] if not gate["ok"]) or data.get(
+                "detail", "setup"
+            )
+            logs = self.rundir.path / f"gates-{store.slug(scope)}"
+            self.ledger.record("note", text=f"{scope} is red: {names}; its output is in {logs}")
         wave, self._judging = self._judging, None
         if wave is not None and green:
             self.schedule.open_wave(wave)

@@ -44,7 +44,7 @@ def rules(
         final_gates=_rules(_named(wanted.final_gates, "final", files, inputs, "final_gates")),
         protected=_protected(ground, base, project, inputs, files),
         protect=wanted.protect,
-        dropped=_dropped(ground, inputs),
+        dropped=dropped(ground, inputs),
         setup=wanted.setup,
         keep=wanted.keep,
         copy=wanted.copy,
@@ -160,7 +160,7 @@ def _protected(
     return tuple(found)
 
 
-def _dropped(ground: Ground, inputs: Inputs) -> tuple[str, ...]:
+def dropped(ground: Ground, inputs: Inputs) -> tuple[str, ...]:
     """PRDs, progress notes and our own folder, as paths of the repository: agents tick boxes in them."""
     found = {".rad-engineer": None}
     for prd in inputs.prds:

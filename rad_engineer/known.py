@@ -1,10 +1,11 @@
 """What is known of each story before a run starts: from git, from the run's journal, from earlier runs, from the PRD."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rad_engineer import store
 from rad_engineer.core.checkpoint import Checkpoint
+from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
 from rad_engineer.ledger import Ledger
 
@@ -55,6 +56,19 @@ def earlier(home_runs: Sequence[store.RunDir], identities: Iterable[str]) -> Kno
             if record is not None:
                 open_ones.discard(identity)
     return known
+
+
+def retell(
+    home_runs: Sequence[store.RunDir], identities: Iterable[str], hear: Callable[[Event], None]
+) -> None:
+    """Tells what the newest run of these PRDs wrote down, so that its learnings are not lost."""
+    wanted = set(identities)
+    for rundir in home_runs[:MOST_RUNS]:
+        about = rundir.read_run()
+        if about.get("kind") == "real" and wanted & set(about.get("identities", ())):
+            for event, _end in store.scan_journal(rundir.journal):
+                hear(event)
+            return
 
 
 def settle(

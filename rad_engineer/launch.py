@@ -25,13 +25,14 @@ from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
-from rad_engineer.errors import ExitCode, UsageError
+from rad_engineer.errors import ConfigInvalid, ExitCode, UsageError
 from rad_engineer.ground import Ground
-from rad_engineer.inputs import Inputs, find_story
+from rad_engineer.inputs import Inputs
 from rad_engineer.lanes import Limits
 from rad_engineer.ledger import Ledger, Watcher
 from rad_engineer.marks import Marks
 from rad_engineer.merge_queue import MergeQueue
+from rad_engineer.prospect import Prospect, done_fields, selection
 from rad_engineer.rules import Rules
 from rad_engineer.runner import Runner
 from rad_engineer.settings import AgentChoice, Settings
@@ -65,6 +66,7 @@ class Ended:
     run: store.RunDir | None
     checkpoint: Checkpoint
     resumed: bool = False
+    why: str = ""  # nothing could start
 
 
 def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
@@ -78,7 +80,7 @@ def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
         if rundir is not None and order.settings.fresh:
             recovery.give_up(rundir, order.inputs.graph)
             rundir = None
-        return _Launch(order, rundir, home_runs).go()
+        return _Launch(order, rundir, home_runs, exactly=only is not None).go()
 
 
 def trusted_commands(order: Order) -> None:
@@ -99,12 +101,16 @@ def _locked(ground: Ground) -> locks.Lock:
 class _Launch:
     """One launch: the pieces of a run, put together in the order in which they must exist."""
 
-    def __init__(self, order: Order, rundir: store.RunDir | None, home_runs: Sequence[store.RunDir]) -> None:
+    def __init__(
+        self, order: Order, rundir: store.RunDir | None, home_runs: Sequence[store.RunDir], *, exactly: bool
+    ) -> None:
         self.order = order
         self.graph = order.inputs.graph
         self.rundir = rundir
         self.resumed = rundir is not None
         self.home_runs = home_runs
+        self.exactly = exactly  # `resume`: nothing is read anew but the PRDs
+        self.rejudge = False
         self.notes: list[str] = []
 
     def go(self) -> Ended:
@@ -114,11 +120,18 @@ class _Launch:
         rules = self._rules(branch)
         earlier = known.Known() if self.resumed else known.earlier(self.home_runs, self.graph.identities)
         landed = self._landed(branch)
-        if not self.resumed and not self._anything_to_do(earlier, landed, branch):
-            return Ended(self._idle_code(earlier, landed), None, Checkpoint())
+        prospect = Prospect(self.graph, self.order.settings, self.order.ground.repository, branch,
+                            earlier, landed, self.home_runs)  # fmt: skip
+        if not self.resumed and not prospect.anything_to_do():
+            code, why = prospect.idle()
+            return Ended(code, None, Checkpoint(), why=why)
         rundir = self.rundir or self._create(rules)
         self._write_run(rundir, rules)
+        if self.rejudge:
+            (rundir.path / "baselines.json").unlink(missing_ok=True)
         jobs = StoryJobs(self.graph, rundir)
+        if not self.resumed:
+            known.retell(self.home_runs, self.graph.identities, jobs.hear)
         checkpoint, journal = store.reopen(rundir, jobs.hear)
         jobs.checkpoint = checkpoint
         watchers: list[Watcher] = [jobs, _Log(), *self.order.views]
@@ -137,6 +150,11 @@ class _Launch:
             return None
         if self.rundir is not None:
             rules = Rules.from_json(self.rundir.read_run()["rules"])
+            if wanted.branch not in (None, rules.branch) and not self.exactly:
+                raise UsageError(
+                    f"an unfinished run of these stories lands on {rules.branch}",
+                    hint="leave --branch away to finish it, or start anew with --fresh",
+                )
             tip = git.tip(repository, str(rules.branch))
             base = str(rules.base)
             return run_branch.RunBranch(str(rules.branch), base, tip or base, exists=tip is not None)
@@ -146,7 +164,8 @@ class _Launch:
             repository, inputs.prds, inputs.outside, wish, self.graph.by_identity.keys()
         )
         self.notes += [*found.notes, *repository.warnings]
-        dirty = git.dirty(repository)
+        ours = gate_plan.dropped(self.order.ground, inputs)
+        dirty = [path for path in git.dirty(repository) if path not in ours]
         if dirty:
             more = f" and {len(dirty) - 5} more" if len(dirty) > 5 else ""
             self.notes.append(f"not part of this run (uncommitted): {', '.join(dirty[:5])}{more}")
@@ -171,68 +190,27 @@ class _Launch:
         order, wanted = self.order, self.order.settings
         if self.rundir is not None:
             kept = Rules.from_json(self.rundir.read_run()["rules"])
+            if not self.exactly:
+                kept = self._renewed(kept, branch)
             return replace(kept, allow_unverified=wanted.allow_unverified, attempts=wanted.attempts,
                            story_timeout=wanted.story_timeout, idle_timeout=wanted.idle_timeout,
                            gate_timeout=wanted.gate_timeout, agent=str(order.agent.name or "mock"),
                            agent_command=order.agent.command)  # fmt: skip
         return gate_plan.rules(order.ground, order.inputs, wanted, order.agent, branch, run_name())
 
-    def _anything_to_do(
-        self, earlier: known.Known, landed: Mapping[str, str], branch: run_branch.RunBranch | None
-    ) -> bool:
-        done = self._done(earlier, landed, branch)
-        schedule = Schedule(self.graph, dict.fromkeys(done, "passed"), **self._selection())
-        return schedule.could_start() or self._gates_are_red(branch)
-
-    def _done(
-        self, earlier: known.Known, landed: Mapping[str, str], branch: run_branch.RunBranch | None
-    ) -> set[int]:
-        gone = branch is not None and not branch.exists
-        fields = self._done_fields()
-        found = set()
-        for index, identity in enumerate(self.graph.identities):
-            reopened = identity in earlier.marked and index in fields
-            here = identity in landed or (identity in earlier.passed and (gone or branch is None))
-            if here and not reopened:
-                found.add(index)
-        return found
-
-    def _gates_are_red(self, branch: run_branch.RunBranch | None) -> bool:
-        """A final gate that was red on this very head is run again instead of `nothing to do`."""
-        if branch is None or not self.order.settings.final_gates or not self.home_runs:
-            return False
-        verdict = store.load(self.home_runs[0]).verdicts.get("final")
-        return verdict is not None and not verdict["ok"]
-
-    def _idle_code(self, earlier: known.Known, landed: Mapping[str, str]) -> ExitCode:
-        done = set(landed) | set(earlier.passed)
-        open_ones = [
-            story
-            for story, identity in zip(self.graph.stories, self.graph.identities, strict=True)
-            if story.state not in ("done", "skipped") and identity not in done
-        ]
-        selected = self.order.settings.only or self.order.settings.wave
-        return ExitCode.WAITING if open_ones and not selected else ExitCode.OK
-
-    def _selection(self) -> dict[str, Any]:
-        wanted = self.order.settings
-        only = frozenset(find_story(self.graph, name) for name in wanted.only) or None
-        if wanted.wave is not None and self.graph.select_wave(wanted.wave) is None:
-            raise UsageError(f"there is no wave {wanted.wave}", hint="see `rad-engineer plan` for the waves")
-        return {
-            "keep_going": wanted.keep_going,
-            "fail_fast": wanted.fail_fast,
-            "only": only,
-            "wave": wanted.wave,
+    def _renewed(self, kept: Rules, branch: run_branch.RunBranch | None) -> Rules:
+        """`run` takes up gates that were changed since the run began: what could not be judged is judged again."""
+        order = self.order
+        fresh = gate_plan.rules(order.ground, order.inputs, order.settings, order.agent, branch, kept.run)
+        judged_by = ("gates", "wave_gates", "final_gates", "protected", "protect", "setup", "keep", "copy")
+        changed = {
+            name: getattr(fresh, name) for name in judged_by if getattr(fresh, name) != getattr(kept, name)
         }
-
-    def _done_fields(self) -> frozenset[int]:
-        """Stories whose file says `not done` in a done field of its own."""
-        return frozenset(
-            index
-            for index, story in enumerate(self.graph.stories)
-            if story.state == "todo" and story.done_field
-        )
+        if not changed:
+            return kept
+        self.notes.append(f"changed since the run began, and in force from now on: {', '.join(changed)}")
+        self.rejudge = True
+        return replace(kept, **changed)
 
     # --- the run directory --------------------------------------------------------------------------------
 
@@ -279,13 +257,17 @@ class _Launch:
         marks = Marks(ledger, enabled=self.order.settings.write_back and rules.kind == "real")
         queue = self._queue(rules, branch)
         exists = branch is not None and branch.exists
-        fields = self._done_fields()
+        fields = done_fields(self.graph)
         if rules.workspace == "slots" and rules.kind == "real":
             self.notes += known.settle(ledger, earlier, landed, branch_exists=exists, has_done_field=fields)
+        if rules.kind == "real" and not rules.gates and not any(s.checks for s in self.graph.stories):
+            self.notes.append("no gate is configured or found: stories can be no more than unverified")
         for note in self.notes:
             ledger.record("note", text=note)
         recovery.approve(ledger, rundir)
-        recovery.marks_due(ledger, marks)
+        recovery.marks_due(ledger, marks, rules)
+        if self.rejudge:
+            recovery.judge_again(ledger)
         statuses = known.statuses(self.graph, ledger.checkpoint)
         green = recovery.restore_queue(ledger, queue, rules)
         for story in green:
@@ -293,7 +275,10 @@ class _Launch:
         paid = recovery.cut_off(ledger)
         ledger.commit()
         schedule = Schedule(
-            self.graph, statuses, hold_waves=bool(rules.wave_gates and queue is not None), **self._selection()
+            self.graph,
+            statuses,
+            hold_waves=bool(rules.wave_gates and queue is not None),
+            **selection(self.graph, self.order.settings),
         )
         for story in green:
             schedule.resumed(story)
@@ -308,6 +293,10 @@ class _Launch:
         runner.feedback.update(recovery.feedback(ledger, rundir))
         try:
             code = runner.run()
+        except ConfigInvalid:
+            ledger.record("run_finished", exit_code=int(ExitCode.BAD_CONFIG))
+            ledger.commit()
+            raise
         finally:
             engine.close(wanted.grace if not runner.stop.received else 1.0)
             marks.flush()
@@ -363,7 +352,10 @@ class _Launch:
             ledger.record("note", text=text)
         if self.order.settings.merge and code == ExitCode.OK and self.order.ground.repository is not None:
             ledger.record(
-                "note", text=swap.fast_forward(self.order.ground.repository, str(ledger.checkpoint.branch))
+                "note",
+                text=swap.fast_forward(
+                    self.order.ground.repository, str(ledger.checkpoint.branch), runner.rules.dropped
+                ),
             )
         ledger.record("run_finished", exit_code=int(code))
         ledger.commit()

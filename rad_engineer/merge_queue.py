@@ -110,11 +110,17 @@ class MergeQueue:
         if swap.swap(self.repository, self.branch, self.run, old=self.tip, new=new, done=refs):
             self.tip = new
             return True
-        moved = git.tip(self.repository, self.branch)
-        self.tip = moved or self.tip
+        self._follow(git.tip(self.repository, self.branch))
         for story, outcome in self._waiting.items():
             self._waiting[story] = replace(outcome, candidate=None, tip=None)
         return False
+
+    def _follow(self, moved: str | None) -> None:
+        """The branch is not where we left it: moved by somebody, or deleted; then it is made again."""
+        if moved is not None:
+            self.tip = moved
+        else:
+            git.update_refs(self.repository, [(f"refs/heads/{self.branch}", self.tip, "")])
 
     def _refs(self, story: int) -> tuple[str, str]:
         return swap.refs_of(self.run, self.graph.stories[story].id, self.graph.identities[story])

@@ -76,11 +76,23 @@ def feedback(ledger: Ledger, rundir: store.RunDir) -> dict[int, str]:
     return found
 
 
-def marks_due(ledger: Ledger, marks: Marks) -> None:
-    """Stories that landed before the run was killed, and whose PRD was not marked any more."""
+def judge_again(ledger: Ledger) -> None:
+    """Stories that no gate could judge get another chance with the gates there are now; nothing is paid again."""
     for identity, record in ledger.checkpoint.stories.items():
         index = ledger.graph.by_identity.get(identity)
-        if index is not None and (record.landed or record.status == "passed") and not record.marked:
+        if index is not None and record.status == "done-unverified" and not record.landed:
+            ledger.record("story_interrupted", index)
+
+
+def marks_due(ledger: Ledger, marks: Marks, rules: Rules) -> None:
+    """Stories that landed before the run was killed, and whose PRD was not marked any more."""
+    shared = rules.workspace == "shared" and rules.allow_unverified and rules.kind == "real"
+    for identity, record in ledger.checkpoint.stories.items():
+        index = ledger.graph.by_identity.get(identity)
+        finished = (
+            record.landed or record.status == "passed" or (shared and record.status == "done-unverified")
+        )
+        if index is not None and finished and not record.marked:
             marks.add(index)
 
 

@@ -130,6 +130,6 @@ def _start_of_needs(repository: Repository, base: str, outside: Sequence[Prd], n
                 f"{prd.file} has landed on {name}, which is neither in {base[:10]} nor contains it",
                 hint=f"git merge {name}",
             )
-        notes.append(f"starting from {name}: it holds what {prd.file} landed")
+        notes.append(f"starting from {name}: it holds what {prd.stem} landed")
         base = tip
     return base

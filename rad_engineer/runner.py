@@ -391,8 +391,9 @@ class Runner:
             return ExitCode.BUG
         if self.stop.received:
             return self.stop.exit_code
+        known = self.ledger.checkpoint.stories.items()
         return ending.exit_code(
-            self.ledger.checkpoint,
+            [record for identity, record in known if identity in self.graph.by_identity],
             more=self._had_enough() and not self.limits.fail_fast and self.schedule.could_start(),
             gates_red=self.gates is not None and self.gates.red,
             open_stories=self.schedule.open_count() + (self.queue.length if self.queue is not None else 0),

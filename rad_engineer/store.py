@@ -28,6 +28,7 @@ from rad_engineer.errors import CannotWrite, NoInput, RadError
 
 SCHEMA_VERSION = 1
 _SEAL = b',"~":"'
+_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
@@ -257,7 +258,7 @@ class Journal:
         try:
             write_all(self._handle, data)
             if self._sync:
-                os.fdatasync(self._handle)
+                _sync_data(self._handle)
                 self.syncs += 1
         except OSError as error:
             self._poisoned = True

@@ -14,12 +14,13 @@ def refs_of(run: str, story_id: str, identity: str) -> tuple[str, str]:
     return f"refs/rad/{run}/{name}", f"refs/rad/{run}-candidates/{name}"
 
 
-def fast_forward(repository: Repository, branch: str) -> str:
+def fast_forward(repository: Repository, branch: str, ours: Sequence[str]) -> str:
     """Brings the checked-out branch to the run branch, as `--merge` asks; says what came of it.
 
+    What we wrote ourselves (`ours`: the marks in the PRDs) is in nobody's way.
     This is the user's own git with the user's own configuration, in the user's work tree, at the user's request.
     """
-    if git.dirty(repository):
+    if any(path not in ours for path in git.dirty(repository)):
         return (
             f"not merged: the work tree has uncommitted changes; run `git merge --ff-only {branch}` yourself"
         )

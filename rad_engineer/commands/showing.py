@@ -102,7 +102,7 @@ def _nothing(graph: Graph, ended: Ended) -> str:
         return "nothing to do: there are no stories\n"
     if ended.exit_code == 0:
         return f"nothing to do: all {len(graph.stories)} stories are done\n"
-    return "nothing can start: what is left waits. `rad-engineer plan PRD` says for what\n"
+    return f"nothing can start: what is left waits\n{ended.why}\n"
 
 
 def _columns() -> int:

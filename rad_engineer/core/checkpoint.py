@@ -112,7 +112,7 @@ def _run_resumed(checkpoint: Checkpoint, event: Event) -> None:
 
 def _run_finished(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.exit_code = event.data["exit_code"]
-    checkpoint.state = "finished" if checkpoint.exit_code in (0, 1) else "stopped"
+    checkpoint.state = "finished" if checkpoint.exit_code in (0, 1, 78) else "stopped"
     checkpoint.ended_at = event.at
 
 

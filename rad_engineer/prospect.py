@@ -1,0 +1,88 @@
+"""What is to be done, seen before a run begins: nothing, something, or something that waits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rad_engineer import git, known, store
+from rad_engineer.core.graph import Graph
+from rad_engineer.core.schedule import Schedule
+from rad_engineer.errors import ExitCode, UsageError
+from rad_engineer.inputs import find_story
+from rad_engineer.repository import Repository
+from rad_engineer.run_branch import RunBranch
+from rad_engineer.settings import Settings
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """A graph, and all that earlier runs and the branch say of it."""
+
+    graph: Graph
+    wanted: Settings
+    repository: Repository | None
+    branch: RunBranch | None
+    earlier: known.Known
+    landed: Mapping[str, str]
+    home_runs: Sequence[store.RunDir]
+
+    def anything_to_do(self) -> bool:
+        """Whether a story may start, or a final gate that was red is to be asked again."""
+        return self._schedule().could_start() or self._gates_are_red()
+
+    def idle(self) -> tuple[ExitCode, str]:
+        """What it means that nothing may start, and why the first few stories do not."""
+        schedule = self._schedule()
+        open_ones = [
+            story
+            for story in range(len(self.graph.stories))
+            if schedule.selected[story] and schedule.status(story) in ("pending", "waiting", "blocked")
+        ]
+        reasons = [f"{self.graph.keys[story]}: {schedule.why(story)}" for story in open_ones[:_SHOWN]]
+        if len(open_ones) > _SHOWN:
+            reasons.append(f"… and {len(open_ones) - _SHOWN} more")
+        return (ExitCode.WAITING if open_ones else ExitCode.OK), "\n".join(reasons)
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            self.graph, dict.fromkeys(self._done(), "passed"), **selection(self.graph, self.wanted)
+        )
+
+    def _done(self) -> set[int]:
+        """Stories that are finished although their file does not say so."""
+        fields = done_fields(self.graph)
+        found = set()
+        for index, identity in enumerate(self.graph.identities):
+            reopened = identity in self.earlier.marked and index in fields
+            if not reopened and (identity in self.landed or self._passed_earlier(index, identity)):
+                found.add(index)
+        return found
+
+    def _passed_earlier(self, index: int, identity: str) -> bool:
+        if identity not in self.earlier.passed or self.graph.stories[index].state == "done":
+            return False
+        commit = self.earlier.passed[identity]
+        if self.repository is None or self.branch is None or not self.branch.exists or commit is None:
+            return True
+        return git.is_ancestor(self.repository, commit, self.branch.tip)
+
+    def _gates_are_red(self) -> bool:
+        if self.branch is None or not self.wanted.final_gates or not self.home_runs:
+            return False
+        verdict = store.load(self.home_runs[0]).verdicts.get("final")
+        return verdict is not None and not verdict["ok"]
+
+
+def selection(graph: Graph, wanted: Settings) -> dict[str, Any]:
+    """Which stories are meant, as the schedule takes it; raises UsageError or NoInput."""
+    only = frozenset(find_story(graph, name) for name in wanted.only) or None
+    if wanted.wave is not None and graph.select_wave(wanted.wave) is None:
+        raise UsageError(f"there is no wave {wanted.wave}", hint="see `rad-engineer plan` for the waves")
+    return {"keep_going": wanted.keep_going, "fail_fast": wanted.fail_fast, "only": only, "wave": wanted.wave}
+
+
+def done_fields(graph: Graph) -> frozenset[int]:
+    """Stories whose file says `not done` in a done field of its own."""
+    return frozenset(i for i, story in enumerate(graph.stories) if story.state == "todo" and story.done_field)
