@@ -38,17 +38,26 @@ def find(prds: Sequence[str], flags: Mapping[str, object], env: Mapping[str, str
     """The place for these PRDs: the repository of the current folder, else that of the first PRD."""
     here = folder()
     top = work_tree(here)
+    theirs = [tree for prd in prds if (tree := work_tree(Path(prd).absolute().parent)) is not None]
     other = work_tree(Path(prds[0]).absolute().parent) if prds else None
-    if top is not None and other is not None and _repository_of(top) != _repository_of(other):
-        raise UsageError(
-            f"the current folder is in the repository {top}, the PRD in {other}",
-            hint=f"go to the one where the work is to happen: cd {other}",
-        )
+    _only_one(top, theirs)
     found = settings.load(top or other or here, flags, env)
     if found.workspace == "shared":
         return Ground(here, here, cache_of(found, env, f"shared-{_hash(here)}"), None, found)
     repository = git.discover(top or other or here)
     return Ground(repository.top, repository.home, cache_of(found, env, repository.id), repository, found)
+
+
+def _only_one(top: Path | None, theirs: Sequence[Path]) -> None:
+    """A run happens in one repository; a PRD may lie outside any."""
+    first = top or (theirs[0] if theirs else None)
+    for tree in theirs:
+        if first is not None and _repository_of(tree) != _repository_of(first):
+            place = "the current folder is" if top is not None else "one PRD is"
+            raise UsageError(
+                f"{place} in the repository {first}, the PRD in {tree}",
+                hint=f"go to the one where the work is to happen: cd {tree}",
+            )
 
 
 def look(env: Mapping[str, str]) -> Ground:

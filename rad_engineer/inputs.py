@@ -114,7 +114,8 @@ def find_story(graph: Graph, name: str) -> int:
     if found is None:
         from difflib import get_close_matches  # noqa: PLC0415 - only for a typo
 
-        near = get_close_matches(name, graph.keys, n=3)
+        same = [key for key in graph.keys if key.casefold().endswith(f"/{name.casefold()}")]
+        near = same[:3] or get_close_matches(name, graph.keys, n=3)
         hint = f"did you mean {', '.join(near)}?" if near else "see `rad-engineer plan PRD` for the keys"
         raise NoInput(f"there is no story {name}", hint=hint)
     return found

@@ -110,7 +110,7 @@ def next_step(report: Report) -> str | None:
     if failed is not None:
         return f"rad-engineer explain {shlex.quote(one_line(failed.key))}"
     human = next((s for s in report.stories if s.status == "waiting" and s.reason == "human"), None)
-    if counts.get("done-unverified"):
+    if counts.get("done-unverified") and report.exit_code != 0 and report.workspace != "shared":
         return "rad-engineer resume --allow-unverified"
     if human is not None:
         return f"rad-engineer approve {shlex.quote(one_line(human.key))}"

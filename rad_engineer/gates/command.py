@@ -34,6 +34,11 @@ _ABSENT = (
     re.compile(r"ERR_PNPM_NO_SCRIPT.*(?P<what>script.*)$", re.MULTILINE),
     re.compile(r"\*\*\* No rule to make target '(?P<what>[^']+)'\.", re.MULTILINE),
     re.compile(r"can't open file '(?P<what>[^']+)': \[Errno 2\]"),
+    # Line 0 is the command line itself: dash and busybox end with 2 where bash ends with 127.
+    re.compile(
+        r"^(?:\S*/)?(?:da|a)?sh: (?:0: )?[Cc]an(?:no|')t open '?(?P<what>[^':]+)'?: No such", re.MULTILINE
+    ),
+    re.compile(r"^Can't open perl script \"(?P<what>[^\"]+)\"", re.MULTILINE),
 )
 
 
