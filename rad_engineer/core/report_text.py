@@ -99,7 +99,6 @@ def branch_name(report: Report) -> str:
 
 def next_step(report: Report) -> str | None:
     """The command to type next; None where nothing is left to do."""
-    counts = report.counts
     if report.state in ("running", "never"):
         return None
     if report.kind == "rehearsal":
@@ -110,7 +109,8 @@ def next_step(report: Report) -> str | None:
     if failed is not None:
         return f"rad-engineer explain {shlex.quote(one_line(failed.key))}"
     human = next((s for s in report.stories if s.status == "waiting" and s.reason == "human"), None)
-    if counts.get("done-unverified") and report.exit_code != 0 and report.workspace != "shared":
+    unproved = any(story.status == "done-unverified" and not story.landed for story in report.stories)
+    if unproved and report.exit_code != 0 and report.workspace != "shared":
         return "rad-engineer resume --allow-unverified"
     if human is not None:
         return f"rad-engineer approve {shlex.quote(one_line(human.key))}"
