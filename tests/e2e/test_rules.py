@@ -264,3 +264,15 @@ def test_an_option_that_cannot_be_meant_leaves_the_run_alone(project: Project) -
     assert run(project, "--wave", "9").code == 2
     assert journal.read_bytes() == before
     assert [json.loads(line)["event"] for line in before.splitlines()][-1] == "run_finished"
+
+
+@pytest.mark.xfail(
+    strict=True, reason="without a run there is nothing that an approval could be written into"
+)
+def test_a_plan_that_begins_with_a_human_can_be_approved(project: Project) -> None:
+    project.init(files(prd(story("A", checkpoint=True))))
+    ran = run(project)
+    assert (ran.code, "rad-engineer approve A" in ran.out) == (4, True)
+    assert project.rad("approve", "A").code == 0
+    assert run(project).code == 0
+    assert project.landed("rad/demo") == ["A"]
