@@ -17,22 +17,25 @@ class Known:
     """Stories that passed in earlier runs: identity -> commit, and whose done field we wrote."""
 
     passed: dict[str, str | None] = field(default_factory=dict)
-    marked: set[str] = field(default_factory=set)
+    marked: dict[str, str] = field(default_factory=dict)  # in which file
+
+    def marked_in(self, identity: str, graph: Graph, index: int) -> bool:
+        """Whether we marked the story in the very file it stands in now; another work tree has another file."""
+        return self.marked.get(identity) == graph.prds[graph.prd_of[index]].path
 
 
 def unfinished(
-    home_runs: Sequence[store.RunDir], identities: Iterable[str], kind: str
+    home_runs: Sequence[store.RunDir], identities: Iterable[str], kind: str, workspace: str | None = None
 ) -> store.RunDir | None:
-    """The newest unfinished run of this kind that shares stories."""
+    """The newest unfinished run of this kind that shares stories; `workspace`: and works in this way."""
     wanted = set(identities)
     for rundir in home_runs[:MOST_RUNS]:
         about = rundir.read_run()
+        if workspace not in (None, about.get("rules", {}).get("workspace")):
+            continue
         if about.get("kind") != kind or not wanted & set(about.get("identities", ())):
             continue
-        state = store.load(rundir).state
-        if state in ("new", "running", "stopped"):
-            return rundir
-        return None
+        return rundir if store.state(rundir) != "finished" else None
     return None
 
 
@@ -52,7 +55,7 @@ def earlier(home_runs: Sequence[store.RunDir], identities: Iterable[str]) -> Kno
             if record is not None and (record.status == "passed" or record.landed):
                 known.passed[identity] = record.commit
                 if record.marked:
-                    known.marked.add(identity)
+                    known.marked[identity] = record.marked_in
             if record is not None:
                 open_ones.discard(identity)
     return known
@@ -87,11 +90,16 @@ def settle(
     graph, checkpoint = ledger.graph, ledger.checkpoint
     notes = _vanished(graph, checkpoint)
     for index, identity in enumerate(graph.identities):
-        if graph.stories[index].state == "done":
-            continue
         record = checkpoint.stories.get(identity)
+        if graph.stories[index].state == "done":
+            if branch_exists and record is not None and record.landed and identity not in landed:
+                notes.append(
+                    f"{graph.keys[index]}: the PRD says done, but the branch does not hold it any more"
+                )
+            continue
         passed = record is not None and (record.status == "passed" or record.landed)
-        marked = identity in known.marked or (record is not None and record.marked)
+        path = graph.prds[graph.prd_of[index]].path
+        marked = known.marked_in(identity, graph, index) or (record is not None and record.marked_in == path)
         if marked and index in has_done_field:
             if passed:
                 ledger.record("story_reopened", index)

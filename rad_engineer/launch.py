@@ -76,7 +76,9 @@ def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
     with _locked(ground):
         home_runs = store.runs(ground.home)
         kind = "rehearsal" if order.rehearsal else "real"
-        rundir = only or known.unfinished(home_runs, order.inputs.graph.identities, kind)
+        rundir = only or known.unfinished(
+            home_runs, order.inputs.graph.identities, kind, order.settings.workspace
+        )
         if rundir is not None and order.settings.fresh:
             recovery.give_up(rundir, order.inputs.graph)
             rundir = None
@@ -115,6 +117,7 @@ class _Launch:
 
     def go(self) -> Ended:
         """Assembles, runs, reports."""
+        selection(self.graph, self.order.settings)  # refuses what cannot be meant, before anything is written
         recovery.sweep(self.order.ground, self.home_runs, self.rundir)
         branch = self._branch()
         rules = self._rules(branch)
@@ -156,8 +159,11 @@ class _Launch:
                     hint="leave --branch away to finish it, or start anew with --fresh",
                 )
             tip = git.tip(repository, str(rules.branch))
+            where = tip or recovery.lost_tip(repository, self.rundir, rules, self.graph)
+            if where is not None and tip is None:
+                self.notes.append(f"{rules.branch} is gone: made again where this run left it")
             base = str(rules.base)
-            return run_branch.RunBranch(str(rules.branch), base, tip or base, exists=tip is not None)
+            return run_branch.RunBranch(str(rules.branch), base, where or base, exists=tip is not None)
         wish = run_branch.Wish(wanted.branch, wanted.base, wanted.allow_protected_branch)
         inputs = self.order.inputs
         found = run_branch.choose(
@@ -173,7 +179,7 @@ class _Launch:
 
     def _landed(self, branch: run_branch.RunBranch | None) -> dict[str, str]:
         repository = self.order.ground.repository
-        if repository is None or branch is None or not branch.exists:
+        if repository is None or branch is None or branch.tip == branch.base:
             return {}
         runs = {rundir.run for rundir in self.home_runs}
         found: dict[str, str] = {}
@@ -256,7 +262,7 @@ class _Launch:
         self._open(ledger, rules, branch)
         marks = Marks(ledger, enabled=self.order.settings.write_back and rules.kind == "real")
         queue = self._queue(rules, branch)
-        exists = branch is not None and branch.exists
+        exists = branch is not None and (branch.exists or branch.tip != branch.base)
         fields = done_fields(self.graph)
         if rules.workspace == "slots" and rules.kind == "real":
             self.notes += known.settle(ledger, earlier, landed, branch_exists=exists, has_done_field=fields)
@@ -322,7 +328,7 @@ class _Launch:
             (f"refs/rad/{rules.run}/tip", branch.tip, None),
         ]
         if not branch.exists and rules.kind == "real":
-            changes.append((f"refs/heads/{branch.name}", branch.base, ""))
+            changes.append((f"refs/heads/{branch.name}", branch.tip, ""))
         git.update_refs(repository, changes)
         return MergeQueue(
             repository, self.graph, rules.run, branch.name, branch.tip, batch=self.order.settings.batch
@@ -342,14 +348,26 @@ class _Launch:
             return ExitCode.WAITING if self.order.agent.name == "mock" else ExitCode.NO_AGENT
         return code
 
+    def _lost(self, ledger: Ledger, queue: MergeQueue) -> list[int]:
+        """Stories that this run has landed and that a branch moved by somebody else does not hold any more."""
+        held = {
+            entry.identity
+            for entry in git.landings(queue.repository, str(ledger.checkpoint.base), queue.branch)
+        }
+        return [
+            self.graph.by_identity[identity]
+            for identity, record in ledger.checkpoint.stories.items()
+            if record.landed and record.commit != ledger.checkpoint.base and identity not in held
+        ]
+
     def _close(self, ledger: Ledger, rundir: store.RunDir, runner: Runner, code: ExitCode) -> Ended:
         if runner.bug:
             logs.error("internal error", detail=runner.bug)
             ledger.record("note", text=f"internal error, see {rundir.log}: {runner.bug.splitlines()[0]}")
-        blocked = runner.queue.blocked_by if runner.queue is not None and runner.queue.length else None
-        if blocked:
-            text = f"{ledger.checkpoint.branch} is checked out in {blocked}: {runner.queue.length if runner.queue else 0} green stories wait to land"
-            ledger.record("note", text=text)
+        if runner.queue is not None and runner.queue.blocked is not None:
+            for story in (*runner.queue.waiting, *self._lost(ledger, runner.queue)):
+                ledger.record("story_waiting", story, reason="branch-busy")
+            ledger.record("note", text=runner.queue.blocked)
         if self.order.settings.merge and code == ExitCode.OK and self.order.ground.repository is not None:
             ledger.record(
                 "note",

@@ -54,7 +54,7 @@ class Marks:
                         f"{self.graph.keys[story]} is not in {prd.file} any more; nothing was marked"
                     )
                 else:
-                    self.ledger.record("story_marked", story)
+                    self.ledger.record("story_marked", story, path=prd.path)
             self._note_progress(prd, sorted(stories))
         self.ledger.commit()
 

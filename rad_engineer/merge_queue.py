@@ -25,7 +25,8 @@ class MergeQueue:
         self.branch = branch
         self.tip = tip
         self.batch = batch
-        self.blocked_by: str | None = None  # the work tree in which the branch is checked out
+        self._busy: str | None = None  # the branch is checked out
+        self._rewritten: str | None = None  # the branch does not hold any more what this run landed
         self._waiting: dict[int, Outcome] = {}
         self._in_batch: dict[int, Outcome] = {}
         self._batches = 0
@@ -36,14 +37,24 @@ class MergeQueue:
         return len(self._waiting) + len(self._in_batch)
 
     @property
+    def blocked(self) -> str | None:
+        """Why nothing can land until the user does something, with what to do; None when nothing waits for it."""
+        return (self._rewritten or self._busy) if self._waiting else None
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """The green stories that are not on the branch yet."""
+        return tuple(self._waiting)
+
+    @property
     def can_go_on(self) -> bool:
         """Whether something can land without the user doing something first."""
-        return bool(self._waiting) and self.blocked_by is None
+        return bool(self._waiting) and self.blocked is None
 
     @property
     def wants_batch(self) -> bool:
         """Whether stories wait that must be judged again on the moved tip."""
-        return bool(self._waiting) and not self._in_batch and self.blocked_by is None
+        return bool(self._waiting) and not self._in_batch and self.blocked is None
 
     def add(self, story: int, outcome: Outcome) -> None:
         """A story has become green."""
@@ -55,7 +66,7 @@ class MergeQueue:
         while self._waiting and not self._in_batch:
             self._look_for_checkout()
             current = next((i for i, o in self._waiting.items() if o.candidate and o.tip == self.tip), None)
-            if current is None or self.blocked_by is not None:
+            if current is None or self.blocked is not None:
                 break
             outcome = self._waiting[current]
             if not self._swap(str(outcome.candidate), [current]):
@@ -80,7 +91,8 @@ class MergeQueue:
         good = [(index[entry["identity"]], entry) for entry in found["landed"]]
         landed: list[Landed] = []
         self._look_for_checkout()
-        if good and self.blocked_by is None and self._swap(good[-1][1]["candidate"], [i for i, _ in good]):
+        free = self._busy is None and self._rewritten is None
+        if good and free and self._swap(good[-1][1]["candidate"], [i for i, _ in good]):
             landed = [(i, e["candidate"], tuple(e["gates"]), batch[i].unverified) for i, e in good]
         ended = {i for i, _ in back} | {i for i, *_ in landed}
         again = {i: replace(o, candidate=None, tip=None) for i, o in batch.items() if i not in ended}
@@ -103,7 +115,8 @@ class MergeQueue:
 
     def _look_for_checkout(self) -> None:
         found = git.checked_out(self.repository).get(f"refs/heads/{self.branch}")
-        self.blocked_by = str(found) if found else None
+        advice = f"{self.branch} is checked out in {found}: switch to another branch there, then rad-engineer resume"
+        self._busy = advice if found else None
 
     def _swap(self, new: str, stories: list[int]) -> bool:
         refs = [ref for story in stories for ref in self._refs(story)]
@@ -117,8 +130,13 @@ class MergeQueue:
 
     def _follow(self, moved: str | None) -> None:
         """The branch is not where we left it: moved by somebody, or deleted; then it is made again."""
-        if moved is not None:
+        if moved is not None and git.is_ancestor(self.repository, self.tip, moved):
             self.tip = moved
+        elif moved is not None:
+            self._rewritten = (
+                f"{self.branch} was moved while the run went on and does not hold {self.tip[:10]} any more; "
+                "rad-engineer resume looks at it anew"
+            )
         else:
             git.update_refs(self.repository, [(f"refs/heads/{self.branch}", self.tip, "")])
 

@@ -29,8 +29,13 @@ class Prospect:
     home_runs: Sequence[store.RunDir]
 
     def anything_to_do(self) -> bool:
-        """Whether a story may start, or a final gate that was red is to be asked again."""
-        return self._schedule().could_start() or self._gates_are_red()
+        """Whether a story may start or be released, or a final gate that was red is to be asked again."""
+        schedule = self._schedule()
+        waits = any(
+            schedule.selected[story] and schedule.status(story) == "waiting"
+            for story in range(len(self.graph.stories))
+        )
+        return schedule.could_start() or waits or self._gates_are_red()
 
     def idle(self) -> tuple[ExitCode, str]:
         """What it means that nothing may start, and why the first few stories do not."""
@@ -55,7 +60,7 @@ class Prospect:
         fields = done_fields(self.graph)
         found = set()
         for index, identity in enumerate(self.graph.identities):
-            reopened = identity in self.earlier.marked and index in fields
+            reopened = index in fields and self.earlier.marked_in(identity, self.graph, index)
             if not reopened and (identity in self.landed or self._passed_earlier(index, identity)):
                 found.add(index)
         return found
@@ -69,10 +74,16 @@ class Prospect:
         return git.is_ancestor(self.repository, commit, self.branch.tip)
 
     def _gates_are_red(self) -> bool:
-        if self.branch is None or not self.wanted.final_gates or not self.home_runs:
+        """The newest verdict on this branch."""
+        if self.branch is None or not self.wanted.final_gates:
             return False
-        verdict = store.load(self.home_runs[0]).verdicts.get("final")
-        return verdict is not None and not verdict["ok"]
+        for rundir in self.home_runs[: known.MOST_RUNS]:
+            rules = rundir.read_run().get("rules", {})
+            if rules.get("kind") == "real" and rules.get("branch") == self.branch.name:
+                verdict = store.load(rundir).verdicts.get("final")
+                if verdict is not None:
+                    return not verdict["ok"]
+        return False
 
 
 def selection(graph: Graph, wanted: Settings) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rad_engineer.ledger import Ledger
 from rad_engineer.marks import Marks
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.outcome import Outcome
+from rad_engineer.repository import Repository
 from rad_engineer.rules import Rules
 
 
@@ -32,6 +33,18 @@ def sweep(ground: Ground, home_runs: Sequence[store.RunDir], rundir: store.RunDi
         git.clean_stale_locks(ground.repository, [*names, f"refs/heads/{rules.branch}"])
 
 
+def lost_tip(repository: Repository, rundir: store.RunDir, rules: Rules, graph: Graph) -> str | None:
+    """Where the run's branch was when it vanished; None when nothing that it held is still wanted."""
+    checkpoint = store.load(rundir)
+    for identity, record in checkpoint.stories.items():
+        index = graph.by_identity.get(identity)
+        if index is None or not record.landed:
+            continue
+        if graph.stories[index].state == "done" or not graph.stories[index].done_field:
+            return git.refs(repository, f"refs/rad/{rules.run}/tip").get(f"refs/rad/{rules.run}/tip")
+    return None
+
+
 def restore_queue(ledger: Ledger, queue: MergeQueue | None, rules: Rules) -> list[int]:
     """Green stories that were not swapped in yet, and unverified ones that are allowed now."""
     found: list[int] = []
@@ -40,14 +53,15 @@ def restore_queue(ledger: Ledger, queue: MergeQueue | None, rules: Rules) -> lis
     for identity, record in ledger.checkpoint.stories.items():
         index = ledger.graph.by_identity.get(identity)
         unverified = record.status == "done-unverified" and not record.landed
-        if index is None or not (record.status == "landing" or (unverified and rules.allow_unverified)):
+        green = record.status == "landing" or (record.status == "waiting" and record.reason == "branch-busy")
+        if index is None or not (green or (unverified and rules.allow_unverified)):
             continue
         found.append(index)
-        green = Outcome(
+        outcome = Outcome(
             "verified", commit=record.commit, base=record.base, tip=record.tip, candidate=record.candidate,
             gates=record.gates, unverified=unverified or record.unproved,
         )  # fmt: skip
-        queue.add(index, green)
+        queue.add(index, outcome)
     return found
 
 
@@ -69,6 +83,8 @@ def feedback(ledger: Ledger, rundir: store.RunDir) -> dict[int, str]:
         if index is None or not record.attempts:
             continue
         before = record.attempts if record.status == "pending" else record.attempts - 1
+        if not before:
+            continue
         story = rundir.story(ledger.graph.stories[index].id, identity)
         path = story / f"attempt-{before}" / "feedback.txt"
         if before and path.exists():

@@ -7,7 +7,6 @@ from typing import Any
 from rad_engineer import store
 from rad_engineer.branch_gates import BranchGates
 from rad_engineer.core import ending
-from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine, Message
 from rad_engineer.errors import CannotWrite, ConfigInvalid, ExitCode
@@ -43,6 +42,7 @@ class Runner:
         self.rundir = rundir
         self.rules = rules
         self.ledger = ledger
+        self.graph = ledger.graph
         self.schedule = schedule
         self.engine = engine
         self.limits = limits
@@ -65,11 +65,6 @@ class Runner:
         self._stop_at: float | None = None
         self._failed = False
         self._deadline = None if limits.deadline is None else time.monotonic() + limits.deadline
-
-    @property
-    def graph(self) -> Graph:
-        """The stories."""
-        return self.ledger.graph
 
     def run(self) -> ExitCode:
         """Runs until nothing runs and nothing may start; returns the exit code of the run."""
@@ -182,7 +177,11 @@ class Runner:
         now = time.monotonic()
         if self._stop_at is None:
             self._stop_at = now + (self.limits.grace if self.stop.received else 0.0)
-        if now >= self._stop_at or len(self.stop.received) > 1:
+        if len(self.stop.received) > 1:
+            for worker, running in self.jobs.items():
+                running.cancelled = True
+                self.engine.kill(worker)
+        elif now >= self._stop_at:
             for worker, running in self.jobs.items():
                 if not running.cancelled:
                     running.cancelled = True

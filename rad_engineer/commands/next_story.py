@@ -40,5 +40,9 @@ def _statuses(place: ground.Ground, graph: Graph) -> dict[int, str]:
     if rundir is not None:
         return known.statuses(graph, store.load(rundir))
     earlier = known.earlier(store.runs(place.home), graph.identities)
-    return {graph.by_identity[identity]: "passed" for identity in earlier.passed
-            if graph.stories[graph.by_identity[identity]].state != "done" and identity not in earlier.marked}  # fmt: skip
+    found = {}
+    for identity in earlier.passed:
+        index = graph.by_identity[identity]
+        if graph.stories[index].state != "done" and not earlier.marked_in(identity, graph, index):
+            found[index] = "passed"
+    return found

@@ -46,7 +46,7 @@ def _write_down(
     if fresh:
         ledger.record("run_started", kind="hand", prds=[prd], stories=1, pid=os.getpid(), workspace="shared")
     ledger.record("story_passed", index, by=_user())
-    ledger.record("story_marked", index)
+    ledger.record("story_marked", index, path=graph.prds[graph.prd_of[index]].path)
     if fresh:
         ledger.record("run_finished", exit_code=0)
     ledger.commit()

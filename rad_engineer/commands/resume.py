@@ -22,7 +22,7 @@ def resume(
 
     here = ground.look(os.environ)
     rundir = _choose(here, run)
-    if store.load(rundir).state == "finished":
+    if store.state(rundir) == "finished":
         return _again(rundir, json=json)
     about = rundir.read_run()
     wanted = settings.with_flags(Settings.from_json(about["settings"]), flags)
@@ -52,7 +52,7 @@ def _choose(here: ground.Ground, name: str | None) -> store.RunDir:
                 return rundir
         raise NoInput(f"there is no run {name}", hint="see `rad-engineer status`")
     for rundir in runs:
-        if store.load(rundir).state in ("running", "stopped", "new"):
+        if store.state(rundir) != "finished":
             return rundir
     raise NoInput("there is no unfinished run here", hint="start one: rad-engineer run PRD")
 

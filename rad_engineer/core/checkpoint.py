@@ -31,6 +31,7 @@ class StoryRecord:
     by_hand: bool = False
     landed: bool = False  # on the run branch, proved or not
     unproved: bool = False  # green only because --allow-unverified lets it land
+    marked_in: str = ""  # the file that was marked
     marked: bool = False  # its done field was written by us
     base: str | None = None  # what the running attempt stands on
     slot: int | None = None
@@ -202,6 +203,7 @@ def _story_waiting(record: StoryRecord, event: Event) -> None:
     record.status = "waiting"
     record.reason = event.data.get("reason")
     record.until = event.data.get("until")
+    record.landed = False
     if record.reason == "limit":
         record.attempts = max(0, record.attempts - 1)  # nobody's fault, so no attempt is used up
     _clock(record, event)
@@ -219,12 +221,14 @@ def _story_passed(record: StoryRecord, event: Event) -> None:
     record.reason = f"by {event.data.get('by', 'hand')}"
 
 
-def _story_marked(record: StoryRecord, _event: Event) -> None:
+def _story_marked(record: StoryRecord, event: Event) -> None:
     record.marked = True
+    record.marked_in = event.data.get("path", "")
 
 
 def _story_reopened(record: StoryRecord, _event: Event) -> None:
     record.status = "pending"
+    record.marked_in = ""
     record.marked = record.landed = record.by_hand = False
     record.commit = record.reason = record.fingerprint = None
 

@@ -19,7 +19,7 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 | story_waiting | reason, until | waits for a human or a limit |
 | story_approved | | a human released it |
 | story_passed | by | marked as passed by hand |
-| story_marked | | its done field was written into the PRD |
+| story_marked | path | its done field was written into the PRD |
 | story_reopened | | the user took the done field back: it runs again |
 | gates_finished | scope, commit, ok, gates | wave or final gates on the branch head |
 | note | text | something the report should say |
@@ -82,14 +82,7 @@ class Event:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Event":
         """Reads the public form back; raises KeyError where a required field is missing."""
-        known = {"event", "seq", "at", "run", "story", "attempt", "identity"}
-        return cls(
-            kind=line["event"],
-            seq=line["seq"],
-            at=line["at"],
-            run=line["run"],
-            story=line.get("story"),
-            attempt=line.get("attempt"),
-            identity=line.get("identity"),
-            data={name: value for name, value in line.items() if name not in known},
-        )
+        data = dict(line)
+        take = data.pop
+        kind, seq, at, run = take("event"), take("seq"), take("at"), take("run")
+        return cls(kind, seq, at, run, take("story", None), take("attempt", None), take("identity", None), data)

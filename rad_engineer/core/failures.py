@@ -130,7 +130,7 @@ _LIST = (
     # It is good alone, but does not fit.
     Reason(
         "conflict", "landing",
-        "the story's changes conflict with what landed meanwhile, and no attempt is left",
+        "the story's changes conflict with what landed meanwhile",
         "run again: the story then starts on the new base",
     ),
     Reason(

@@ -90,10 +90,12 @@ def test_a_shared_workspace_marks_what_was_allowed(project: Project) -> None:
 
 
 def test_nothing_can_start_says_why(project: Project) -> None:
-    project.init({"prd.json": prd(story("A", checkpoint=True)), "rad-engineer.toml": CHECK})
-    ran = project.rad("run", "prd.json", *agent(project, WRITE), "--yes")
+    one, two = prd(story("A")), prd(story("B"), depends_on=["one.json"])
+    project.init({"one.json": one, "two.json": two, "rad-engineer.toml": CHECK})
+    ran = project.rad("run", "two.json", *agent(project, WRITE), "--yes")
     assert ran.code == 4
-    assert "A: " in ran.out + ran.err
+    assert "B: " in ran.out
+    assert "one" in ran.out
 
 
 def test_later_runs_hear_what_earlier_ones_learnt(project: Project) -> None:
