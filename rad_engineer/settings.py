@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from rad_engineer.settings_schema import SETTINGS, BadValue, Setting, parse
 
 FILE = "rad-engineer.toml"
 PYPROJECT = "pyproject.toml"
+_LARGEST = 10_000_000  # bytes
+_REPLACE = "put a readable file in its place, or remove it"
 _TABLE = ("tool", "rad-engineer")
 _MEMORY_PER_JOB = 512 * 1024**2
 
@@ -208,17 +211,22 @@ def _files(root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
     for name, table in ((PYPROJECT, _TABLE), (FILE, ())):
         path = root / name
         try:
+            status = path.stat()
+            if stat.S_IFMT(status.st_mode) not in (stat.S_IFREG, stat.S_IFDIR) or status.st_size > _LARGEST:
+                raise ConfigInvalid(f"{path}: not a file of settings", hint=_REPLACE)
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise ConfigInvalid(f"{path}: {error.strerror}") from error
+            raise ConfigInvalid(f"{path}: {error.strerror}", hint=_REPLACE) from error
         if table and b"rad-engineer" not in data:
             continue
         try:
             yield path, data.decode("utf-8-sig"), table
         except UnicodeDecodeError as error:
-            raise ConfigInvalid(f"{path}: not UTF-8 at byte {error.start}") from error
+            raise ConfigInvalid(
+                f"{path}: not UTF-8 at byte {error.start}", hint="save it as UTF-8"
+            ) from error
 
 
 def _from_file(path: Path, text: str, table: tuple[str, ...]) -> dict[str, Any]:
@@ -228,8 +236,10 @@ def _from_file(path: Path, text: str, table: tuple[str, ...]) -> dict[str, Any]:
         data: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigInvalid(f"{path}: {error}", hint="the file is not valid TOML") from error
+    except RecursionError:
+        raise ConfigInvalid(f"{path}: nested too deeply", hint="the file is not valid TOML") from None
     for part in table:
-        data = data.get(part, {})
+        data = data.get(part, {}) if isinstance(data, dict) else data
     if not isinstance(data, dict):
         raise ConfigInvalid(f"{path}: [{'.'.join(table)}] is not a table")
     found: dict[str, Any] = {}

@@ -216,11 +216,16 @@ def _alone(document: dict[str, Any]) -> Found | None:
 
 
 def _keyed_root(document: dict[str, Any]) -> Found | None:
-    """A document that is an object of stories keyed by id."""
+    """A document that is an object of stories keyed by id, or of stories with ids keyed by anything."""
     entries = [
         (index, key) for index, (key, item) in enumerate(document.items())
         if isinstance(item, dict) and STORY_ID.fullmatch(key) and is_entry(key, item, lenient=True)
     ]  # fmt: skip
+    if not entries:
+        entries = [
+            (index, key) for index, (key, item) in enumerate(document.items())
+            if isinstance(item, dict) and "id" in item and is_entry(key, item, lenient=False)
+        ]  # fmt: skip
     if not entries or len(entries) * 2 < len(document):
         return None
     ids = tuple(key for _, key in entries)

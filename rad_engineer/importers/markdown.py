@@ -17,6 +17,9 @@ from rad_engineer.importers.markdown_tables import read_tables
 
 _NOTES_LIMIT = 4000
 _JSON_STORIES = re.compile(r'"(?:userStories|user_stories|stories|tasks)"\s*:\s*[\[{]')
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_SKETCH = re.compile(r"[\[{,:]\s*(?:\.\.\.|…)")
+"""An ellipsis where a value belongs: what an answer of some server looks like, not a plan."""
 _PRD_FILE = re.compile(r"\.(?:json|md|markdown)$", re.IGNORECASE)
 
 
@@ -48,6 +51,7 @@ def json_region(document: Document) -> tuple[int, int] | None:
             isinstance(block, Fence)
             and block.language in ("json", "jsonc", "json5")
             and _JSON_STORIES.search(block.text)
+            and not _SKETCH.search(_STRING.sub('""', block.text))
         ):
             return block.start, block.end
     return None

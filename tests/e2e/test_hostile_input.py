@@ -1,6 +1,7 @@
 """Input that somebody made to hurt, and places where nothing works: a clear refusal, never a raw control code."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -214,3 +215,61 @@ def test_a_pass_by_hand_without_any_run_is_explained(project: Project) -> None:
     assert project.rad("explain", "B").out.startswith("B: Story B\nstate:   pending\n")
     assert project.rad("pass", "prd.json", "B").code == 0
     assert len(list((project.folder / ".rad-engineer" / "runs").iterdir())) == 1
+
+
+def test_a_document_of_numbered_stories(project: Project) -> None:
+    stories = {str(n): {"id": name, "name": f"story {name}", "status": "passing" if n else "todo"}
+               for n, name in enumerate(("READ-FE-001", "X", "US-3"))}  # fmt: skip
+    project.write({"prd.json": json.dumps(stories)})
+    ran = project.rad("plan", "--json", "prd.json")
+    assert ran.code == 0, ran.err
+    assert [(one["id"], one["done"]) for one in json.loads(ran.out)["stories"]] == [
+        ("READ-FE-001", False), ("X", True), ("US-3", True),
+    ]  # fmt: skip
+    assert project.rad("pass", "prd.json", "READ-FE-001").code == 0
+    before = json.dumps(stories)
+    assert (project.folder / "prd.json").read_text() == before.replace('"todo"', '"passing"')
+
+
+def test_a_sketch_of_json_in_a_plan_is_not_the_plan(project: Project) -> None:
+    sketch = '# Shop\n\n```json\n{"wbs": {"tasks": [...], "path": "a"}}\n```\n\n'
+    project.write({"plan.md": f"{sketch}- [ ] one\n- [x] two\n", "sketch.md": sketch})
+    ran = project.rad("plan", "--json", "plan.md")
+    assert ran.code == 0, ran.err
+    assert [one["done"] for one in json.loads(ran.out)["stories"]] == [False, True]
+    assert "Markdown without tasks" in project.rad("plan", "sketch.md").err
+    real = '```json\n{"tasks": [{"id": "A", "title": "one, ..."}]}\n```\n'
+    project.write({"real.md": real})
+    assert json.loads(project.rad("plan", "--json", "real.md").out)["stories"][0]["id"] == "A"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "loop", "giant"])
+def test_settings_that_are_no_file(project: Project, kind: str) -> None:
+    path = project.folder / "rad-engineer.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "giant":
+        with path.open("wb") as file:
+            file.truncate(10**11)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else path)
+    ran = project.rad("config", "show")
+    assert (ran.code, ran.out) == (78, "")
+    assert re.search(r"error: .*/rad-engineer\.toml: .+\nhint: put a readable file in its place", ran.err)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", "tool = 3 # rad-engineer"),
+        ("pyproject.toml", "[tool]\nrad-engineer = 3"),
+        ("rad-engineer.toml", "protect = " + "[" * 100_000),
+    ],
+)
+def test_settings_of_the_wrong_shape(project: Project, name: str, text: str) -> None:
+    project.write({name: text})
+    ran = project.rad("config", "show")
+    assert (ran.code, ran.out) == (78, "")
+    assert f"/{name}: " in ran.err
