@@ -21,7 +21,7 @@ class StoryJobs:
         self.graph = graph
         self.rundir = rundir
         self.checkpoint: Checkpoint | None = None
-        self._located = tuple(importers.locate(prd) for prd in graph.prds)
+        self._spans = tuple(importers.spans(prd) for prd in graph.prds)
         self._first = self._offsets()
         self._earlier: deque[str] = deque(maxlen=REMEMBERED)
         self._learnings: deque[str] = deque(maxlen=REMEMBERED)
@@ -30,7 +30,7 @@ class StoryJobs:
     def _offsets(self) -> dict[str, tuple[int, int]]:
         """Where each story stands in its own file: identity -> (PRD, position)."""
         found = {}
-        for number, prd in enumerate(self._located):
+        for number, prd in enumerate(self.graph.prds):
             for position, story in enumerate(prd.stories):
                 found[story.id, number] = position
         return {
@@ -42,14 +42,15 @@ class StoryJobs:
         """The job's part that is about the story."""
         story, identity = self.graph.stories[index], self.graph.identities[index]
         number, position = self._first[identity]
-        prd = self._located[number]
+        prd = self.graph.prds[number]
+        start, end = self._spans[number].get(position, (0, 0))
         job: dict[str, Any] = {
             "story": {
                 "key": self.graph.keys[index],
                 "id": story.id,
                 "identity": identity,
                 "title": story.title,
-                "text": importers.story_text(prd, prd.stories[position]),
+                "text": prd.text[start:end],
                 "criteria": [{"text": c.text, "command": c.command} for c in story.criteria],
                 "checks": [{"name": c.name, "command": c.command} for c in story.checks],
             },

@@ -85,4 +85,6 @@ class Event:
         data = dict(line)
         take = data.pop
         kind, seq, at, run = take("event"), take("seq"), take("at"), take("run")
-        return cls(kind, seq, at, run, take("story", None), take("attempt", None), take("identity", None), data)
+        return cls(
+            kind, seq, at, run, take("story", None), take("attempt", None), take("identity", None), data
+        )
