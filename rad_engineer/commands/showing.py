@@ -92,9 +92,16 @@ def write_report(graph: Graph, checkpoint: Checkpoint, rundir: store.RunDir, pla
     report = reports.build(
         graph, checkpoint, alive=False, keep_going=place.settings.keep_going, merged=merged
     )
-    store.replace(rundir.report_json, store.dump(report.to_json()))
+    store.replace(rundir.report_json, _encoded(report))
     store.replace(rundir.report_md, markdown(report).encode("utf-8", "replace"))
     return report
+
+
+def _encoded(report: "Report") -> bytes:
+    """The report, encoded story by story: as one structure a large one would need more memory than its run."""
+    head, _, rest = store.dump(report.to_json(stories=False)).partition(b'"stories":null')
+    stories = b",".join(store.dump(story.to_json()) for story in report.stories)
+    return b'%b"stories":[%b]%b' % (head, stories, rest)
 
 
 def _nothing(graph: Graph, ended: Ended) -> str:

@@ -110,8 +110,8 @@ class Report:
         items = [item for story in self.stories if story.status == "passed" for item in story.criteria]
         return sum(item.proved_by is not None for item in items), len(items)
 
-    def to_json(self) -> dict[str, Any]:
-        """report.json and `status --json`."""
+    def to_json(self, *, stories: bool = True) -> dict[str, Any]:
+        """report.json and `status --json`; without `stories`, null stands for them."""
         proved, criteria = self.criteria
         return {
             "schema_version": SCHEMA_VERSION,
@@ -139,7 +139,7 @@ class Report:
                 "criteria_proved": proved,
             },
             "reasons": failures.count(story.reason for story in self.stories),
-            "stories": [story.to_json() for story in self.stories],
+            "stories": [story.to_json() for story in self.stories] if stories else None,
             "verdicts": [dict(verdict) for verdict in self.verdicts],
             "notes": list(self.notes),
             "not_part_of_run": list(self.not_part),
