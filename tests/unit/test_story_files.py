@@ -1,0 +1,69 @@
+"""A story's checkpoint on disk: read back whole, or not at all."""
+
+import pytest
+
+from rad_engineer import store, story_files
+from rad_engineer.errors import CannotWrite
+
+
+def folder_of(tmp_path):
+    (tmp_path / "stories").mkdir(exist_ok=True)
+    return tmp_path / "stories" / "US-1"
+
+
+def test_the_last_checkpoint_is_read_back(tmp_path):
+    folder = folder_of(tmp_path)
+    assert story_files.read_checkpoint(folder) is None
+    for attempt in (1, 2, 3):
+        story_files.write_checkpoint(folder, {"attempt": attempt, "agent": {"ok": True}})
+        found = story_files.read_checkpoint(folder)
+        assert found == {"schema_version": store.SCHEMA_VERSION, "attempt": attempt, "agent": {"ok": True}}
+    assert [path.name for path in folder.iterdir()] == ["checkpoint.json"]
+
+
+def test_no_cut_and_no_changed_byte_makes_another_checkpoint(tmp_path):
+    folder = folder_of(tmp_path)
+    story_files.write_checkpoint(folder, {"attempt": 1})
+    path = folder / "checkpoint.json"
+    data = path.read_bytes()
+    for at in range(len(data)):
+        for damaged in (data[:at], data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]):
+            path.write_bytes(damaged)
+            assert story_files.read_checkpoint(folder) is None
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"\x00" * 100])
+def test_what_a_crash_has_cut_short_is_written_anew(tmp_path, damaged):
+    folder = folder_of(tmp_path)
+    folder.mkdir()
+    (folder / "checkpoint.json").write_bytes(damaged)
+    story_files.write_checkpoint(folder, {"attempt": 2})
+    found = story_files.read_checkpoint(folder)
+    assert found is not None
+    assert found["attempt"] == 2
+
+
+def test_the_checkpoint_of_a_later_version_is_refused_not_overlooked(tmp_path):
+    folder = folder_of(tmp_path)
+    folder.mkdir()
+    line = store.seal(store.dump({"schema_version": store.SCHEMA_VERSION + 1, "attempt": 1}))
+    (folder / "checkpoint.json").write_bytes(line)
+    with pytest.raises(store.StateDamaged, match="schema_version"):
+        story_files.read_checkpoint(folder)
+
+
+def test_a_file_in_the_way_is_no_checkpoint_and_cannot_become_one(tmp_path):
+    folder = folder_of(tmp_path)
+    folder.touch()
+    assert story_files.read_checkpoint(folder) is None
+    with pytest.raises(CannotWrite, match="Not a directory"):
+        story_files.write_checkpoint(folder, {"attempt": 1})
+
+
+def test_a_note_makes_its_folders_and_may_be_written_again(tmp_path):
+    folder = folder_of(tmp_path) / "attempt-1"
+    story_files.write_note(folder, "prompt.md", b"a long one")
+    story_files.write_note(folder, "prompt.md", b"short")
+    assert (folder / "prompt.md").read_bytes() == b"short"
+    with pytest.raises(CannotWrite, match="attempt-1"):
+        story_files.write_note(folder, "no/such/place", b"")
