@@ -1,5 +1,6 @@
 """The PRDs of a run: those that were named, those they depend on, and the graph of their stories."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ class Inputs:
 
 def read(files: Sequence[str], reading: Reading) -> Inputs:
     """Loads everything; raises PrdInvalid or NoInput before anything has happened."""
-    prds = tuple(prd for file in files for prd in _load(file, reading))
+    once = {os.path.realpath(file): file for file in reversed(files)}  # the same file twice is one PRD
+    prds = tuple(prd for file in reversed(once.values()) for prd in _load(file, reading))
     outside = tuple(_outside(prds, reading))
     external = {story.id: story.state == "done" for prd in outside for story in prd.stories}
     graph = graphs.build(

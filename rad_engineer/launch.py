@@ -22,7 +22,6 @@ from rad_engineer import (
     trust,
 )
 from rad_engineer.core.checkpoint import Checkpoint
-from rad_engineer.core.events import Event
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
 from rad_engineer.errors import ConfigInvalid, ExitCode, UsageError
@@ -137,7 +136,7 @@ class _Launch:
             known.retell(self.home_runs, self.graph.identities, jobs.hear)
         checkpoint, journal = store.reopen(rundir, jobs.hear)
         jobs.checkpoint = checkpoint
-        watchers: list[Watcher] = [jobs, _Log(), *self.order.views]
+        watchers: list[Watcher] = [jobs, logs.EventLog(), *self.order.views]
         ledger = Ledger(self.graph, checkpoint, journal, watchers, time.time)
         try:
             return self._run(rundir, rules, ledger, jobs, earlier, landed, branch)
@@ -262,15 +261,8 @@ class _Launch:
         self._open(ledger, rules, branch)
         marks = Marks(ledger, enabled=self.order.settings.write_back and rules.kind == "real")
         queue = self._queue(rules, branch)
-        exists = branch is not None and (branch.exists or branch.tip != branch.base)
-        fields = done_fields(self.graph)
-        if rules.workspace == "slots" and rules.kind == "real":
-            self.notes += known.settle(ledger, earlier, landed, branch_exists=exists, has_done_field=fields)
-        if rules.kind == "real" and not rules.gates and not any(s.checks for s in self.graph.stories):
-            self.notes.append("no gate is configured or found: stories can be no more than unverified")
-        for note in self.notes:
-            ledger.record("note", text=note)
-        recovery.approve(ledger, rundir)
+        self._settle(ledger, rules, branch, earlier, landed)
+        recovery.approve(ledger, self.order.ground.home)
         recovery.marks_due(ledger, marks, rules)
         if self.rejudge:
             recovery.judge_again(ledger)
@@ -308,6 +300,20 @@ class _Launch:
             marks.flush()
         return self._close(ledger, rundir, runner, self._final_code(code))
 
+    def _settle(
+        self, ledger: Ledger, rules: Rules, branch: run_branch.RunBranch | None,
+        earlier: known.Known, landed: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        """Brings the checkpoint in step with git and the PRDs, and writes down what the user should know."""
+        exists = branch is not None and (branch.exists or branch.tip != branch.base)
+        fields = done_fields(self.graph)
+        if rules.workspace == "slots" and rules.kind == "real":
+            self.notes += known.settle(ledger, earlier, landed, branch_exists=exists, has_done_field=fields)
+        if rules.kind == "real" and not rules.gates and not any(s.checks for s in self.graph.stories):
+            self.notes.append("no gate is configured or found: stories can be no more than unverified")
+        for note in self.notes:
+            ledger.record("note", text=note)
+
     def _open(self, ledger: Ledger, rules: Rules, branch: run_branch.RunBranch | None) -> None:
         head = branch.tip if branch is not None else None
         if ledger.checkpoint.state == "new":
@@ -339,7 +345,7 @@ class _Launch:
     ) -> None:
         logs.start(rundir.log, verbose=self.order.verbose)
         marks.between(now)
-        recovery.approve(ledger, rundir, schedule)
+        recovery.approve(ledger, self.order.ground.home, schedule)
 
     # --- after --------------------------------------------------------------------------------------------
 
@@ -378,20 +384,6 @@ class _Launch:
         ledger.record("run_finished", exit_code=int(code))
         ledger.commit()
         return Ended(code, rundir, ledger.checkpoint, self.resumed)
-
-
-class _Log:
-    """Writes every event into run.log."""
-
-    def on_event(self, event: Event, _checkpoint: Checkpoint) -> None:
-        """Logs it."""
-        logs.journal(event)
-
-    def on_output(self, key: str, line: str) -> None:
-        """Output has its own logs."""
-
-    def tick(self, now: float) -> None:
-        """Nothing to redraw."""
 
 
 def run_name() -> str:

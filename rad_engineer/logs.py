@@ -272,3 +272,17 @@ def _colour() -> bool:
 
 def _to_stderr(line: str) -> None:
     sys.stderr.write((line if _colour() else plain(line)) + "\n")
+
+
+class EventLog:
+    """Writes every event into run.log."""
+
+    def on_event(self, event: "Event", _checkpoint: object) -> None:
+        """Logs it."""
+        journal(event)
+
+    def on_output(self, key: str, line: str) -> None:
+        """Output has its own logs."""
+
+    def tick(self, now: float) -> None:
+        """Nothing to redraw."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rad_engineer import git, known, process, store
 from rad_engineer.core.graph import Graph
@@ -112,9 +113,9 @@ def marks_due(ledger: Ledger, marks: Marks, rules: Rules) -> None:
             marks.add(index)
 
 
-def approve(ledger: Ledger, rundir: store.RunDir, schedule: Schedule | None = None) -> None:
-    """Takes up approvals that the user has put into the run directory."""
-    folder = rundir.path / "approvals"
+def approve(ledger: Ledger, home: Path, schedule: Schedule | None = None) -> None:
+    """Takes up what `approve` has put beside the runs: an approval holds for a story as it is, in any run."""
+    folder = store.approvals_folder(home)
     if not folder.is_dir():
         return
     for entry in sorted(folder.iterdir()):

@@ -114,6 +114,11 @@ def runs_folder(home: Path) -> Path:
     return home / ".rad-engineer" / "runs"
 
 
+def approvals_folder(home: Path) -> Path:
+    """Where a human's approvals are kept, a file each, named by the story's identity."""
+    return home / ".rad-engineer" / "approvals"
+
+
 def runs(home: Path) -> list[RunDir]:
     """All runs, newest first."""
     try:

@@ -18,18 +18,19 @@ def approve(*, story: str, run: str | None) -> int:
         raise UsageError(
             f"{graph.keys[index]} does not wait for a human", hint=f"see `rad-engineer explain {story}`"
         )
-    folder = rundir.path / "approvals"
+    folder = store.approvals_folder(here.home)
     with store.writing(folder):
         folder.mkdir(exist_ok=True)
     store.replace(folder / graph.identities[index], b"")
-    print(f"{graph.keys[index]} is approved in run {rundir.run}; `rad-engineer resume` goes on")
+    finished = store.load(rundir).state == "finished"
+    then = "`rad-engineer run` takes it up" if finished else "`rad-engineer resume` goes on"
+    print(f"{graph.keys[index]} is approved; {then}")
     return 0
 
 
 def _run(here: ground.Ground, name: str | None) -> store.RunDir:
+    """The run that is named, else the newest one: its PRDs say which story is meant."""
     for rundir in store.runs(here.home):
-        if (name is None and store.load(rundir).state != "finished") or (
-            name and rundir.run.startswith(name)
-        ):
+        if rundir.read_run().get("kind") != "hand" and (name is None or rundir.run.startswith(name)):
             return rundir
-    raise NoInput("there is no unfinished run here", hint="start one: rad-engineer run PRD")
+    raise NoInput("there is no run here", hint="start one: rad-engineer run PRD")

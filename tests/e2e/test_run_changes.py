@@ -123,3 +123,18 @@ def test_a_merged_branch_is_not_run_again(project: Project, how: str) -> None:
         project.git("branch", "-q", "-D", "rad/demo")
     again = project.rad("run", "prd.json", *options)
     assert (again.code, paid(project)) == (0, ["A", "B"]), again.err
+
+
+def test_an_approval_after_the_run_has_finished(project: Project) -> None:
+    text = prd(story("A"), story("H", checkpoint=True), story("B", "H"))
+    project.init({"prd.json": text, "rad-engineer.toml": CHECK})
+    bad = agent(project, 'test "$RAD_STORY_ID" = A && exit 1\n' + WRITE)
+    assert project.rad("run", "prd.json", *bad, "--yes", "--attempts", "1").code == 1
+    assert project.rad("approve", "H").code == 0
+    assert project.rad("run", "prd.json", *agent(project, WRITE), "--yes").code == 0
+    assert sorted(project.landed("rad/demo")) == ["A", "B", "H"]
+
+
+def test_the_same_prd_by_two_paths_is_one(project: Project) -> None:
+    project.init({"prd.json": prd(story("A")), "rad-engineer.toml": CHECK})
+    assert project.rad("plan", "prd.json", "./prd.json").code == 0
