@@ -300,13 +300,10 @@ def scan_journal(path: Path) -> Iterator[tuple[Event, int]]:
 
 def _event(line: bytes) -> Event | None:
     """The event of a line: as `unseal` does it, but without a copy, because long runs have many lines."""
-    cut = len(line) - len(_SEAL) - 10
-    if cut < 1 or line[cut : cut + len(_SEAL)] != _SEAL or line[-2:] != b'"}':
-        return None
-    if line[-10:-2] != b"%08x" % zlib.crc32(b"}", zlib.crc32(memoryview(line)[:cut])):
+    if line[-16:-10] != _SEAL or line[-10:] != b'%08x"}' % zlib.crc32(b"}", zlib.crc32(line[:-16])):
         return None
     try:
-        fields, _end = _read(str(line, "utf-8"))
+        fields, _end = _read(line.decode())
         del fields["~"]
         return Event.from_json(fields)
     except (ValueError, KeyError):
