@@ -101,11 +101,10 @@ def _fit(text: str, columns: int, indent: str, first: str = "", rest: str = "") 
 def _pieces(line: str, columns: int) -> Iterator[str]:
     """A line that has a word wider than the screen, cut into pieces."""
     while width(line) > columns:
-        at = next(at for at in range(1, len(line) + 1) if at == len(line) or width(line[: at + 1]) > columns)
+        at = next(at for at in range(1, len(line)) if width(line[: at + 1]) > columns)
         yield line[:at]
         line = line[at:]
-    if line:
-        yield line
+    yield line
 
 
 def _listed(names: Sequence[str], separator: str) -> str:

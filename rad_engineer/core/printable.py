@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from itertools import accumulate
 
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, erase
@@ -66,12 +67,8 @@ def cut(text: str, columns: int) -> str:
         return text
     if columns < 1:
         return ""
-    used = 1
-    for index, char in enumerate(text):
-        used += width(char)
-        if used > columns:
-            return text[:index].rstrip() + "…"
-    return text
+    end = next(index for index, used in enumerate(accumulate(map(width, text))) if used >= columns)
+    return text[:end].rstrip() + "…"
 
 
 def pad(text: str, columns: int) -> str:

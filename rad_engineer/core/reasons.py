@@ -76,10 +76,8 @@ def _unmet(schedule: "Schedule", story: int) -> str:
     closed = schedule.gating.closed_in_front(story)
     if closed:
         return _behind(schedule, closed[0])
-    turn = schedule.turns.before(story, schedule.state) if story in schedule.turns else None
-    if turn is not None:
-        return f"comes after {graph.keys[turn]} in its file"
-    return "comes later in its file"
+    turn = schedule.turns.before(story, schedule.state)
+    return "comes later in its file" if turn is None else f"comes after {graph.keys[turn]} in its file"
 
 
 def _behind(schedule: "Schedule", number: int) -> str:

@@ -96,11 +96,11 @@ def shortest_cycle(edges: Edges, components: Sequence[Sequence[int]]) -> list[in
 
 
 def _cycle_through(start: int, edges: Edges, inside: set[int], limit: int) -> list[int]:
-    """The shortest cycle through `start` that is shorter than `limit` nodes; empty when there is none."""
+    """The shortest cycle through `start`, which is on one; empty when it is not shorter than `limit` nodes."""
     parent = {start: start}
     depth = {start: 1}
     queue = deque([start])
-    while queue:
+    while True:
         node = queue.popleft()
         if depth[node] + 1 >= limit:
             return []
@@ -115,4 +115,3 @@ def _cycle_through(start: int, edges: Edges, inside: set[int], limit: int) -> li
                 parent[target] = node
                 depth[target] = depth[node] + 1
                 queue.append(target)
-    return []
