@@ -172,19 +172,16 @@ class Schedule:
         before = self.state[story]
         if before not in {WAITING, LIMITED}:
             return
+        self.again(story)
+
+    def again(self, story: int) -> None:
+        """The attempt is over; the story gets another, unless what it stands behind has failed meanwhile."""
         self._change(story, PENDING)
         root = self._spoiled_by(story)
         if root is not None:
             self._block([story], root)
         self._refresh(story)
         if root is None and story in self.turns:
-            self._line_up(story)
-        self._push(story)
-
-    def again(self, story: int) -> None:
-        """The attempt is over; the story gets another."""
-        self._change(story, PENDING)
-        if story in self.turns:
             self._line_up(story)
         self._push(story)
 

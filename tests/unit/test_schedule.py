@@ -1,51 +1,7 @@
 """What starts when: needs, order, barriers, files, people, failures and wave gates."""
 
-from typing import Any
-
 from plans import prd, story
-
-from rad_engineer.core import graph
-from rad_engineer.core.prd import Prd
-from rad_engineer.core.schedule import Schedule
-
-
-class Run:
-    """A schedule that is spoken to in keys."""
-
-    def __init__(self, *prds: Prd, statuses: dict[str, str] | None = None, build: dict[str, Any] | None = None,
-                 only: str | None = None, **options: Any) -> None:  # fmt: skip
-        self.graph = graph.build(prds, **(build or {}))
-        known = {self.graph.by_key[key]: status for key, status in (statuses or {}).items()}
-        chosen = None if only is None else frozenset(self.graph.by_key[key] for key in only.split())
-        self.schedule = Schedule(self.graph, known, only=chosen, **options)
-
-    def take(self) -> str:
-        """All that starts now."""
-        taken = []
-        while (found := self.schedule.take()) is not None:
-            taken.append(self.graph.keys[found])
-        assert not self.schedule.could_start()
-        return " ".join(taken)
-
-    def __getattr__(self, verb: str) -> Any:
-        def call(key: str, **options: Any) -> Any:
-            return getattr(self.schedule, verb)(self.graph.by_key[key], **options)
-
-        return call
-
-    def land(self, keys: str) -> str:
-        for key in keys.split():
-            self.landed(key)
-        return self.take()
-
-    def blocked_now(self) -> dict[str, str]:
-        return {
-            self.graph.keys[i]: " ".join(self.graph.keys[other] for other in by)
-            for i, by in self.schedule.newly_blocked()
-        }
-
-    def waves_done(self) -> list[str]:
-        return [self.graph.wave_names[wave] for wave in self.schedule.completed_waves()]
+from schedules import Run
 
 
 def test_priority_then_the_longest_way_then_the_order_of_the_file() -> None:
@@ -364,3 +320,20 @@ def test_stories_that_wait_to_land_from_before_keep_others_off_their_files() -> 
     assert run.land("A") == "C"
     run.resumed("A")
     assert run.status("A") == "passed"
+
+
+def test_what_is_told_twice_counts_once() -> None:
+    run = Run(prd(story("A"), story("B"), story("C", "A", "B")))
+    assert run.take() == "A B"
+    run.landed("A")
+    assert run.land("A") == ""
+    run.released("B")  # it does not wait
+    assert run.status("B") == "running"
+    assert run.land("B") == "C"
+
+
+def test_an_approval_cannot_release_what_an_open_prd_elsewhere_holds() -> None:
+    run = Run(prd(story("A", "OLD", state="human")), build={"external": {"OLD": False}})
+    run.released("A")
+    assert run.take() == ""
+    assert run.why("A").startswith("needs OLD of a PRD that is not run here")

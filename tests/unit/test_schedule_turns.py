@@ -1,0 +1,48 @@
+"""Whose turn it is in a file that is worked through in its order, when its stories come and go."""
+
+from plans import prd, story
+from schedules import Run
+
+
+def in_order(*states: str, **options: object) -> Run:
+    stories = [story(name, state=state) for name, state in zip("ABCD", states, strict=False)]
+    return Run(prd(*stories), **options)
+
+
+def test_who_is_approved_late_waits_for_the_story_that_runs_and_goes_before_the_rest() -> None:
+    run = in_order("human", "todo", "todo")
+    assert run.take() == "B"
+    run.released("A")
+    assert run.take() == ""
+    assert run.why("A") == "comes after B in its file"
+    assert run.land("B") == "A"
+    assert run.land("A") == "C"
+
+
+def test_who_is_approved_early_waits_for_its_turn_and_has_it_once() -> None:
+    run = in_order("todo", "todo", "human", "todo")
+    assert run.take() == "A"
+    run.released("C")
+    assert run.why("C") == "comes after B in its file"
+    assert [run.land(key) for key in "ABCD"] == ["B", "C", "D", ""]
+
+
+def test_an_approval_in_a_file_that_a_failure_has_stopped_starts_nothing() -> None:
+    run = in_order("todo", "human")
+    assert run.take() == "A"
+    run.failed("A")
+    run.released("B")
+    assert run.take() == ""
+    assert run.why("B") == "blocked by A, which has failed"
+
+
+def test_an_attempt_that_ends_in_a_file_that_a_failure_has_stopped_is_the_last() -> None:
+    run = in_order("todo", "todo")
+    run.resumed("B")  # its work waits to land from before
+    assert run.take() == "A"
+    run.failed("A")
+    run.again("B")  # it did not fit: there is no other attempt while the file is stopped
+    assert run.take() == ""
+    assert run.why("B") == "blocked by A, which has failed"
+    assert run.schedule.newly_blocked() == [(1, (0,))]
+    assert run.schedule.open_count() == 0
