@@ -63,6 +63,7 @@ UNPROVED = [
     (Criterion("All tests pass"), [gate("npm test", verdict="excused", passed=0)]),
     (Criterion("All tests pass"), [gate("npm test", verdict="no-evidence")]),
     (Criterion("pytest passes"), GATES),
+    (Criterion("` ` passes"), GATES),
     (Criterion("Typecheck passes"), [gate("pytest -q")]),
     (Criterion("`make deploy` passes"), [gate("make")]),
     (Criterion("`pytest -k slow` passes"), PYTHON),

@@ -61,6 +61,11 @@ def test_a_reused_id_is_numbered_and_cannot_be_needed() -> None:
     assert "B needs A, which more than one story answers to" in str(error)
 
 
+def test_a_number_that_the_file_has_given_itself_is_not_given_again() -> None:
+    plan = graph.build([prd(story("A", title="one"), story("A", title="two"), story("A#2"))])
+    assert plan.keys == ("A", "A#3", "A#2")
+
+
 def test_the_same_story_twice_is_refused() -> None:
     error = refusal(prd(story("B"), story("A", title="one"), story("A", title="one")))
     assert (error.code, str(error)) == ("DUPLICATE", "prd.json: story 3 repeats story 2: A “one”")
@@ -127,6 +132,8 @@ def test_a_number_can_mean_a_group_or_a_wave() -> None:
     assert needs(plan) == {"C": ["A", "B"]}
     plan = graph.build([prd(story("A", wave=1), story("B", "Wave 1", wave=2))])
     assert needs(plan) == {"B": ["A"]}
+    plan = graph.build([prd(story("A", group="Log in"), story("B", "log in", group="Check out"))])
+    assert needs(plan) == {"B": ["A"]}
 
 
 def test_the_own_prd_comes_first_then_those_it_needs() -> None:
@@ -141,6 +148,8 @@ def test_the_own_prd_comes_first_then_those_it_needs() -> None:
     for written in ("first/A", "first.json#A", "first:a"):
         named = prd(story("C", written), file="third.json")
         assert needs(graph.build([first, second, named])) == {"C": ["first/A"]}
+    wrong = prd(story("C", "first/X"), file="third.json")
+    assert "C needs first/X, which no story answers to" in str(refusal(first, second, wrong))
 
 
 def test_needs_without_a_story_are_listed_with_what_was_meant() -> None:
@@ -153,6 +162,13 @@ def test_needs_without_a_story_are_listed_with_what_was_meant() -> None:
     )
     assert error.hint is not None
     assert "--allow-dangling" in error.hint
+
+
+def test_of_many_needs_without_a_story_the_first_are_shown_and_the_rest_counted() -> None:
+    lines = str(refusal(prd(*[story(f"S{i}", f"gone-{i}") for i in range(50)]))).splitlines()
+    assert (len(lines), lines[1], lines[-1]) == (
+        22, "  S0 needs gone-0, which no story answers to", "  and 30 more",
+    )  # fmt: skip
 
 
 def test_needs_without_a_story_can_be_ignored() -> None:
@@ -255,6 +271,8 @@ def test_declared_waves_come_by_track_the_main_one_first() -> None:
     assert waves(plan) == {"Wave 1": ["A", "X"], "Wave 3": ["C", "B", "Y"], "UI Wave 1": ["U"]}
     assert plan.wave_of == [3, 1, 2, 2, 1, 2]
     assert [plan.select_wave(number) for number in (1, 2, 3, 4)] == [0, 1, 1, None]
+    several = graph.build([prd(story("A", wave=3), file="a.json"), prd(story("B", wave=3), file="b.json")])
+    assert [several.select_wave(number) for number in (0, 1, 2, 3)] == [None, 0, 1, None]
 
 
 def test_prds_come_after_those_they_need() -> None:
@@ -266,6 +284,14 @@ def test_prds_come_after_those_they_need() -> None:
     assert [item.file for item in plan.prds] == ["a.json", "b.json", "c.json"]
     assert plan.prd_needs == [(), (0,), ()]
     assert waves(plan) == {"Wave 1": ["A1", "A3", "C1"], "Wave 2": ["A2"], "Wave 3": ["B1"], "Wave 4": ["B2"]}
+
+
+def test_levels_stand_where_the_first_prd_that_reaches_them_stands() -> None:
+    plan = graph.build([
+        prd(story("A"), file="a.json"), prd(story("B"), file="b.json", needs=("./a.json",)),
+        prd(story("C"), story("D", "C"), file="c.json"), prd(story("E", wave=1), file="e.json"),
+    ])  # fmt: skip
+    assert waves(plan) == {"Wave 1": ["A", "C"], "Wave 2": ["B", "D"], "e Wave 1": ["E"]}
 
 
 def test_waves_of_several_prds_carry_their_names() -> None:

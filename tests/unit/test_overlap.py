@@ -87,3 +87,11 @@ def test_who_wants_a_folder_is_woken_when_all_of_it_is_free() -> None:
     claims.park(("a",), 1)
     assert claims.release(("a/b",)) == []
     assert claims.release(("a/d.py",)) == [1]
+
+
+def test_who_finds_nothing_taken_is_not_parked() -> None:
+    claims = Claims()
+    claims.claim(100, ("a",))
+    claims.park(("e.py",), 1)
+    assert claims.release(("a",)) == []
+    assert claims.tried(1) == []

@@ -206,6 +206,18 @@ def test_drawings_show_waves_prds_and_order() -> None:
     assert "  s1 -> s2 [ltail=cluster_0, lhead=cluster_1, style=bold];" in dotted
 
 
+def test_a_prd_without_waves_is_drawn_outside_the_waves_of_another() -> None:
+    plan = made(prd(story("A", wave=1), story("B", wave=2), file="a.json"), prd(story("C"), file="c.json"))
+    for drawing, begin, end in (
+        (plan_drawing.mermaid, "subgraph", "  end"),
+        (plan_drawing.dot, "subgraph", "  }"),
+    ):
+        drawn = list(drawing(plan))
+        assert sum(line.strip().startswith(begin) for line in drawn) == drawn.count(end) == 2
+        (outside,) = [line for line in drawn if line.startswith(("  s2[", "  s2 ["))]
+        assert "Title of C" in outside
+
+
 def test_graphviz() -> None:
     plan = made(prd(story("A", title='a "b" \\ c'), story("B", "A")))
     assert list(plan_drawing.dot(plan)) == [

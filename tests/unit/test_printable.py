@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rad_engineer.core.printable import cut, duration, hang, one_line, pad, plain, several, width, wrap
+from rad_engineer.core.printable import cut, duration, hang, lines, one_line, pad, plain, several, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ def test_nothing_that_steers_is_left(text):
 def test_a_progress_line_shows_its_last_state():
     assert one_line("10%\r50%\r100%\r") == "100%"
     assert one_line("  a \t b\n") == "a b"
+    assert lines("\x1b[31m10%\r100%\r\n\ttwo\r\n") == ["100%", "\ttwo", ""]
 
 
 @given(st.text(), st.integers(0, 40))
@@ -50,9 +51,9 @@ def test_cut_and_pad_keep_the_width(text, columns):
 @given(st.lists(st.text(alphabet="abc日本é", min_size=1, max_size=8)), st.integers(10, 60))
 def test_wrap_keeps_every_word(words, columns):
     text = " ".join(words)
-    lines = wrap(text, columns, "  ")
-    assert " ".join(lines).split() == text.split()
-    assert all(width(line) <= columns or " " not in line.strip() for line in lines)
+    wrapped = wrap(text, columns, "  ")
+    assert " ".join(wrapped).split() == text.split()
+    assert all(width(line) <= columns or " " not in line.strip() for line in wrapped)
 
 
 def test_hang():
