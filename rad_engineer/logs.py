@@ -39,7 +39,10 @@ _bound: ContextVar[Mapping[str, Any]] = ContextVar("rad_engineer_log_fields", de
 
 @dataclass(slots=True)
 class _File:
-    """run.log: written in batches, at once for warnings; errors are counted, never raised."""
+    """run.log: written in batches, at once for warnings; errors are counted, never raised.
+
+    What the journal holds already, warnings as well, can wait for its batch.
+    """
 
     path: Path
     handle: int | None = None
@@ -54,8 +57,13 @@ class _File:
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         self.lines.append(data)
         self.size += len(data)
-        now = time.monotonic()
-        if urgent or self.size >= _FLUSH_BYTES or now - self.flushed_at >= _FLUSH_SECONDS:
+        if urgent or self.size >= _FLUSH_BYTES:
+            self.flush(time.monotonic())
+        else:
+            self.flush_when_due(time.monotonic())
+
+    def flush_when_due(self, now: float) -> None:
+        if now - self.flushed_at >= _FLUSH_SECONDS:
             self.flush(now)
 
     def flush(self, now: float) -> None:
@@ -238,7 +246,7 @@ def _structlog(file: _File | None, written: int, shown: int) -> Any:
     pretty = structlog.dev.ConsoleRenderer(
         colors=_colour(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
     )
-    as_json = structlog.processors.JSONRenderer(ensure_ascii=True)
+    as_json = json.JSONEncoder(ensure_ascii=True, default=repr).encode  # made once, not for each record
 
     def write(logger: Any, name: str, record: MutableMapping[str, Any]) -> str:
         number = LEVELS[name]
@@ -248,7 +256,7 @@ def _structlog(file: _File | None, written: int, shown: int) -> Any:
             with suppress(OSError, ValueError):  # a closed stderr ends nothing
                 (_log.echo or _to_stderr)(str(pretty(logger, name, readable)))
         if file is not None and number >= written:
-            file.add(str(as_json(logger, name, record)), urgent=number >= LEVELS["warning"])
+            file.add(as_json(record), urgent=number >= LEVELS["warning"] and "seq" not in record)
         raise structlog.DropEvent
 
     return structlog.wrap_logger(
@@ -284,5 +292,7 @@ class EventLog:
     def on_output(self, key: str, line: str) -> None:
         """Output has its own logs."""
 
-    def tick(self, now: float) -> None:
-        """Nothing to redraw."""
+    def tick(self, now: float) -> None:  # noqa: ARG002 - views are told the time of day
+        """Writes what has waited long enough."""
+        if _log.file is not None and _log.file.lines:
+            _log.file.flush_when_due(time.monotonic())
