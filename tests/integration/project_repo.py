@@ -32,6 +32,14 @@ POISON = {
 }
 
 
+def poison(monkeypatch):
+    """Surrounds the test with what a user's environment may hold and git must not listen to."""
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in POISON.items():
+        monkeypatch.setenv(name, value)
+
+
 def git(where, *arguments, data=None, check=True):
     """Runs git as the user would, and returns what it printed."""
     done = subprocess.run(
