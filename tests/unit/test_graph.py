@@ -7,7 +7,7 @@ import pytest
 from plans import prd, story
 
 from rad_engineer import importers
-from rad_engineer.core import graph
+from rad_engineer.core import graph, prd_order
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.prd import identity
 from rad_engineer.errors import PrdInvalid
@@ -224,6 +224,13 @@ def test_cycles_are_found_across_prds_and_between_them() -> None:
         prd(story("A"), file="a.json", needs=("b",)), prd(story("B"), file="b.json", needs=("a.json",))
     )
     assert (error.code, str(error)) == ("CYCLE", "PRDs depend on each other: a.json -> b.json -> a.json")
+
+
+def test_the_shortest_circle_of_prds_is_told_without_a_graph() -> None:
+    first, second = prd(file="a.json", needs=("b",)), prd(file="b.json", needs=("c", "a"))
+    third = prd(file="c.json", needs=("a",))
+    assert [one.file for one in prd_order.circle([first, second, third])] == ["a.json", "b.json", "a.json"]
+    assert prd_order.circle([second, prd(file="a.json")]) == []
 
 
 def test_a_huge_cycle_is_shown_by_its_ends() -> None:

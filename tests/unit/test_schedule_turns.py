@@ -46,3 +46,27 @@ def test_an_attempt_that_ends_in_a_file_that_a_failure_has_stopped_is_the_last()
     assert run.why("B") == "blocked by A, which has failed"
     assert run.schedule.newly_blocked() == [(1, (0,))]
     assert run.schedule.open_count() == 0
+
+
+def test_who_is_approved_last_starts_at_once() -> None:
+    run = in_order("human", "todo")
+    assert run.take() == "B"
+    assert run.land("B") == ""
+    run.released("A")
+    assert run.take() == "A"
+
+
+def test_what_is_done_before_is_not_waited_for() -> None:
+    run = in_order("todo", "done", "skipped", "todo")
+    assert run.take() == "A"
+    assert run.why("D") == "comes after A in its file"
+    assert run.land("A") == "D"
+
+
+def test_an_approval_behind_a_failure_names_the_failure_and_not_what_stands_between() -> None:
+    run = Run(prd(story("A"), story("B", "A"), story("C", "B", state="human"), story("D", "C")))
+    assert run.take() == "A"
+    run.failed("A")
+    run.released("C")
+    assert run.take() == ""
+    assert [run.why(key) for key in "BCD"] == ["blocked by A, which has failed"] * 3
