@@ -1,6 +1,7 @@
 """The command line: one verb is found, imported and called, and every error becomes an exit code."""
 
 import errno
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ def _call(argv: list[str], zygote: Any) -> int:
     if keywords is None:
         return ExitCode.OK
     if verb.workers:
+        gc.disable()  # until the loop begins: all that is read before it is kept
         keywords["zygote"] = zygote
     return int(_target(verb)(**keywords) or 0)
 

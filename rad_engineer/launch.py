@@ -1,5 +1,6 @@
 """From a command line to a running loop, and from its end to a report."""
 
+import gc
 import os
 import sys
 import time
@@ -33,7 +34,7 @@ from rad_engineer.marks import Marks
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.prospect import Prospect, done_fields, selection
 from rad_engineer.rules import Rules
-from rad_engineer.runner import Runner
+from rad_engineer.runner import TICK, Runner
 from rad_engineer.settings import AgentChoice, Settings
 from rad_engineer.story_jobs import StoryJobs
 
@@ -113,6 +114,7 @@ class _Launch:
         self.exactly = exactly  # `resume`: nothing is read anew but the PRDs
         self.rejudge = False
         self.notes: list[str] = []
+        self._look_at = 0.0  # for approvals
 
     def go(self) -> Ended:
         """Assembles, runs, reports."""
@@ -289,6 +291,8 @@ class _Launch:
             between=lambda now: self._between(now, marks, ledger, rundir, schedule),
         )  # fmt: skip
         runner.feedback.update(recovery.feedback(ledger, rundir))
+        gc.freeze()  # what has been read stays to the end: nobody need look through it again and again
+        gc.enable()
         try:
             code = runner.run()
         except ConfigInvalid:
@@ -346,7 +350,9 @@ class _Launch:
     ) -> None:
         logs.start(rundir.log, verbose=self.order.verbose)
         marks.between(now)
-        recovery.approve(ledger, self.order.ground.home, schedule)
+        if now >= self._look_at:
+            self._look_at = now + TICK
+            recovery.approve(ledger, self.order.ground.home, schedule)
 
     # --- after --------------------------------------------------------------------------------------------
 
