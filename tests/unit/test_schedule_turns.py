@@ -70,3 +70,30 @@ def test_an_approval_behind_a_failure_names_the_failure_and_not_what_stands_betw
     run.released("C")
     assert run.take() == ""
     assert [run.why(key) for key in "BCD"] == ["blocked by A, which has failed"] * 3
+
+
+def test_an_approval_behind_its_own_failed_need_is_blocked_by_it() -> None:
+    run = Run(prd(story("A"), story("B"), story("C", "A", "B", state="human")))
+    assert run.take() == "A B"
+    assert run.land("A") == ""
+    run.failed("B")
+    run.released("C")
+    assert run.take() == ""
+    assert run.why("C") == "blocked by B, which has failed"
+
+
+def test_a_story_outside_the_selection_that_lands_after_all_frees_what_needs_it() -> None:
+    run = Run(prd(story("A"), story("B", "A"), story("C")), only="B")
+    assert run.take() == ""
+    assert run.land("A") == "B"
+    assert run.why("C") == "is not among the selected stories"
+    assert run.schedule.open_count() == 1
+    assert run.land("B") == ""
+    assert run.schedule.open_count() == 0
+
+
+def test_what_can_start_says_so_until_it_does() -> None:
+    run = in_order("todo")
+    assert run.why("A") == "can start now"
+    assert run.take() == "A"
+    assert run.why("A") == "is running"
