@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,8 +123,14 @@ def _tree(ground: Ground, base: str | None) -> tuple[Files, list[str]]:
     """A reader of the files to be judged, and the names at their top."""
     if ground.repository is not None and base is not None:
         repository = ground.repository
-        return (lambda path: git.show(repository, base, path)), git.top_names(repository, base)
+        return (lambda path: git.show(repository, base, path)), list(_names_at(repository, base))
     return (lambda path: _read(ground.top, path)), sorted(entry.name for entry in os.scandir(ground.top))
+
+
+@lru_cache(maxsize=1)
+def _names_at(repository: Repository, base: str) -> tuple[str, ...]:
+    """The same commit is asked for what to trust, and for what to run."""
+    return tuple(git.top_names(repository, base))
 
 
 def _read(top: Path, path: str) -> bytes | None:
