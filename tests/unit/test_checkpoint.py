@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 from runs import Run, gate, graph, story
 
-from rad_engineer.core.checkpoint import Checkpoint
+from rad_engineer.core.checkpoint import Checkpoint, fold
 
 COMMIT, CANDIDATE, TIP = "a" * 40, "c" * 40, "d" * 40
 
@@ -23,7 +23,7 @@ def record_of(run, key="US-1"):
 
 def test_a_started_run_knows_what_it_was_started_with():
     run = one(pid=7, agent="claude", workspace="shared", kind="rehearsal")
-    found = run.checkpoint
+    found = fold(run.events)
     assert (found.run, found.state, found.kind, found.workspace, found.agent, found.pid) == (
         "r1", "running", "rehearsal", "shared", "claude", 7,
     )  # fmt: skip
@@ -169,6 +169,7 @@ def test_what_nothing_could_judge_keeps_its_commit():
     assert (found.status, found.commit, found.reason, found.landed) == (
         "done-unverified", COMMIT, "no-evidence", False,
     )  # fmt: skip
+    assert [one["verdict"] for one in found.gates] == ["no-evidence"]
     run.say("story_unverified", "US-2", commit=COMMIT)
     assert record_of(run, "US-2").reason == "unverified"
 
@@ -186,6 +187,7 @@ def test_a_failed_story_says_why_and_keeps_its_work():
         "e" * 40,
     )
     assert (found.candidate, found.tip) == (None, None)
+    assert [one["name"] for one in found.gates] == ["tests"]
 
 
 def test_a_blocked_story_names_its_blockers_until_it_lands():
@@ -204,6 +206,13 @@ def test_waiting_for_a_limit_uses_no_attempt_up():
     assert (found.status, found.reason, found.until, found.attempts) == ("waiting", "limit", 5000.0, 0)
     run.say("story_waiting", "US-1", reason="limit", until=6000.0)
     assert found.attempts == 0
+
+
+def test_what_landed_on_a_branch_that_was_taken_away_waits_and_is_not_called_landed():
+    run = one()
+    run.land("US-1")
+    run.say("story_waiting", "US-1", reason="branch-busy")
+    assert (record_of(run).status, record_of(run).landed, record_of(run).attempts) == ("waiting", False, 1)
 
 
 def test_an_approved_story_waits_no_more():

@@ -132,3 +132,9 @@ def test_of_many_earlier_stories_the_last_are_told():
     assert re.match(r"\(\d\d earlier ones left out\)\n- US-", found)
     assert found.endswith(lines[-1])
     assert "US-0:" not in found
+
+
+def test_what_fills_the_limit_to_the_last_character_is_told_whole():
+    line = "z" * (LEARNINGS_LIMIT // 4 - len("- \n"))
+    assert sections(told(learnings=(line,) * 4))["Learnings"] == "\n".join([f"- {line}"] * 4)
+    assert "(1 earlier ones left out)" in told(learnings=("", *(line,) * 4))
