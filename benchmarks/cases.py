@@ -5,7 +5,7 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,13 +135,21 @@ def durable(setting: Setting) -> Iterator[Line]:
         rb'^{"event":"(\w+)"', next(folder.glob("**/journal.jsonl")).read_bytes(), re.MULTILINE
     )
     files = len(list(folder.glob("**/checkpoint.json")))
-    told = ", ".join(f"{number} {name}" for name, number in sorted(found.items()))
-    beside = f"{told} for {len(kinds)} journal lines and {files} checkpoints"
-    journal = found.get("fdatasync", 0) / len(kinds)
-    yield reached("syncs of the journal per line in it", journal, "", 1.0, beside)
-    yield Line(
-        "syncs per checkpoint (file, its folder, the folder above)", f"{found.get('fsync', 0) / files:.2f}"
+    told = f"{_told(found)} for {len(kinds)} journal lines and {files} checkpoints"
+    yield reached(
+        "syncs of the journal per line in it", found.get("fdatasync", 0) / len(kinds), "", 1.0, told
     )
+    each = found.get("fsync", 0) / files
+    yield Line("syncs per checkpoint (file, its folder, the folder above)", f"{each:.2f}")
+    loop, beside = peers.spawn(count, 50, durable=True), setting.scratch.fresh("syncs-of-the-loop")
+    loop.prepare(beside)
+    counted = syncs(loop.command(beside), beside) or {}
+    times = sum(found.values()) / sum(counted.values())
+    yield Line("  all of them against the spawn loop + syncs", f"{times:.2f} x", beside=_told(counted))
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
 
 
 def isolated(setting: Setting) -> Iterator[Line]:
@@ -164,7 +172,11 @@ def isolated(setting: Setting) -> Iterator[Line]:
         )
         repository = series.runs[-1].folder
         yield reached(f"  a landing alone, {files} files", landing.milliseconds(repository), "ms", 10)
-        yield Line("  a fresh `git worktree add`", f"{_worktree(setting, repository):.0f} ms")
+        fresh = _worktree(setting, repository)
+        times = _each(series, stories) / fresh
+        yield Line(
+            "  a story against a fresh `git worktree add` alone", f"{times:.2f} x", beside=f"{fresh:.0f} ms"
+        )
 
 
 def _landed(folder: Path) -> int:
