@@ -66,7 +66,7 @@ class Story:
     notes: str = ""
     id_generated: bool = False
     done_field: bool = True  # the file keeps a done field for it, so "todo" is what the file says
-    span: tuple[int, int] | None = None  # characters of `Prd.text`; None until `importers.locate` was asked
+    span: tuple[int, int] | None = None  # characters of `Prd.text`, where the importer knows
 
 
 @dataclass(frozen=True, slots=True)

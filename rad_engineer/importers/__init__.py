@@ -3,13 +3,13 @@
 import gc
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from rad_engineer.core.prd import Prd, Story
+from rad_engineer.core.prd import Prd
 from rad_engineer.errors import PrdInvalid, RadError
 from rad_engineer.importers import json_prd, json_text, manifest, positions, text
 
@@ -39,16 +39,6 @@ def parses(data: bytes, file: str) -> bool:
     return True
 
 
-def locate(prd: Prd) -> Prd:
-    """The PRD with the place of every story in its text."""
-    if not prd.blocks or all(story.span for story in prd.stories):
-        return prd
-    found = spans(prd)
-    return replace(
-        prd, stories=tuple(replace(story, span=found.get(index)) for index, story in enumerate(prd.stories))
-    )
-
-
 def spans(prd: Prd) -> dict[int, tuple[int, int]]:
     """The place of every story in the text, by its position in the PRD; those who want all of them need no copy."""
     if not prd.blocks:
@@ -56,19 +46,10 @@ def spans(prd: Prd) -> dict[int, tuple[int, int]]:
     return _spans(prd)
 
 
-def story_text(prd: Prd, story: Story) -> str:
-    """A story exactly as its file has it, unknown fields included."""
-    span = story.span
-    if span is None:
-        index = next((index for index, other in enumerate(prd.stories) if other.id == story.id), -1)
-        span = _spans(prd, {index}).get(index)
-    return prd.text[span[0] : span[1]] if span else ""
-
-
-def _spans(prd: Prd, only: Collection[int] | None = None) -> dict[int, tuple[int, int]]:
+def _spans(prd: Prd) -> dict[int, tuple[int, int]]:
     tolerant = any(finding.code in json_text.BLANKED for finding in prd.findings)
     content = json_text.masked(prd.text, prd.start) if tolerant else prd.text
-    return positions.spans(content, prd.start, prd.blocks, only=only)
+    return positions.spans(content, prd.start, prd.blocks)
 
 
 class _Reading(NamedTuple):

@@ -8,6 +8,7 @@ import pytest
 
 from rad_engineer import importers
 from rad_engineer.commands.validate import validate
+from tests.story_texts import story_texts
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "prd-corpus"
 pytestmark = pytest.mark.skipif(not (CORPUS / "expected.jsonl").exists(), reason="the corpus is not here")
@@ -70,9 +71,7 @@ def test_every_story_is_found_in_its_file() -> None:
         if expected["outcome"] != "load" or expected["file"] in DISAGREEMENTS:
             continue
         (prd,) = importers.load(CORPUS / "files" / expected["file"])
-        located = importers.locate(prd)
-        for story in located.stories:
-            text = importers.story_text(located, story)
+        for story, text in zip(prd.stories, story_texts(prd), strict=True):
             assert text, (expected["file"], story.id)
             if prd.format == "json":
                 raw = json.loads(text)

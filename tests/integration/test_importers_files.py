@@ -10,6 +10,7 @@ import pytest
 from rad_engineer import importers
 from rad_engineer.errors import NoInput, PrdInvalid
 from rad_engineer.importers import text
+from tests.story_texts import story_texts
 
 PRD = '{"project": "Café", "userStories": [{"id": "A", "title": "Größe", "passes": false}]}'
 
@@ -41,8 +42,7 @@ def test_encodings(tmp_path: Path, data: bytes, codes: list[str]) -> None:
     assert [finding.code for finding in prd.findings if finding.code != "no-acceptance"] == codes
     decoded = text.decode(data, shown="prd.json")
     assert decoded.mark + decoded.text.encode(decoded.encoding) == data
-    located = importers.locate(prd)
-    assert json.loads(importers.story_text(located, located.stories[0]))["id"] == "A"
+    assert json.loads(story_texts(prd)[0])["id"] == "A"
 
 
 def test_cp1252_says_where(tmp_path: Path) -> None:
@@ -228,8 +228,4 @@ def test_large_plans_load_quickly(tmp_path: Path) -> None:
     file = tmp_path / "prd.json"
     file.write_text(json.dumps({"userStories": stories}, indent=2))
     (prd,) = importers.load(file)
-    located = importers.locate(prd)
-    assert json.loads(importers.story_text(located, located.stories[-1])) == stories[-1]
-    assert importers.story_text(prd, prd.stories[5000]) == importers.story_text(
-        located, located.stories[5000]
-    )
+    assert json.loads(story_texts(prd)[-1]) == stories[-1]

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from rad_engineer import importers
 from rad_engineer.core.prd import Prd
 from rad_engineer.errors import PrdInvalid
 from rad_engineer.importers.json_prd import load_json
+from tests.story_texts import story_texts
 
 A = {"id": "A", "title": "One", "passes": False}
 B = {"id": "B", "title": "Two", "passes": True, "dependsOn": ["A"]}
@@ -53,8 +53,7 @@ def test_containers(document: Any, container: str) -> None:
     prd = load(document)
     assert prd.container == container
     assert len(prd.stories) == 2
-    located = importers.locate(prd)
-    assert all(json.loads(importers.story_text(located, story)) for story in located.stories)
+    assert all(json.loads(text) for text in story_texts(prd))
 
 
 @pytest.mark.parametrize(
@@ -212,8 +211,7 @@ def test_elements_that_are_no_objects_are_told() -> None:
     prd = load({"tasks": [A, "and this", B, None]})
     assert ids(prd) == ["A", "B"]
     assert "item-ignored" in {finding.code for finding in prd.findings}
-    located = importers.locate(prd)
-    assert json.loads(importers.story_text(located, located.stories[1])) == B
+    assert json.loads(story_texts(prd)[1]) == B
 
 
 def test_findings_know_their_line() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rad_engineer import importers
 from rad_engineer.core.prd import Prd, identity
 from rad_engineer.errors import PrdInvalid
 from rad_engineer.importers import keys
 from rad_engineer.importers.json_prd import load_json
+from tests.story_texts import story_texts
 
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "Nd")), min_size=1, max_size=12)
 PROSE = st.lists(WORDS, min_size=1, max_size=5).map(lambda words: "It " + " ".join(words))
@@ -121,8 +121,7 @@ def test_dialects_mean_the_same(data: st.DataObject) -> None:
     assert [identity("p", story) for story in prd.stories] == [
         identity("p", story) for story in plain.stories
     ]
-    located = importers.locate(prd)
-    assert [json.loads(importers.story_text(located, story)) for story in located.stories] == other
+    assert [json.loads(text) for text in story_texts(prd)] == other
 
 
 NAMES = sorted(
@@ -162,8 +161,8 @@ def test_any_json_loads_or_is_refused(document: Any) -> None:
     except PrdInvalid:
         return
     assert len({story.id for story in prd.stories}) == len(prd.stories)
-    for story in importers.locate(prd).stories:
-        assert story.span is not None
+    for story, text in zip(prd.stories, story_texts(prd), strict=True):
+        assert text
         shown = json.dumps(
             [story.id, story.title, story.description, story.needs, story.files, story.group, story.reason],
             ensure_ascii=False,
