@@ -29,7 +29,11 @@ def twelve() -> str:
 
 
 def script(paid: Path) -> str:
+    """Tells when it is started although a checkpoint says that this very attempt has finished."""
     return f"""
+checkpoint="$(dirname "$RAD_PROMPT_FILE")/../checkpoint.json"
+grep -qs "\\"attempt\\":$RAD_ATTEMPT,\\"stage\\":" "$checkpoint" && echo "$RAD_STORY_ID $RAD_ATTEMPT" >> {paid}-again
+echo "$RAD_STORY_ID $RAD_ATTEMPT" >> {paid}
 mkdir -p out
 case $RAD_STORY_ID in
   S09) echo boom; exit 1;;
@@ -38,7 +42,6 @@ esac
 setsid sleep 30 >/dev/null 2>&1 &
 sleep 0.03
 echo "work $RAD_STORY_ID" > out/$RAD_STORY_ID.txt
-echo "$RAD_STORY_ID $RAD_ATTEMPT" >> {paid}
 """
 
 
@@ -60,8 +63,9 @@ def check(project: Project, ended: "subprocess.Popen[str]", out: str) -> None:
     assert [name for name in tree if name.startswith("out/")] == [f"out/{name}.txt" for name in GOOD]
     assert project.git("show", "rad/demo:shared.txt").strip() in ("S02", "S03")
     assert project.passes() == GOOD
-    paid = (project.folder.parent / "paid").read_text().split("\n")
-    assert sorted(set(paid)) == sorted(paid), "a finished agent stage was bought again"
+    assert (project.folder.parent / "paid").exists()
+    again = project.folder.parent / "paid-again"
+    assert not again.exists(), f"finished agent stages were bought again: {again.read_text()}"
     assert left_after_a_second(project) == []
 
 
