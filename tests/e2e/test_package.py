@@ -35,7 +35,8 @@ def built(tmp_path_factory):
     out = tmp_path_factory.mktemp("dist")
     with tarfile.open(build("sdist", ROOT, out)) as sdist:
         inside = {name.partition("/")[2] for name in sdist.getnames()}
-        sdist.extractall(out / "unpacked", filter="data")
+        sdist.extraction_filter = getattr(tarfile, "data_filter", None)  # 3.11.4 and later
+        sdist.extractall(out / "unpacked")
     [top] = (out / "unpacked").iterdir()
     with zipfile.ZipFile(build("wheel", top, out)) as wheel:
         return (
