@@ -120,14 +120,13 @@ def call(
         whole.update(env)
     if cwd is None:
         cwd = place.top if isinstance(place, Repository) else place
-    limits = {resource.RLIMIT_CPU: int(timeout) + 1, resource.RLIMIT_AS: MEMORY, resource.RLIMIT_CORE: 0}
     return process.capture(
         command(place, arguments, durable=durable),
         cwd=cwd,
         env=whole,
         input=data,
         timeout=timeout,
-        rlimits=limits,
+        rlimits=_limits(timeout),
     )
 
 
