@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from rad_engineer import git
-from rad_engineer.slots import Pool
+from rad_engineer.slots.pool import Pool
 
 STORIES = 24
 PER_FOLDER = 20

@@ -93,7 +93,7 @@ def _zygote(argv: list[str]) -> Any:
         return None
     from rad_engineer.engines.local import start_zygote  # noqa: PLC0415
 
-    return start_zygote("rad_engineer.worker:serve", dict(os.environ))
+    return start_zygote("rad_engineer.worker.jobs:serve", dict(os.environ))
 
 
 def _retire(zygote: Any) -> None:

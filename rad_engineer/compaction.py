@@ -11,8 +11,8 @@ from pathlib import Path
 from rad_engineer import git, logs, store
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.errors import RadError
-from rad_engineer.ground import Ground
-from rad_engineer.repository import Repository
+from rad_engineer.git.repository import Repository
+from rad_engineer.launch.ground import Ground
 
 _RUN_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4,}")
 _GONE = ".gone-"

@@ -6,8 +6,8 @@ from typing import Any
 
 from rad_engineer import git, swap
 from rad_engineer.core.graph import Graph
+from rad_engineer.git.repository import Repository
 from rad_engineer.outcome import Outcome
-from rad_engineer.repository import Repository
 
 Landed = tuple[int, str | None, tuple[Any, ...], bool]
 """story, landed commit, gates, unverified."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import git, ground, importers, inputs, locks, process_tree, store
+from rad_engineer import git, importers, locks, store
 from rad_engineer.core import graph as graphs
 from rad_engineer.core import report as reports
 from rad_engineer.core.checkpoint import Checkpoint
@@ -15,7 +15,9 @@ from rad_engineer.core.graph import Graph
 from rad_engineer.core.prd import Prd
 from rad_engineer.core.report import Report
 from rad_engineer.errors import NoInput, RadError
-from rad_engineer.ground import Ground
+from rad_engineer.launch import ground, inputs
+from rad_engineer.launch.ground import Ground
+from rad_engineer.process import tree as process_tree
 
 
 @dataclass(frozen=True, slots=True)

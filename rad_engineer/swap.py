@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rad_engineer import git, process, store
-from rad_engineer.repository import Repository
+from rad_engineer.git.repository import Repository
 
 
 def refs_of(run: str, story_id: str, identity: str) -> tuple[str, str]:

@@ -2,9 +2,10 @@
 
 import os
 
-from rad_engineer import ground, inputs, store
+from rad_engineer import store
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput, UsageError
+from rad_engineer.launch import ground, inputs
 
 
 def approve(*, story: str, run: str | None) -> int:

@@ -6,9 +6,11 @@ import time
 from dataclasses import asdict
 from json import dumps
 
-from rad_engineer import compaction, ground, locks, logs, past_run, process_tree
+from rad_engineer import compaction, locks, logs, past_run
 from rad_engineer.core.printable import several
 from rad_engineer.errors import ExitCode
+from rad_engineer.launch import ground
+from rad_engineer.process import tree as process_tree
 
 
 def compact(

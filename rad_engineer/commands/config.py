@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import ground, settings
+from rad_engineer import settings
+from rad_engineer.launch import ground
 from rad_engineer.settings_schema import GROUPS, SETTINGS, Setting, time_text
 
 

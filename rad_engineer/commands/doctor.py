@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from rad_engineer import gates, git, ground, process_tree, settings, store
+from rad_engineer import gates, git, settings, store
 from rad_engineer.commands.config import project_root
 from rad_engineer.errors import ExitCode, RadError
+from rad_engineer.launch import ground
 from rad_engineer.process import capture
+from rad_engineer.process import tree as process_tree
 from rad_engineer.settings_schema import SETTINGS
 
 _GIT_AT_LEAST = (2, 38)  # merge-tree --write-tree

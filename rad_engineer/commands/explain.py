@@ -8,13 +8,14 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import inputs, past_run, store
+from rad_engineer import past_run, store
 from rad_engineer.commands.status import columns
 from rad_engineer.core import failures, standing
 from rad_engineer.core.printable import duration, hang, lines, one_line
 from rad_engineer.core.report import StoryReport
 from rad_engineer.core.report_text import mark, why
 from rad_engineer.errors import ExitCode
+from rad_engineer.launch import inputs
 from rad_engineer.past_run import PastRun
 
 _TAIL_LINES = 20

@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rad_engineer import inputs, past_run, store
+from rad_engineer import past_run, store
 from rad_engineer.core.printable import lines
 from rad_engineer.errors import ExitCode, NoInput
+from rad_engineer.launch import inputs
 from rad_engineer.past_run import PastRun
 from rad_engineer.watch.output import Output
 

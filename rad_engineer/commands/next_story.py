@@ -4,10 +4,11 @@ import json as codec
 import os
 from collections.abc import Mapping
 
-from rad_engineer import ground, inputs, known, store
+from rad_engineer import store
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.errors import ExitCode
+from rad_engineer.launch import ground, inputs, known
 
 
 def next_story(*, prd: str, json: bool, flags: Mapping[str, object]) -> int:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from rad_engineer import ground, inputs, launch, locks, past_run, process, store
+from rad_engineer import locks, past_run, process, store
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.report_markdown import markdown
 from rad_engineer.errors import NoInput
 from rad_engineer.importers import write_back
+from rad_engineer.launch import ground, inputs, start
 from rad_engineer.ledger import Ledger
 
 
@@ -56,7 +57,7 @@ def _write_down(
 
 def _create(place: ground.Ground, graph: Graph, prd: str, flags: Mapping[str, object]) -> store.RunDir:
     """A run of its own, with everything that `status` and `explain` read of any run."""
-    name = launch.run_name()
+    name = start.run_name()
     about = {
         "run": name,
         "kind": "hand",

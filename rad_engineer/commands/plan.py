@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from rad_engineer import ground, inputs, settings
+from rad_engineer import settings
 from rad_engineer.core import plan as plans
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.plan import Plan
 from rad_engineer.core.printable import one_line
 from rad_engineer.errors import ExitCode, UsageError
+from rad_engineer.launch import ground, inputs
 from rad_engineer.settings import Settings
 from rad_engineer.watch.output import Output
 

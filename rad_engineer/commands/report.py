@@ -3,8 +3,9 @@
 import os
 import sys
 
-from rad_engineer import ground, store
+from rad_engineer import store
 from rad_engineer.errors import NoInput
+from rad_engineer.launch import ground
 
 
 def report(*, run: str | None, json: bool) -> int:

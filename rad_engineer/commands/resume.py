@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import ground, inputs, settings, store
+from rad_engineer import settings, store
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput
+from rad_engineer.launch import ground, inputs
 from rad_engineer.settings import Settings
 from rad_engineer.watch.output import Output
 
@@ -35,11 +36,11 @@ def resume(
     agent = _agent(about, wanted)
     screen = showing.Screen(json=json, plain=plain)
     screen.start(found, agent, place)
-    from rad_engineer import launch  # noqa: PLC0415 - after everything that can refuse cheaply
+    from rad_engineer.launch import start  # noqa: PLC0415 - after everything that can refuse cheaply
 
-    order = launch.Order(place, found, files, wanted, agent, screen.views, zygote, verbose)
+    order = start.Order(place, found, files, wanted, agent, screen.views, zygote, verbose)
     with screen.closing():
-        ended = launch.launch(order, only=rundir)
+        ended = start.launch(order, only=rundir)
     screen.finish(found.graph, ended, place)
     return int(ended.exit_code)
 

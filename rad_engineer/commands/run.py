@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rad_engineer import ground, inputs, settings
+from rad_engineer import settings
 from rad_engineer.errors import ExitCode, NoAgent
+from rad_engineer.launch import ground, inputs
 
 
 def run(
@@ -22,11 +23,11 @@ def run(
     agent = settings.resolve_agent(wanted, os.environ)
     screen = showing.Screen(json=json, plain=plain)
     screen.start(found, agent, place)
-    from rad_engineer import launch  # noqa: PLC0415 - after everything that can refuse cheaply
+    from rad_engineer.launch import start  # noqa: PLC0415 - after everything that can refuse cheaply
 
-    order = launch.Order(place, found, tuple(prds), wanted, agent, screen.views, zygote, verbose)
+    order = start.Order(place, found, tuple(prds), wanted, agent, screen.views, zygote, verbose)
     with screen.closing():
-        ended = launch.launch(order)
+        ended = start.launch(order)
     screen.finish(order.inputs.graph, ended, place)
     if agent.name is None and ended.exit_code == ExitCode.NO_AGENT:
         raise NoAgent(

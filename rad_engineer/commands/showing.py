@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rad_engineer import git, store
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.graph import Graph
-from rad_engineer.ground import Ground
-from rad_engineer.inputs import Inputs
-from rad_engineer.launch import Ended
+from rad_engineer.launch.ground import Ground
+from rad_engineer.launch.inputs import Inputs
+from rad_engineer.launch.start import Ended
 from rad_engineer.settings import AgentChoice
 from rad_engineer.watch import View
 from rad_engineer.watch.events import EventStream

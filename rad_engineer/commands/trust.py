@@ -5,10 +5,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from rad_engineer import gate_plan, ground, inputs, settings
+from rad_engineer import settings
 from rad_engineer import trust as book
 from rad_engineer.core.printable import several
 from rad_engineer.errors import UsageError
+from rad_engineer.launch import gate_plan, ground, inputs
 
 
 def trust(*, prds: Sequence[str], flags: Mapping[str, object], listing: bool, revoke: bool, yes: bool) -> int:

@@ -13,7 +13,7 @@ from rad_engineer.core import graph, prd_order
 from rad_engineer.core.prd import Finding, Prd
 from rad_engineer.core.printable import plain
 from rad_engineer.errors import ExitCode, NoInput, PrdInvalid, RadError
-from rad_engineer.file_history import last_good
+from rad_engineer.launch.file_history import last_good
 
 _SCHEMA = Path(__file__).parents[1] / "schema" / "prd-v1.schema.json"
 _PROTECTED = frozenset({"main", "master", "develop"})

@@ -121,7 +121,7 @@ def test_every_event_is_documented():
 def test_every_variable_of_an_agent_is_documented():
     source = "".join(
         (ROOT / "rad_engineer" / path).read_text()
-        for path in ("stages.py", "agents/command.py", "workplace.py")
+        for path in ("worker/stages.py", "agents/command.py", "worker/workplace.py")
     )
     variables = set(re.findall(r'"(RAD_[A-Z_]+)"', source))
     assert len(variables) >= 6
@@ -134,5 +134,10 @@ def test_architecture_names_every_module():
     package = ROOT / "rad_engineer"
     modules = {path.name for path in package.glob("*.py") if not path.name.startswith("_")}
     rooms = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
-    core = {path.name for path in (package / "core").glob("*.py") if not path.name.startswith("_")}
-    assert {entry for entry in modules | rooms | core if entry not in text} == set()
+    inside = {
+        path.name
+        for room in ("core", "launch", "worker", "slots", "git", "process")
+        for path in (package / room).glob("*.py")
+        if not path.name.startswith("_")
+    }
+    assert {entry for entry in modules | rooms | inside if entry not in text} == set()

@@ -5,7 +5,7 @@ import os
 from project_repo import git, make_repo, on_disk, tree_of, write
 
 from rad_engineer import git as rad_git
-from rad_engineer.slots import Bounds, Pool
+from rad_engineer.slots.pool import Bounds, Pool
 
 
 class Victim:

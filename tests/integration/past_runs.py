@@ -5,10 +5,11 @@ import os
 import subprocess
 import time
 
-from rad_engineer import process_tree, store
+from rad_engineer import store
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
-from rad_engineer.inputs import Reading, read
+from rad_engineer.launch.inputs import Reading, read
+from rad_engineer.process import tree as process_tree
 
 STORIES = [
     {"id": "US-1", "title": "first", "acceptanceCriteria": ["Tests pass", "It is nice"], "passes": False},

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 from rad_engineer import process
-from rad_engineer.process_tree import MARK
+from rad_engineer.process.tree import MARK
 
 
 class Mark:

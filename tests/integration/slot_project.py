@@ -3,7 +3,7 @@
 from project_repo import make_repo, on_disk, tree_of
 
 from rad_engineer import git as rad_git
-from rad_engineer.slots import Pool
+from rad_engineer.slots.pool import Pool
 
 
 class Project:

@@ -19,7 +19,7 @@ import pytest
 from process_marks import Mark, clean_environment, marked_processes, wait_until_gone
 
 from rad_engineer import process
-from rad_engineer.process_tree import children, descendants
+from rad_engineer.process.tree import children, descendants
 
 HERE = Path(__file__).parent
 DEADLINE = 20.0

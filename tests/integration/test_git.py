@@ -9,7 +9,7 @@ from project_repo import CLEAN, commit_all, git, make_repo, poison, write
 
 from rad_engineer import git as rad_git
 from rad_engineer.errors import CannotWrite, ConfigInvalid
-from rad_engineer.repository import Repository
+from rad_engineer.git.repository import Repository
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from process_marks import clean_environment, marked_processes, wait_until_gone
 
-from rad_engineer import process, process_tree
+from rad_engineer import process
+from rad_engineer.process import tree as process_tree
 
 ENV = clean_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
@@ -19,7 +20,7 @@ mark = pytest.fixture(marked_processes)
 
 def program(body: str, *arguments: str, env: dict[str, str] | None = None) -> str:
     """Runs Python code in an interpreter of its own, which may inherit and kill what it likes."""
-    prelude = "import os, signal, subprocess, sys, time\nfrom rad_engineer import process, process_tree\n"
+    prelude = "import os, signal, subprocess, sys, time\nfrom rad_engineer import process\nfrom rad_engineer.process import tree as process_tree\n"
     return subprocess.run(
         [sys.executable, "-c", prelude + body, *arguments],
         env=ENV | (env or {}), check=True, capture_output=True, text=True, timeout=60,

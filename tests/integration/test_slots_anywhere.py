@@ -14,7 +14,7 @@ from project_repo import commit_all, git, make_repo, on_disk, poison, tree_of, w
 from slot_project import Project
 
 from rad_engineer import git as rad_git
-from rad_engineer.slots import Pool
+from rad_engineer.slots.pool import Pool
 
 
 @pytest.fixture(autouse=True)
@@ -291,7 +291,7 @@ from pathlib import Path
 home, source = sys.argv[1:]
 sys.path.insert(0, source)
 from rad_engineer import git
-from rad_engineer.slots import Pool
+from rad_engineer.slots.pool import Pool
 repo = git.discover(Path(home, "project"))
 base = git.head(repo)
 pool = Pool(repo, Path(home, "cache"), "run1")

@@ -10,7 +10,7 @@ import pytest
 from hostile_slot import Victim, a_folder_becomes_a_link, deepen, git_is_a_link, long_names, pipes_in_git
 from project_repo import commit_all, git, make_repo, on_disk, poison, write
 
-from rad_engineer.slots import Pool
+from rad_engineer.slots.pool import Pool
 
 
 @pytest.fixture(autouse=True)
@@ -181,7 +181,7 @@ def test_a_deep_tree_is_removed_by_a_user_with_few_descriptors(victim):
     deepen(victim.inside / "src", 600)
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64));"
-        "from pathlib import Path; from rad_engineer import git; from rad_engineer.slots import Pool;"
+        "from pathlib import Path; from rad_engineer import git; from rad_engineer.slots.pool import Pool;"
         "repo = git.discover(Path(sys.argv[1])); pool = Pool(repo, Path(sys.argv[2]), 'run1');"
         "pool.move(pool.slot('slot', 1), sys.argv[3], sys.argv[3])"
     )

@@ -8,7 +8,7 @@ import pytest
 from hostile_slot import Victim, a_folder_becomes_a_link, deepen, git_is_a_link, long_names, pipes_in_git
 from project_repo import commit_all, git, make_repo, poison, write
 
-from rad_engineer.slots import Bounds
+from rad_engineer.slots.pool import Bounds
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,11 @@ import time
 import pytest
 from past_runs import STORIES, Past, git, repository, write_prd
 
-from rad_engineer import ground, locks
+from rad_engineer import locks
 from rad_engineer.commands.archive import archive
 from rad_engineer.commands.compact import compact
 from rad_engineer.errors import Locked, NoInput
+from rad_engineer.launch import ground
 
 DAY = 86_400.0
 NOW = 2_000_000_000.0

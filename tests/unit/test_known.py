@@ -3,9 +3,10 @@
 import pytest
 from runs import graph, story
 
-from rad_engineer import known, store
+from rad_engineer import store
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
+from rad_engineer.launch import known
 from rad_engineer.ledger import Ledger
 
 PATH = "/p/phase1.json"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rad_engineer.process_output import KEPT, Output, plain
+from rad_engineer.process.output import KEPT, Output, plain
 
 
 def collected(*parts: bytes) -> Output:

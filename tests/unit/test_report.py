@@ -381,7 +381,7 @@ def test_reasons_are_a_closed_list_with_words():
 
 def test_every_reason_that_the_program_gives_is_in_the_list():
     given = set()
-    for path in (Path(__file__).parents[2] / "rad_engineer").glob("*.py"):
+    for path in (Path(__file__).parents[2] / "rad_engineer").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(
                 ("Outcome", "Staged", ".record")

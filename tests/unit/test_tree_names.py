@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rad_engineer.staging import leaves_tree
-from rad_engineer.tree_names import Kept, Names, is_dot_git
+from rad_engineer.slots.staging import leaves_tree
+from rad_engineer.slots.tree_names import Kept, Names, is_dot_git
 
 PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rad_engineer import process
 from rad_engineer.errors import ExitCode, RadError
-from rad_engineer.repository import Repository
+from rad_engineer.git.repository import Repository
 
 TIMEOUT = 600.0
 MEMORY = 4 * 1024**3

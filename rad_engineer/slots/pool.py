@@ -14,16 +14,17 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from rad_engineer import git, object_store, staging, working_copy
+from rad_engineer import git
 from rad_engineer.git import GitFailed, Merge
-from rad_engineer.private_files import PrivateFiles
-from rad_engineer.removal import open_attic, remove_path
-from rad_engineer.repository import Repository
-from rad_engineer.staging import Staged
+from rad_engineer.git.repository import Repository
+from rad_engineer.slots import object_store, staging, working_copy
+from rad_engineer.slots.private_files import PrivateFiles
+from rad_engineer.slots.removal import open_attic, remove_path
+from rad_engineer.slots.staging import Staged
+from rad_engineer.slots.tree_names import Kept, Names
+from rad_engineer.slots.tree_walk import Bounds, Seen, clean
+from rad_engineer.slots.working_copy import Slot, State
 from rad_engineer.store import writing
-from rad_engineer.tree_names import Kept, Names
-from rad_engineer.tree_walk import Bounds, Seen, clean
-from rad_engineer.working_copy import Slot, State
 
 __all__ = ["Bounds", "Pool", "Slot", "Staged"]
 

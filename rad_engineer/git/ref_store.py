@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rad_engineer.errors import CannotWrite
-from rad_engineer.git_command import call, fields, run, text
-from rad_engineer.repository import Repository
+from rad_engineer.git.command import call, fields, run, text
+from rad_engineer.git.repository import Repository
 
 _MISMATCH = re.compile(
     r"is at [0-9a-f]+ but expected|reference already exists|unable to resolve reference|reference is missing"

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rad_engineer import gates, verdict
+from rad_engineer import gates
 from rad_engineer.gates import Gate, GateResult
 from rad_engineer.outcome import Outcome
+from rad_engineer.worker import verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rad_engineer.discovery import discover
 from rad_engineer.errors import NoInput
-from rad_engineer.git_command import GitFailed, call, fields, identity, run, text
-from rad_engineer.git_merge import Merge, merge
-from rad_engineer.git_refs import (
+from rad_engineer.git.command import GitFailed, call, fields, identity, run, text
+from rad_engineer.git.discovery import discover
+from rad_engineer.git.merge_tree import Merge, merge
+from rad_engineer.git.ref_store import (
     Landing,
     checked_out,
     clean_stale_locks,
@@ -19,7 +19,7 @@ from rad_engineer.git_refs import (
     update_refs,
     valid_branch,
 )
-from rad_engineer.repository import Repository
+from rad_engineer.git.repository import Repository
 
 __all__ = [
     "GitFailed",

@@ -5,9 +5,9 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rad_engineer import git_command
-from rad_engineer.git_command import GitFailed, fields
-from rad_engineer.repository import Repository
+from rad_engineer.git import command as git_command
+from rad_engineer.git.command import GitFailed, fields
+from rad_engineer.git.repository import Repository
 
 
 @dataclass(slots=True)

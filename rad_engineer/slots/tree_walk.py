@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from rad_engineer.removal import open_folder, remove
-from rad_engineer.tree_names import Kept, Names, is_dot_git
+from rad_engineer.slots.removal import open_folder, remove
+from rad_engineer.slots.tree_names import Kept, Names, is_dot_git
 
 MAX_DEPTH = 200
 MAX_PATH = 4_000

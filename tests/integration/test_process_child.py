@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rad_engineer import process_spawn
-from rad_engineer.process_spawn import spawn
+from rad_engineer.process import child as process_child
+from rad_engineer.process.child import spawn
 
 BIN = "/usr/bin:/bin"
 
@@ -15,7 +15,7 @@ BIN = "/usr/bin:/bin"
 @pytest.fixture(params=["posix_spawn", "subprocess"])
 def how(request, monkeypatch):
     if request.param == "subprocess":
-        monkeypatch.setattr(process_spawn, "_QUICK", False)
+        monkeypatch.setattr(process_child, "_QUICK", False)
     return request.param
 
 
@@ -74,7 +74,7 @@ def test_it_has_a_session_of_its_own_only_where_that_is_wanted(how, tmp_path):
 
 
 def test_it_inherits_the_standard_descriptors_and_no_others(how, tmp_path):
-    process_spawn._keep_descriptors.cache_clear()
+    process_child._keep_descriptors.cache_clear()
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)  # as a shell or make would have handed it to us
     try:

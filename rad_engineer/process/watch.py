@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from rad_engineer.process_output import Output
-from rad_engineer.process_spawn import Child
-from rad_engineer.process_tree import become_subreaper, descendants, kill_descendants, reap, signal_tree
+from rad_engineer.process.child import Child
+from rad_engineer.process.output import Output
+from rad_engineer.process.tree import become_subreaper, descendants, kill_descendants, reap, signal_tree
 
 Reason = Literal["exited", "timeout", "idle", "flooded", "cancelled", "not-started"]
 

@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rad_engineer import git_command
-from rad_engineer.git_command import GitFailed
-from rad_engineer.object_store import RunStore, alternates, make_git_dir
-from rad_engineer.repository import Repository
-from rad_engineer.tree_names import Names
+from rad_engineer.git import command as git_command
+from rad_engineer.git.command import GitFailed
+from rad_engineer.git.repository import Repository
+from rad_engineer.slots.object_store import RunStore, alternates, make_git_dir
+from rad_engineer.slots.tree_names import Names
 
 TIMEOUT = 300.0
 GITLINK = "160000"

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rad_engineer import git, known, store
+from rad_engineer import git, store
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.errors import ExitCode, UsageError
-from rad_engineer.inputs import find_story
-from rad_engineer.repository import Repository
-from rad_engineer.run_branch import RunBranch
+from rad_engineer.git.repository import Repository
+from rad_engineer.launch import known
+from rad_engineer.launch.inputs import find_story
+from rad_engineer.launch.run_branch import RunBranch
 from rad_engineer.settings import Settings
 
 _SHOWN = 5

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rad_engineer.git_command import GitFailed, call, run
-from rad_engineer.repository import Repository
+from rad_engineer.git.command import GitFailed, call, run
+from rad_engineer.git.repository import Repository
 
 CONFLICT_TEXT = 8_000
 _HUNK = re.compile(rb"^<{7} .*?^>{7} [^\n]*\n?", re.MULTILINE | re.DOTALL)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rad_engineer import git, settings
 from rad_engineer.errors import ConfigInvalid, UsageError
-from rad_engineer.repository import Repository
+from rad_engineer.git.repository import Repository
 from rad_engineer.settings import Settings
 
 

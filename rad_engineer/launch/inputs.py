@@ -10,7 +10,7 @@ from rad_engineer.core import graph as graphs
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.prd import Prd
 from rad_engineer.errors import NoInput, PrdInvalid
-from rad_engineer.file_history import last_good
+from rad_engineer.launch.file_history import last_good
 
 
 @dataclass(frozen=True, slots=True)

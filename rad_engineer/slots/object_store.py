@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rad_engineer import process
-from rad_engineer.git_command import GitFailed, call, run
-from rad_engineer.repository import Repository
+from rad_engineer.git.command import GitFailed, call, run
+from rad_engineer.git.repository import Repository
 
 PACK_FROM = 1_000
 BRANCH = "refs/heads/work"

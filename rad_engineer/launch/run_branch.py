@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rad_engineer import git
 from rad_engineer.core.prd import Prd
 from rad_engineer.errors import Refused, UsageError
-from rad_engineer.repository import Repository
+from rad_engineer.git.repository import Repository
 
 PROTECTED = frozenset({"main", "master", "develop"})
 

@@ -11,14 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import agents, git, setup, store, story_files, verdict
+from rad_engineer import agents, git, store, story_files
 from rad_engineer.core import prompt
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
-from rad_engineer.story_run import StoryRun
+from rad_engineer.worker import setup, verdict
+from rad_engineer.worker.story_run import StoryRun
 
 if TYPE_CHECKING:
-    from rad_engineer.slots import Slot
+    from rad_engineer.slots.pool import Slot
 
 MAX_LEARNINGS = 20
 MAX_PATCH = 4_000_000

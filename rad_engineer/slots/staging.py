@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rad_engineer.git_command import GitFailed, fields, run, text
-from rad_engineer.object_store import complete, objects_env
-from rad_engineer.repository import Repository
-from rad_engineer.tree_names import Kept, Names, is_dot_git
-from rad_engineer.tree_walk import MAX_IGNORE_FILE, Bounds, Seen, Survey, largest, make_readable, survey
-from rad_engineer.working_copy import (
+from rad_engineer.git.command import GitFailed, fields, run, text
+from rad_engineer.git.repository import Repository
+from rad_engineer.slots.object_store import complete, objects_env
+from rad_engineer.slots.tree_names import Kept, Names, is_dot_git
+from rad_engineer.slots.tree_walk import MAX_IGNORE_FILE, Bounds, Seen, Survey, largest, make_readable, survey
+from rad_engineer.slots.working_copy import (
     GITLINK,
     TREE,
     Difference,

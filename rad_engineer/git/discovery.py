@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from rad_engineer import git_command, process
+from rad_engineer import process
 from rad_engineer.errors import ConfigInvalid
-from rad_engineer.repository import Repository
+from rad_engineer.git import command as git_command
+from rad_engineer.git.repository import Repository
 
 OLDEST = (2, 38)  # merge-tree --write-tree, safe.directory on the command line
 FALLBACK_AUTHOR = ("rad-engineer", "rad-engineer@localhost")

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import landing, stages, store, verdict
-from rad_engineer import slots as _slots  # noqa: F401 - forked workers find it loaded
+from rad_engineer import store
 from rad_engineer.agents import command as _command  # noqa: F401 - the same
 from rad_engineer.engines.channel import Channel, ChannelClosed
 from rad_engineer.errors import RadError
 from rad_engineer.gates import Baseline
 from rad_engineer.gates import command as _gate_runner  # noqa: F401 - the same
 from rad_engineer.gates import protection as _protection  # noqa: F401 - the same
-from rad_engineer.story_run import StoryRun
-from rad_engineer.workplace import Workplace, gate_environment
+from rad_engineer.slots import pool as _slots  # noqa: F401 - forked workers find it loaded
+from rad_engineer.worker import landing, stages, verdict
+from rad_engineer.worker.story_run import StoryRun
+from rad_engineer.worker.workplace import Workplace, gate_environment
 
 
 def serve(channel: Channel) -> None:

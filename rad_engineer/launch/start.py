@@ -9,34 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import (
-    gate_plan,
-    git,
-    known,
-    locks,
-    logs,
-    process,
-    recovery,
-    run_branch,
-    store,
-    swap,
-    trust,
-)
+from rad_engineer import git, locks, logs, process, store, swap, trust
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
 from rad_engineer.errors import ConfigInvalid, ExitCode, UsageError
-from rad_engineer.ground import Ground
-from rad_engineer.inputs import Inputs
 from rad_engineer.lanes import Limits
+from rad_engineer.launch import gate_plan, known, recovery, run_branch
+from rad_engineer.launch.ground import Ground
+from rad_engineer.launch.inputs import Inputs
+from rad_engineer.launch.marks import Marks
+from rad_engineer.launch.prospect import Prospect, done_fields, selection
+from rad_engineer.launch.story_jobs import StoryJobs
 from rad_engineer.ledger import Ledger, Watcher
-from rad_engineer.marks import Marks
 from rad_engineer.merge_queue import MergeQueue
-from rad_engineer.prospect import Prospect, done_fields, selection
 from rad_engineer.rules import Rules
 from rad_engineer.runner import TICK, Runner
 from rad_engineer.settings import AgentChoice, Settings
-from rad_engineer.story_jobs import StoryJobs
 
 
 @dataclass(frozen=True, slots=True)

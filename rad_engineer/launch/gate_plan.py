@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from rad_engineer import gates, git
 from rad_engineer.gates import Gate
-from rad_engineer.ground import Ground
-from rad_engineer.inputs import Inputs
-from rad_engineer.repository import Repository
+from rad_engineer.git.repository import Repository
+from rad_engineer.launch.ground import Ground
+from rad_engineer.launch.inputs import Inputs
+from rad_engineer.launch.run_branch import RunBranch
 from rad_engineer.rules import GateRule, Rules
-from rad_engineer.run_branch import RunBranch
 from rad_engineer.settings import AgentChoice, Settings
 
 if TYPE_CHECKING:

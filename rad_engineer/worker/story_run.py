@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import story_files
-from rad_engineer.workplace import Say, Workplace
+from rad_engineer.worker.workplace import Say, Workplace
 
 
 @dataclass(frozen=True)

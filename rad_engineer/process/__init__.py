@@ -15,9 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rad_engineer.process_output import Output, plain
-from rad_engineer.process_spawn import Child, spawn
-from rad_engineer.process_tree import (
+from rad_engineer.process.child import Child, spawn
+from rad_engineer.process.output import Output, plain
+from rad_engineer.process.tree import (
     MARK,
     alive,
     become_subreaper,
@@ -33,7 +33,7 @@ from rad_engineer.process_tree import (
     stop_process,
     sweep,
 )
-from rad_engineer.process_watch import Limits, Reason, Watch
+from rad_engineer.process.watch import Limits, Reason, Watch
 
 if TYPE_CHECKING:
     import subprocess

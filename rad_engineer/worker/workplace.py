@@ -13,8 +13,8 @@ from rad_engineer.rules import Rules
 
 if TYPE_CHECKING:
     from rad_engineer.gates import Baseline
-    from rad_engineer.repository import Repository
-    from rad_engineer.slots import Pool
+    from rad_engineer.git.repository import Repository
+    from rad_engineer.slots.pool import Pool
 
 Say = Callable[[dict[str, Any]], None]
 """Sends an event of the running job to the coordinator."""
@@ -40,7 +40,7 @@ class Workplace:
     @cached_property
     def repository(self) -> "Repository":
         """The user's repository; only in runs with slots."""
-        from rad_engineer.repository import Repository  # noqa: PLC0415 - shared workspaces have none
+        from rad_engineer.git.repository import Repository  # noqa: PLC0415 - shared workspaces have none
 
         if self.rules.repository is None:
             raise AssertionError("a shared workspace has no repository")
@@ -49,7 +49,7 @@ class Workplace:
     @cached_property
     def pool(self) -> "Pool":
         """The slots and gate copies of the run."""
-        from rad_engineer.slots import Pool  # noqa: PLC0415 - shared workspaces have none
+        from rad_engineer.slots.pool import Pool  # noqa: PLC0415 - shared workspaces have none
 
         rules = self.rules
         return Pool(self.repository, Path(rules.cache), rules.run, history=rules.history, copy=rules.copy)

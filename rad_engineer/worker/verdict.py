@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import gates, setup, store, swap
+from rad_engineer import gates, store, swap
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
-from rad_engineer.story_run import StoryRun
-from rad_engineer.workplace import Say, Workplace, gate_environment
+from rad_engineer.worker import setup
+from rad_engineer.worker.story_run import StoryRun
+from rad_engineer.worker.workplace import Say, Workplace, gate_environment
 
 if TYPE_CHECKING:
     from rad_engineer.git import Merge
-    from rad_engineer.slots import Slot
+    from rad_engineer.slots.pool import Slot
 
 FEEDBACK_TAIL = 4_000
 

@@ -4,16 +4,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rad_engineer import git, known, process, store
+from rad_engineer import git, process, store
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.errors import ExitCode
-from rad_engineer.ground import Ground
+from rad_engineer.git.repository import Repository
+from rad_engineer.launch import known
+from rad_engineer.launch.ground import Ground
+from rad_engineer.launch.marks import Marks
 from rad_engineer.ledger import Ledger
-from rad_engineer.marks import Marks
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.outcome import Outcome
-from rad_engineer.repository import Repository
 from rad_engineer.rules import Rules
 
 
@@ -25,7 +26,7 @@ def sweep(ground: Ground, home_runs: Sequence[store.RunDir], rundir: store.RunDi
     if ground.repository is None:
         return
     if ground.cache.exists():
-        from rad_engineer.slots import Pool  # noqa: PLC0415 - a first run has nothing to tidy
+        from rad_engineer.slots.pool import Pool  # noqa: PLC0415 - a first run has nothing to tidy
 
         Pool(ground.repository, ground.cache, rundir.run if rundir is not None else "").tidy()
     if rundir is not None:
