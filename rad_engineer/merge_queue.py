@@ -150,5 +150,6 @@ class MergeQueue:
             "commit": outcome.commit,
             "parent": outcome.base,
             "ref": self._refs(story)[1],
+            "unverified": outcome.unverified,
             "checks": [{"name": check.name, "command": check.command} for check in found.checks],
         }

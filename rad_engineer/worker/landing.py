@@ -14,6 +14,9 @@ from rad_engineer.gates import Gate, GateResult
 from rad_engineer.outcome import Outcome
 from rad_engineer.worker import verdict
 
+Judged = list[GateResult] | Outcome
+"""What the gates say of a chain; an Outcome where they could not be asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -79,20 +82,23 @@ def _settle(court: verdict.Court, landing: Landing, chain: list[Link]) -> None:
         return
     judged = _judge(court, landing.tip, chain)
     good, culprit = len(chain), judged
-    if _red(judged):
+    if _red(judged, chain):
         good, culprit, judged = _bisect(court, landing.tip, chain, judged)
         _send_back(landing, chain[good], culprit)
         landing.waiting = [link.story["identity"] for link in chain[good + 1 :]]
-    evidence = [result.to_json() for result in judged] if isinstance(judged, list) else []
     for link in chain[:good]:
-        own = {check["command"] for check in link.story.get("checks", ())}
-        mine = [gate for gate in evidence if gate["scope"] != "story" or gate["command"] in own]
+        seen = [] if isinstance(judged, Outcome) else judged
+        mine = [result.to_json() for result in seen if _concerns(result, link)]
         landing.landed.append(
             {"identity": link.story["identity"], "candidate": link.candidate, "gates": mine}
         )
 
 
-Judged = list[GateResult] | Outcome
+def _concerns(result: GateResult, link: Link) -> bool:
+    """Whether a gate judges the story: those of the project all, of the stories' own checks only its own."""
+    return result.scope != "story" or any(
+        check["command"] == result.command for check in link.story["checks"]
+    )
 
 
 def _judge(court: verdict.Court, tip: str, chain: Sequence[Link]) -> Judged:
@@ -107,8 +113,14 @@ def _judge(court: verdict.Court, tip: str, chain: Sequence[Link]) -> Judged:
     return verdict.run_gates(replace(court, judged=last.candidate), last.tree, tip, tuple(wanted.values()))
 
 
-def _red(judged: Judged) -> bool:
-    return isinstance(judged, Outcome) or any(not result.ok for result in judged)
+def _red(judged: Judged, chain: Sequence[Link]) -> bool:
+    """Whether something speaks against the chain, or nothing speaks any more for a story that had proof alone."""
+    if isinstance(judged, Outcome) or any(not result.ok for result in judged):
+        return True
+    return not all(
+        link.story["unverified"] or any(result.proof and _concerns(result, link) for result in judged)
+        for link in chain
+    )
 
 
 def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> tuple[int, Judged, Judged]:
@@ -121,7 +133,7 @@ def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> t
     while high - low > 1:
         middle = (low + high) // 2
         seen = _judge(court, tip, chain[:middle])
-        if _red(seen):
+        if _red(seen, chain[:middle]):
             high, why = middle, seen
         else:
             low, judged = middle, seen
@@ -129,7 +141,19 @@ def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> t
 
 
 def _send_back(landing: Landing, link: Link, why: Judged) -> None:
-    outcome = (
-        why if isinstance(why, Outcome) else verdict.failed(why, "red-after-merge", link.story["commit"])
+    landing.back.append({"identity": link.story["identity"], "outcome": _refusal(link, why).to_json()})
+
+
+def _refusal(link: Link, why: Judged) -> Outcome:
+    if isinstance(why, Outcome):
+        return why
+    if any(not result.ok for result in why):
+        return verdict.failed(why, "red-after-merge", link.story["commit"])
+    detail = "no gate proves anything on the merged tree"
+    said = [f"- {result.name}: {result.verdict}, {result.detail or 'nothing more'}" for result in why]
+    feedback = "\n".join(
+        (f"Green alone, but with what has landed since {detail}. What the gates say:", *said)
     )
-    landing.back.append({"identity": link.story["identity"], "outcome": outcome.to_json()})
+    return Outcome(
+        "failed", reason="red-after-merge", detail=detail, feedback=feedback, commit=link.story["commit"]
+    )

@@ -90,7 +90,7 @@ def test_of_two_on_one_tip_the_first_lands_and_the_other_is_judged_again(at):
     assert batch["stories"] == [
         {
             "identity": PLAN.identities[1], "commit": second, "parent": at.base, "ref": at.queue._refs(1)[1],
-            "checks": [{"name": "own", "command": "test B"}],
+            "unverified": False, "checks": [{"name": "own", "command": "test B"}],
         }
     ]  # fmt: skip
     assert (at.queue.length, at.queue.waiting, at.queue.wants_batch) == (1, (), False)
