@@ -39,4 +39,4 @@ def test_a_story_whose_tests_do_not_run_on_the_merged_tree_does_not_land(project
     assert project.statuses() == {"A": "failed", "B": "passed"}
     assert ran.code == 1
     assert "green alone but red together" in ran.out
-    assert "no gate proves anything on the merged tree" in ran.out
+    assert "no gate proves anything on the merged tree" in ran.err
