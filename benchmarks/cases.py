@@ -47,12 +47,22 @@ class Line:
     target: str = ""
     met: bool | None = None
     beside: str = ""
+    value: float | None = None  # what was measured, for a later run to compare with
+    unit: str = ""
 
 
 def reached(what: str, value: float, unit: str, most: float, beside: str = "") -> Line:
     """A line with an upper bound."""
-    digits = 2 if value < 10 else 0
-    return Line(what, f"{value:.{digits}f} {unit}", f"<= {most:g} {unit}", value <= most, beside)
+    return Line(what, _text(value, unit), f"<= {most:g} {unit}", value <= most, beside, value, unit)
+
+
+def seen(what: str, value: float, unit: str, beside: str = "") -> Line:
+    """A line with nothing to reach."""
+    return Line(what, _text(value, unit), beside=beside, value=value, unit=unit)
+
+
+def _text(value: float, unit: str) -> str:
+    return f"{value:.{2 if value < 10 else 0}f} {unit}"
 
 
 def _noop(count: int, width: int, *more: str, name: str = "rad-engineer") -> Candidate:
@@ -97,11 +107,11 @@ def _noop_beside_peers(setting: Setting, count: int) -> Iterator[Line]:
     yield reached(f"{count} no-op stories against the loop with the same syncs", times, "x", 2.0)
     yield reached(f"{count} no-op stories: a story", _each(mine, count), "ms", 3.0, cpu)
     allowed = series["allow"]
-    yield reached("  the same with --allow-unverified and write-back", _each(allowed, count), "ms", 3.0)
+    yield reached(f"  {count} with --allow-unverified and write-back", _each(allowed, count), "ms", 3.0)
     for peer in (plain, durable, *present):
         found = series[peer.name]
         beside = f"{_each(found, count):.2f} ms a story, CPU {_each(found, count, 'cpu'):.2f} ms"
-        yield Line(f"  against {peer.name}", f"{ratio(mine, found):.2f} x", beside=beside)
+        yield seen(f"  {count} no-op stories against {peer.name}", ratio(mine, found), "x", beside)
     if setting.heavy:
         yield from _beside_engines(setting, count)
 
@@ -140,12 +150,12 @@ def durable(setting: Setting) -> Iterator[Line]:
         "syncs of the journal per line in it", found.get("fdatasync", 0) / len(kinds), "", 1.0, told
     )
     each = found.get("fsync", 0) / files
-    yield Line("syncs per checkpoint (file, its folder, the folder above)", f"{each:.2f}")
+    yield seen("syncs per checkpoint (file, its folder, the folder above)", each, "")
     loop, beside = peers.spawn(count, 50, durable=True), setting.scratch.fresh("syncs-of-the-loop")
     loop.prepare(beside)
     counted = syncs(loop.command(beside), beside) or {}
     times = sum(found.values()) / sum(counted.values())
-    yield Line("  all of them against the spawn loop + syncs", f"{times:.2f} x", beside=_told(counted))
+    yield seen("  all of them against the spawn loop + syncs", times, "x", _told(counted))
 
 
 def _told(counts: Mapping[str, int]) -> str:
@@ -174,9 +184,8 @@ def isolated(setting: Setting) -> Iterator[Line]:
         yield reached(f"  a landing alone, {files} files", landing.milliseconds(repository), "ms", 10)
         fresh = _worktree(setting, repository)
         times = _each(series, stories) / fresh
-        yield Line(
-            "  a story against a fresh `git worktree add` alone", f"{times:.2f} x", beside=f"{fresh:.0f} ms"
-        )
+        what = f"  a story against a fresh `git worktree add` alone, {files} files"
+        yield seen(what, times, "x", f"{fresh:.0f} ms")
 
 
 def _landed(folder: Path) -> int:

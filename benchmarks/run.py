@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import record
 from cases import CASES, Line, Setting
 from timing import Scratch, rad_engineer
 
@@ -31,17 +32,24 @@ def main() -> int:
     )  # bytecode is there now
     print(f"{os.cpu_count()} processors, {platform.system()} {platform.release()}, Python {platform.python_version()}; "
           f"medians of {wanted.rounds} interleaved rounds; load {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
+    earlier = record.read(wanted.compare) if wanted.compare else {}
+    kept = record.Record(quick=wanted.quick, rounds=wanted.rounds)
     missed = 0
     _print(HEADER)
     try:
         for case in wanted.cases or CASES:
             for line in CASES[case](setting):
                 _print(line)
+                kept.add(line)
                 missed += line.met is False
     finally:
+        if wanted.json:
+            kept.write(wanted.json)
         if not wanted.keep:
             shutil.rmtree(top, ignore_errors=True)
     print(f"{missed} targets missed" if missed else "every target reached")
+    if earlier:
+        print("\n".join(record.compared(earlier, kept.content())))
     return 0
 
 
@@ -61,6 +69,10 @@ def _arguments() -> argparse.Namespace:
         "--scratch", help="where to work: the disk that is measured (default: the temporary folder)"
     )
     parser.add_argument("--tools", help="where peers are installed, to keep them between runs")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD.json", help="print each figure against an earlier run's"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the directories for a look")
     return parser.parse_args()
 
