@@ -28,6 +28,12 @@ class Running:
     deaths: int = 0
     cancelled: bool = False
 
+    @property
+    def identities(self) -> list[str]:
+        """The stories it is for; none where it is for the whole branch."""
+        stories = [self.job["story"]] if self.kind == "story" else self.job.get("stories", ())
+        return [story["identity"] for story in stories]
+
 
 @dataclass(slots=True)
 class Lanes:

@@ -1,8 +1,9 @@
 """Write down, then fold, then show: the one way anything becomes true in a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from rad_engineer import timings
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
@@ -32,12 +33,15 @@ class Ledger:
         journal: Journal,
         watchers: Sequence[Watcher],
         clock: Callable[[], float],
+        *,
+        timed: timings.Timings | None = None,
     ) -> None:
         self.graph = graph
         self.checkpoint = checkpoint
         self.journal = journal
         self.watchers = list(watchers)
         self.clock = clock
+        self.timed = timed
         self._shown: list[Event] = []
 
     def record(
@@ -52,17 +56,26 @@ class Ledger:
         event = Event(
             kind, self.journal.seq + 1, round(self.clock(), 3), self.journal.run, key, attempt, identity, data
         )
-        self.journal.append(event)
-        self.checkpoint.apply(event)
+        with timings.part("journal"):
+            self.journal.append(event)
+            self.checkpoint.apply(event)
         self._shown.append(event)
 
     def commit(self) -> None:
         """Puts what was recorded on disk, then shows it."""
-        self.journal.commit()
+        with timings.part("journal"):
+            self.journal.commit()
         shown, self._shown = self._shown, []
+        if self.timed is not None:
+            self.timed.share(event.identity for event in shown)
         for event in shown:
             for watcher in self.watchers:
                 watcher.on_event(event, self.checkpoint)
+
+    def spent(self, stories: Sequence[str], answer: Mapping[str, Any]) -> None:
+        """Takes down what a worker's answer says that its job has cost."""
+        if self.timed is not None:
+            self.timed.add(stories, answer.get("spent", {}))
 
     def output(self, key: str, line: str) -> None:
         """Shows a line of output; it is not part of what happened."""

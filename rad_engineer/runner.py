@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rad_engineer import store
+from rad_engineer import store, timings
 from rad_engineer.branch_gates import BranchGates
 from rad_engineer.core import ending
 from rad_engineer.core.schedule import Schedule
@@ -72,10 +72,12 @@ class Runner:
             if self.gates is not None and self.gates.wants_baseline:
                 self._run_job("baseline", base=self.rules.base)
             while True:
-                self._land()
-                if not self._draining():
-                    self._judge_branch()
-                self._start()
+                with timings.part("landing"):
+                    self._land()
+                with timings.part("schedule"):
+                    if not self._draining():
+                        self._judge_branch()
+                    self._start()
                 if not self.jobs and not self._ready_to_land():
                     break
                 self.between(time.monotonic())
@@ -130,7 +132,6 @@ class Runner:
         attempt = max(1, record.attempts) if resume else record.attempts + 1
         job = {
             "job": "story",
-            "rundir": str(self.rundir.path),
             "attempt": attempt,
             "resume": resume,
             "base": self.queue.tip if self.queue is not None else None,
@@ -148,24 +149,21 @@ class Runner:
         return Running("story", lane, {**job, "lane": lane}, story)
 
     def _submit(self, running: Running) -> int:
-        worker = self.engine.submit(dict(running.job))
+        about = {"rundir": str(self.rundir.path), "timed": self.ledger.timed is not None}
+        worker = self.engine.submit({**running.job, **about})
         self.jobs[worker] = running
         return worker
 
     def _run_job(self, kind: str, **job: Any) -> None:
         lane = self.lanes.free.pop()
-        content = {
-            "job": kind,
-            "rundir": str(self.rundir.path),
-            "lane": lane,
-            "green": sorted(self.green),
-            **job,
-        }
+        content = {"job": kind, "lane": lane, "green": sorted(self.green), **job}
         self._submit(Running(kind, lane, content))
 
     def _wait(self) -> None:
-        for message in self.engine.poll(TICK, (self.stop.fileno(),)):
-            self._handle(message)
+        messages = self.engine.poll(TICK, (self.stop.fileno(),))
+        with timings.part("schedule"):
+            for message in messages:
+                self._handle(message)
         if self.stop.received:
             self.stop.drain()
         self._hurry()
@@ -196,6 +194,7 @@ class Runner:
             return
         del self.jobs[message.worker]
         self.lanes.free.append(running.lane)
+        self.ledger.spent(running.identities, message.data)
         if message.kind == "died":
             self._on_death(running)
         elif not message.data["ok"]:

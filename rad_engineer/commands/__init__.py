@@ -58,6 +58,7 @@ _JSON = _switch("json", "print JSON")
 _EVENTS = _switch("json", "print every event as a line of JSON")
 _PLAIN = _switch("plain", "plain lines instead of the live view")
 _VERBOSE = _switch("verbose", "show the log on stderr", "-v", "--verbose")
+_TIMINGS = _switch("timings", "show at the end what a story cost, part by part")
 _OF_RUN = _value("run", "RUN", "of this run; else the newest one that fits")
 _READING = ("stories_path", "tag")
 _FLAGS = tuple(name for name, setting in SETTINGS.items() if setting.flags)
@@ -78,11 +79,11 @@ VERBS = (
          "rad_engineer.commands.run:run",
          ("rad-engineer run prd/phase1.json", "rad-engineer run prd.json -j 4 --agent-command 'claude -p'",
           "until rad-engineer run prd.json --once; do [ $? -eq 3 ] || break; done"),
-         (_PRDS,), (_EVENTS, _PLAIN, _VERBOSE), _FLAGS, workers=True),
+         (_PRDS,), (_EVENTS, _PLAIN, _VERBOSE, _TIMINGS), _FLAGS, workers=True),
     Verb("resume", "Run", "go on with an unfinished run",
          "rad_engineer.commands.resume:resume",
          ("rad-engineer resume", "rad-engineer resume --allow-unverified"),
-         (_RUN,), (_EVENTS, _PLAIN, _VERBOSE),
+         (_RUN,), (_EVENTS, _PLAIN, _VERBOSE, _TIMINGS),
          tuple(name for name in _FLAGS if name not in _NOT_ON_RESUME), workers=True),
     Verb("approve", "Run", "release a story that waits for a human",
          "rad_engineer.commands.approve:approve", ("rad-engineer approve US-003",), (_STORY,), (_OF_RUN,)),

@@ -16,7 +16,14 @@ from rad_engineer.watch.output import Output
 
 
 def resume(
-    *, run: str | None, json: bool, plain: bool, verbose: bool, flags: Mapping[str, object], zygote: Any
+    *,
+    run: str | None,
+    json: bool,
+    plain: bool,
+    verbose: bool,
+    timings: bool,
+    flags: Mapping[str, object],
+    zygote: Any,
 ) -> int:
     """Goes on with the newest unfinished run, or with the one named; a finished one gives its report."""
     from rad_engineer.commands import showing  # noqa: PLC0415
@@ -38,7 +45,7 @@ def resume(
     screen.start(found, agent, place)
     from rad_engineer.launch import start  # noqa: PLC0415 - after everything that can refuse cheaply
 
-    order = start.Order(place, found, files, wanted, agent, screen.views, zygote, verbose)
+    order = start.Order(place, found, files, wanted, agent, screen.views, zygote, verbose, timings)
     with screen.closing():
         ended = start.launch(order, only=rundir)
     screen.finish(found.graph, ended, place)

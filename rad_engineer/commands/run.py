@@ -10,7 +10,14 @@ from rad_engineer.launch import ground, inputs
 
 
 def run(
-    *, prds: Sequence[str], json: bool, plain: bool, verbose: bool, flags: Mapping[str, object], zygote: Any
+    *,
+    prds: Sequence[str],
+    json: bool,
+    plain: bool,
+    verbose: bool,
+    timings: bool,
+    flags: Mapping[str, object],
+    zygote: Any,
 ) -> int:
     """Runs PRDs; returns the exit code of the run."""
     from rad_engineer.commands import showing  # noqa: PLC0415
@@ -25,7 +32,7 @@ def run(
     screen.start(found, agent, place)
     from rad_engineer.launch import start  # noqa: PLC0415 - after everything that can refuse cheaply
 
-    order = start.Order(place, found, tuple(prds), wanted, agent, screen.views, zygote, verbose)
+    order = start.Order(place, found, tuple(prds), wanted, agent, screen.views, zygote, verbose, timings)
     with screen.closing():
         ended = start.launch(order)
     screen.finish(order.inputs.graph, ended, place)

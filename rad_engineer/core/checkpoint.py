@@ -58,6 +58,9 @@ class Checkpoint:
     stories: dict[str, StoryRecord] = field(default_factory=dict)
     verdicts: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # wave and final gates, by scope
     notes: list[str] = field(default_factory=list)
+    timings: Mapping[str, Any] | None = (
+        None  # what a story has cost, of the last session that was asked for it
+    )
 
     def record(self, identity: str, key: str = "") -> StoryRecord:
         """The record of a story, made on first use."""
@@ -115,6 +118,7 @@ def _run_finished(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.exit_code = event.data["exit_code"]
     checkpoint.state = "finished" if checkpoint.exit_code in (0, 1, 78) else "stopped"
     checkpoint.ended_at = event.at
+    checkpoint.timings = event.data.get("timings", checkpoint.timings)
 
 
 def _gates_finished(checkpoint: Checkpoint, event: Event) -> None:

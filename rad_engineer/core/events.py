@@ -23,7 +23,7 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 | story_reopened | | the user took the done field back: it runs again |
 | gates_finished | scope, commit, ok, gates | wave or final gates on the branch head |
 | note | text | something the report should say |
-| run_finished | exit_code | nothing runs and nothing is ready, or the run was stopped |
+| run_finished | exit_code, timings | nothing runs and nothing is ready, or the run was stopped |
 """
 
 from collections.abc import Mapping

@@ -92,6 +92,7 @@ class Report:
     notes: tuple[str, ...]
     not_part: tuple[str, ...]
     how_to_merge: str | None
+    timings: Mapping[str, Any] | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -143,6 +144,7 @@ class Report:
             "verdicts": [dict(verdict) for verdict in self.verdicts],
             "notes": list(self.notes),
             "not_part_of_run": list(self.not_part),
+            "timings": self.timings,
         }
 
     def find(self, key: str) -> StoryReport | None:
@@ -183,6 +185,7 @@ def build(
         notes=tuple(checkpoint.notes),
         not_part=tuple(not_part),
         how_to_merge=None if merged else _merge_command(checkpoint, stories),
+        timings=checkpoint.timings,
     )
 
 

@@ -140,6 +140,7 @@ def summary(report: Report, columns: int = 80) -> str:
             *wrap(f"{criteria - proved} of {criteria} criteria are unverified: no gate shows them", columns),
         ]
     lines += _totals(report, columns)
+    lines += _timings(report)
     lines += _notes(report, columns)
     if report.how_to_merge and report.state != "running":
         lines += ["", f"merge:  {report.how_to_merge}"]
@@ -193,6 +194,25 @@ def _totals(report: Report, columns: int) -> list[str]:
     if cost:
         parts.append(f"{cost:.2f} USD")
     return ["", *wrap(", ".join(parts), columns)] if parts else []
+
+
+def _timings(report: Report) -> list[str]:
+    """What a story cost, part by part: ours first, then what the project and its agent took."""
+    found = report.timings
+    if found is None:
+        return []
+    parts = found["parts"]
+    rows = [
+        *(part for part in parts if part["ours"]),
+        found["all_of_ours"],
+        *(part for part in parts if not part["ours"]),
+    ]
+    head = f"{several(found['stories'], 'story', 'stories')}, ms each"
+    lines = [f"{head:<20} {'median':>9} {'p95':>9} {'total':>10}"]
+    for row in rows:
+        figures = f"{row['median_ms']:9.2f} {row['p95_ms']:9.2f} {row['total_ms']:10.1f}"
+        lines.append(f"  {row['part']:<18} {figures}")
+    return ["", *lines]
 
 
 def _notes(report: Report, columns: int) -> list[str]:

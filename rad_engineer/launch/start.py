@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import git, locks, logs, process, store, swap, trust
+from rad_engineer import git, locks, logs, process, store, swap, timings, trust
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
@@ -40,6 +40,7 @@ class Order:
     views: tuple[Watcher, ...]
     zygote: Any
     verbose: bool = False
+    timed: bool = False
 
     @property
     def rehearsal(self) -> bool:
@@ -128,7 +129,9 @@ class _Launch:
         checkpoint, journal = store.reopen(rundir, jobs.hear)
         jobs.checkpoint = checkpoint
         watchers: list[Watcher] = [jobs, logs.EventLog(), *self.order.views]
-        ledger = Ledger(self.graph, checkpoint, journal, watchers, time.time)
+        account = timings.open_account(wanted=self.order.timed)
+        timed = timings.Timings(account) if account is not None else None
+        ledger = Ledger(self.graph, checkpoint, journal, watchers, time.time, timed=timed)
         try:
             return self._run(rundir, rules, ledger, jobs, earlier, landed, branch)
         finally:
@@ -377,7 +380,8 @@ class _Launch:
                     self.order.ground.repository, str(ledger.checkpoint.branch), runner.rules.dropped
                 ),
             )
-        ledger.record("run_finished", exit_code=int(code))
+        about: dict[str, Any] = {} if ledger.timed is None else {"timings": ledger.timed.to_json()}
+        ledger.record("run_finished", exit_code=int(code), **about)
         ledger.commit()
         return Ended(code, rundir, ledger.checkpoint, self.resumed)
 

@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from rad_engineer import git
+from rad_engineer import git, timings
 from rad_engineer.git import GitFailed, Merge
 from rad_engineer.git.repository import Repository
 from rad_engineer.slots import object_store, staging, working_copy
@@ -91,7 +91,8 @@ class Pool:
         (slot.git_dir / "index.lock").unlink(missing_ok=True)
         names = self._names_at(slot, at, env)
         self._names.pop(slot.git_dir, None)
-        clean(str(slot.path), names, kept, self._attic, self._seen[slot.git_dir])
+        with timings.part("walk"):
+            clean(str(slot.path), names, kept, self._attic, self._seen[slot.git_dir])
         working_copy.check_out(repository, slot, target, env)
         if at is None:
             names = working_copy.load_names(repository, slot)

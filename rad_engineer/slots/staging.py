@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rad_engineer import timings
 from rad_engineer.git.command import GitFailed, fields, run, text
 from rad_engineer.git.repository import Repository
 from rad_engineer.slots.object_store import complete, objects_env
@@ -67,7 +68,8 @@ def stage(staging: Staging, never: Iterable[str]) -> Staged:
     state = read_state(slot)
     aside = Kept((*state.keep, *state.copied))
     try:
-        seen = survey(str(slot.path), staging.names, aside, staging.bounds, staging.seen)
+        with timings.part("walk"):
+            seen = survey(str(slot.path), staging.names, aside, staging.bounds, staging.seen)
     except (NotADirectoryError, FileNotFoundError):
         return Staged(problem="special-file", detail="the slot itself was replaced")
     if seen.problem is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import store
+from rad_engineer import store, timings
 from rad_engineer.agents import command as _command  # noqa: F401 - the same
 from rad_engineer.engines.channel import Channel, ChannelClosed
 from rad_engineer.errors import RadError
@@ -38,7 +38,10 @@ def _answer(job: Mapping[str, Any], places: dict[str, Workplace], channel: Chann
         place = places.get(job["rundir"])
         if place is None:
             place = places[job["rundir"]] = Workplace.open(Path(job["rundir"]))
-        return {"ok": True, **_JOBS[job["job"]](job, place, channel)}
+        account = timings.open_account(wanted=bool(job.get("timed")))
+        with timings.part("rest"):
+            answer = _JOBS[job["job"]](job, place, channel)
+        return {"ok": True, **answer, "spent": account.empty() if account is not None else {}}
     except RadError as error:
         return {"ok": False, "error": str(error), "hint": error.hint, "exit_code": int(error.exit_code)}
     except ChannelClosed:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rad_engineer import gates
+from rad_engineer import gates, timings
 from rad_engineer.gates import Gate, GateResult
 from rad_engineer.outcome import Outcome
 from rad_engineer.worker import verdict
@@ -51,7 +51,8 @@ class Landing:
 def land(court: verdict.Court, tip: str, stories: Sequence[Mapping[str, Any]]) -> Landing:
     """Merges and judges a batch on `tip`; moves no branch."""
     landing = Landing(tip)
-    chain = _chain(court, landing, tip, stories)
+    with timings.part("landing"):
+        chain = _chain(court, landing, tip, stories)
     try:
         _settle(court, landing, chain)
     except verdict.Cancelled:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import agents, git, store, story_files
+from rad_engineer import agents, git, store, story_files, timings
 from rad_engineer.core import prompt
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
@@ -95,7 +95,8 @@ def _prepare(run: StoryRun) -> Outcome | None:
     if run.job.get("resume"):
         _rescue(run, slot)
     base = run.job["base"]
-    pool.move(slot, base, base, keep=(*run.place.rules.keep, *setup.kept(slot.git_dir).paths))
+    with timings.part("slot move"):
+        pool.move(slot, base, base, keep=(*run.place.rules.keep, *setup.kept(slot.git_dir).paths))
     try:
         failed = verdict.set_up_copy(verdict.court_of(run), slot, base, base)
     except verdict.Cancelled:
@@ -153,7 +154,8 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
         on_finished=lambda: run.checkpoint("agent"),
     )
     started = time.monotonic()
-    result = agents.agent(rules.agent).run(work)
+    with timings.part("agent"):
+        result = agents.agent(rules.agent).run(work)
     if result.outcome == "cancelled":
         return Outcome("interrupted")
     if result.outcome == "later":
@@ -219,7 +221,8 @@ def _commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
     place, rules, base = run.place, run.place.rules, run.job["base"]
     slot, quarantine = _slot(run), _quarantine(run, "commit")
     never = (*rules.dropped, *setup.kept(slot.git_dir).paths)
-    staged = place.pool.stage(slot, base, quarantine, never=never)
+    with timings.part("stage"):
+        staged = place.pool.stage(slot, base, quarantine, never=never)
     if staged.problem is not None:
         run.finished("commit", started, ok=False)
         return Outcome(
@@ -232,13 +235,15 @@ def _commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
         run.finished("commit", started)
         return verdict.judge_unchanged(run)
     changed = tuple(path for _status, path in staged.changed)
-    commit = place.pool.commit(staged, base, _message(run), quarantine)
+    with timings.part("commit"):
+        commit = place.pool.commit(staged, base, _message(run), quarantine)
     run.finished("commit", started)
     refused = _policy(run, changed, commit)
     if refused is not None:
         return refused
-    place.pool.adopt(quarantine)
-    place.pool.keep_ref(verdict.story_refs(run)[0], commit)
+    with timings.part("commit"):
+        place.pool.adopt(quarantine)
+        place.pool.keep_ref(verdict.story_refs(run)[0], commit)
     run.checkpoint("policy", commit=commit, changed=changed[:200])
     return commit, changed
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import story_files
+from rad_engineer import story_files, timings
 from rad_engineer.worker.workplace import Say, Workplace
 
 
@@ -43,18 +43,16 @@ class StoryRun:
 
     def checkpoint(self, stage: str, **content: Any) -> None:
         """Writes down, durably, that a stage has ended."""
-        story_files.write_checkpoint(
-            self.folder,
-            {
-                "identity": self.story["identity"],
-                "key": self.story["key"],
-                "attempt": self.attempt,
-                "stage": stage,
-                "base": self.job.get("base"),
-                "slot": self.job.get("slot"),
-                **content,
-            },
-        )
+        about = {
+            "identity": self.story["identity"],
+            "key": self.story["key"],
+            "attempt": self.attempt,
+            "stage": stage,
+            "base": self.job.get("base"),
+            "slot": self.job.get("slot"),
+        }
+        with timings.part("checkpoint"):
+            story_files.write_checkpoint(self.folder, {**about, **content})
 
     def finished(self, stage: str, started: float, *, ok: bool = True, **more: Any) -> None:
         """Tells the coordinator that a stage has ended."""

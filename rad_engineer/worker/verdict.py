@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import gates, store, swap
+from rad_engineer import gates, store, swap, timings
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import Outcome
@@ -102,8 +102,9 @@ def judge_story(run: StoryRun, commit: str, changed: tuple[str, ...], learnings:
     if place.rules.kind == "rehearsal":
         return Outcome("unverified", reason="rehearsal", commit=commit, changed=changed)
     started = time.monotonic()
-    tip = pool.tip(str(place.rules.branch)) or run.job["base"]
-    merged = pool.merge(tip, commit, parent=run.job["base"])
+    with timings.part("landing"):
+        tip = pool.tip(str(place.rules.branch)) or run.job["base"]
+        merged = pool.merge(tip, commit, parent=run.job["base"])
     if merged.tree is None:
         run.finished("verify", started, ok=False)
         return conflict(merged, commit)
@@ -118,7 +119,8 @@ def judge_story(run: StoryRun, commit: str, changed: tuple[str, ...], learnings:
         run.finished("verify", started, ok=outcome.kind != "failed")
     if outcome.kind != "verified":
         return outcome
-    candidate = pool.candidate(tip, commit, merged.tree, parent=run.job["base"], ref=story_refs(run)[1])
+    with timings.part("landing"):
+        candidate = pool.candidate(tip, commit, merged.tree, parent=run.job["base"], ref=story_refs(run)[1])
     return Outcome("verified", commit=commit, base=run.job["base"], tip=tip, candidate=candidate, unverified=outcome.unverified,
                    gates=outcome.gates, learnings=learnings, changed=changed[:50])  # fmt: skip
 
@@ -164,7 +166,8 @@ def run_gates(court: Court, tree: str, head: str, wanted: Sequence[Gate]) -> lis
     place = court.place
     copy = place.pool.slot("gate", court.lane)
     made = setup.kept(copy.git_dir)
-    place.pool.move(copy, tree, head, keep=made.paths)
+    with timings.part("gate copy"):
+        place.pool.move(copy, tree, head, keep=made.paths)
     failed = set_up_copy(court, copy, tree, head)
     return failed or _run_all(court, copy.path, head, wanted)
 
@@ -174,19 +177,16 @@ def set_up_copy(court: Court, copy: "Slot", tree: str, head: str) -> Outcome | N
     place = court.place
     if not place.rules.setup:
         return None
-    ended = setup.run(
-        place.rules.setup,
-        setup.Copy(
-            copy.path,
-            copy.git_dir,
-            court.logs / "setup.log",
-            lambda: place.pool.untracked(copy),
-            lambda: place.pool.move(copy, tree, head, keep=()),
-        ),
-        gate_environment(place.environment),
-        place.rules.gate_timeout,
-        court.cancel,
+    made = setup.Copy(
+        copy.path,
+        copy.git_dir,
+        court.logs / "setup.log",
+        lambda: place.pool.untracked(copy),
+        lambda: place.pool.move(copy, tree, head, keep=()),
     )
+    with timings.part("setup"):
+        env = gate_environment(place.environment)
+        ended = setup.run(place.rules.setup, made, env, place.rules.gate_timeout, court.cancel)
     if ended is None or (ended.reason == "exited" and ended.code == 0):
         return None
     if ended.reason == "cancelled":
@@ -200,7 +200,7 @@ def _run_all(court: Court, where: Path, head: str, wanted: Sequence[Gate]) -> li
     place = court.place
     results = []
     for gate in wanted:
-        with scratch(place, court.lane) as folder:
+        with timings.part("gates"), scratch(place, court.lane) as folder:
             result = gates.run(
                 gate,
                 cwd=where,

@@ -85,7 +85,7 @@ def test_values_get_their_type_and_settings_stay_apart():
     }
     verb, rest = commands.find(["run", "p.json", "-j4", "--no-write-back", "--only", "A", "-v"])
     assert command_line.keywords(verb, rest) == {
-        "prds": ["p.json"], "json": False, "plain": False, "verbose": True,
+        "prds": ["p.json"], "json": False, "plain": False, "verbose": True, "timings": False,
         "flags": {"jobs": "4", "write_back": False, "only": ["A"]},
     }  # fmt: skip
 

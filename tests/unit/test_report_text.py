@@ -165,3 +165,40 @@ def test_markdown_of_a_story_without_criteria_or_commit_says_so():
     text = markdown(told(run, 0))
     assert "| A | do A | by hand | 0 | 0.0s | none stated |" in text
     assert "| B | do B | - | 0 | 0.0s | none stated |" in text
+
+
+# -- what a story cost --------------------------------------------------------------------------------------
+
+
+def row(part, ms, *, ours=True):
+    return {"part": part, "ours": ours, "median_ms": ms, "p95_ms": ms * 2, "total_ms": ms * 10}
+
+
+def test_what_a_story_cost_is_shown_when_it_was_asked_for():
+    run = two()
+    assert "median" not in summary(told(run, 0))
+    parts = [row("schedule", 0.25), row("landing", 7.5), row("agent", 1234.5, ours=False)]
+    run.say(
+        "run_finished",
+        exit_code=0,
+        timings={"stories": 2, "parts": parts, "all_of_ours": row("all of ours", 7.75)},
+    )
+    found = told(run)
+    assert found.to_json()["timings"]["parts"] == parts
+    assert """
+2 stories, ms each      median       p95      total
+  schedule                0.25      0.50        2.5
+  landing                 7.50     15.00       75.0
+  all of ours             7.75     15.50       77.5
+  agent                1234.50   2469.00    12345.0
+""" in summary(found)
+
+
+def test_a_later_session_that_was_not_asked_keeps_what_an_earlier_one_found():
+    run = two()
+    run.say(
+        "run_finished", exit_code=3, timings={"stories": 1, "parts": [], "all_of_ours": row("all of ours", 1)}
+    )
+    run.say("run_resumed")
+    run.finish(0)
+    assert told(run).timings["stories"] == 1
