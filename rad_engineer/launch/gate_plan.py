@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import gates, git
+from rad_engineer import gates, git, settings
 from rad_engineer.gates import Gate
 from rad_engineer.git.repository import Repository
 from rad_engineer.launch.ground import Ground
@@ -158,7 +158,7 @@ def _protected(
 ) -> tuple[str, ...]:
     if ground.repository is None or base is None:
         return ()
-    known, found = _Paths(ground.repository, base), {}
+    known, found = _Paths(ground.repository, base), {settings.FILE: None}
     for gate in project:
         found.update(dict.fromkeys(gates.scripts(gate.command, known, files)))
     for story in inputs.graph.stories:

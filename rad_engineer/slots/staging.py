@@ -1,7 +1,8 @@
 """What an agent left in its slot becomes a tree: looked through first, staged in quarantine, judged by what changed."""
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,13 +93,16 @@ def _too_much(staging: Staging, seen: Survey) -> Staged | None:
             return Staged(problem="huge-ignore-file", detail=path)
     bounds = staging.bounds
     if (
-        max(seen.new.values(), default=0) <= bounds.file_bytes
+        len(seen.new) <= bounds.files
+        and max(seen.new.values(), default=0) <= bounds.file_bytes
         and sum(seen.new.values()) <= bounds.total_bytes
     ):
         return None
     counted = {path: seen.new[path] for path in _not_ignored(staging, seen.new)}
     if not counted:
         return None
+    if len(counted) > bounds.files:
+        return Staged(problem="too-many-files", detail=_where_most(counted))
     path = max(counted, key=lambda name: counted[name])
     if counted[path] > bounds.file_bytes:
         return Staged(problem="too-large", detail=f"{path} ({_megabytes(counted[path])})")
@@ -106,6 +110,13 @@ def _too_much(staging: Staging, seen: Survey) -> Staged | None:
     if total > bounds.total_bytes:
         return Staged(problem="too-large", detail=f"{len(counted)} new files ({_megabytes(total)})")
     return None
+
+
+def _where_most(paths: Collection[str]) -> str:
+    """How many files there are, and in which folder at the top most of them lie."""
+    tops = Counter(path.partition("/")[0] if "/" in path else "." for path in paths)
+    top, number = tops.most_common(1)[0]
+    return f"{len(paths):,} new files, {number:,} of them in {top}/"
 
 
 def _base_size(staging: Staging, path: str) -> int:

@@ -27,7 +27,8 @@ _NOTHING: frozenset[str] = frozenset()
 class Bounds:
     """How much one story may leave behind."""
 
-    entries: int = 200_000
+    entries: int = 200_000  # that the walk sees, git-ignored ones as well
+    files: int = 20_000
     file_bytes: int = 100 * 1024**2
     total_bytes: int = 1024**3
 

@@ -250,6 +250,17 @@ def test_too_many_and_too_large_files_are_refused_unless_they_are_ignored(tmp_pa
     victim.comes_clean()
 
 
+def test_too_many_files_are_refused_before_git_reads_any_of_them(tmp_path):
+    victim = Victim(tmp_path, Bounds(files=20))
+    for number in range(30):
+        write(victim.inside / "build" / str(number), "x")
+        write(victim.inside / "many" / str(number), "x")
+    staged = victim.stage()
+    assert (staged.problem, staged.detail) == ("too-many-files", "30 new files, 30 of them in many/")
+    assert not list((victim.tmp / "q").rglob("??/*"))
+    victim.comes_clean()
+
+
 def test_what_the_base_already_has_is_nobodys_fault(tmp_path):
     files = {".gitignore": "x\n" * 40_000, "README.md": "hello\n", "big.bin": "x" * 5_000}
     victim = Victim(tmp_path, Bounds(file_bytes=1_000), files=files)
