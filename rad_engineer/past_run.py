@@ -14,6 +14,7 @@ from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.prd import Prd
 from rad_engineer.core.report import Report
+from rad_engineer.core.report_markdown import markdown
 from rad_engineer.errors import NoInput, RadError
 from rad_engineer.launch import ground, inputs
 from rad_engineer.launch.ground import Ground
@@ -126,6 +127,27 @@ def is_alive(rundir: store.RunDir, about: Mapping[str, Any], checkpoint: Checkpo
         and isinstance(owner.get("pid"), int)
         and process_tree.alive(owner["pid"], owner.get("start"))
     )
+
+
+def report_file(rundir: store.RunDir, place: Ground, *, json: bool) -> Path | None:
+    """The report of a run that has ended; one that was killed before it had written it is given it now."""
+    path = rundir.report_json if json else rundir.report_md
+    if not path.exists() and store.state(rundir) in ("stopped", "finished"):
+        write_report(rundir, read(rundir, place).report())
+    return path if path.exists() else None
+
+
+def write_report(rundir: store.RunDir, report: Report) -> None:
+    """Makes report.json and report.md in the run directory."""
+    store.replace(rundir.report_json, _encoded(report))
+    store.replace(rundir.report_md, markdown(report).encode("utf-8", "replace"))
+
+
+def _encoded(report: Report) -> bytes:
+    """The report, encoded story by story: as one structure a large one would need more memory than its run."""
+    head, _, rest = store.dump(report.to_json(stories=False)).partition(b'"stories":null')
+    stories = b",".join(store.dump(story.to_json()) for story in report.stories)
+    return b'%b"stories":[%b]%b' % (head, stories, rest)
 
 
 def _named(runs: Sequence[store.RunDir], name: str) -> store.RunDir:

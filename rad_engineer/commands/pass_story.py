@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rad_engineer import locks, past_run, process, store
 from rad_engineer.core.graph import Graph
-from rad_engineer.core.report_markdown import markdown
 from rad_engineer.errors import NoInput
 from rad_engineer.importers import write_back
 from rad_engineer.launch import ground, inputs, start
@@ -86,9 +85,7 @@ def _run_of(place: ground.Ground, identity: str) -> store.RunDir | None:
 
 def _renew_report(place: ground.Ground, rundir: store.RunDir) -> None:
     if rundir.report_json.exists():
-        report = past_run.read(rundir, place).report()
-        store.replace(rundir.report_json, store.dump(report.to_json()))
-        store.replace(rundir.report_md, markdown(report).encode("utf-8", "replace"))
+        past_run.write_report(rundir, past_run.read(rundir, place).report())
 
 
 def _user() -> str:

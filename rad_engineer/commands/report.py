@@ -3,16 +3,18 @@
 import os
 import sys
 
-from rad_engineer import store
+from rad_engineer import past_run, store
 from rad_engineer.errors import NoInput
 from rad_engineer.launch import ground
 
 
 def report(*, run: str | None, json: bool) -> int:
     """Prints report.md or report.json of the newest run, or of the one named."""
-    for rundir in store.runs(ground.look(os.environ).home):
-        path = rundir.report_json if json else rundir.report_md
-        if (run is None or rundir.run.startswith(run)) and path.exists():
+    place = ground.look(os.environ)
+    for rundir in store.runs(place.home):
+        wanted = run is None or rundir.run.startswith(run)
+        path = past_run.report_file(rundir, place, json=json) if wanted else None
+        if path is not None:
             sys.stdout.write(path.read_text(encoding="utf-8", errors="replace"))
             return 0
     raise NoInput(

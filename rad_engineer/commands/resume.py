@@ -31,7 +31,7 @@ def resume(
     here = ground.look(os.environ)
     rundir = _choose(here, run)
     if store.state(rundir) == "finished":
-        return _again(rundir, json=json)
+        return _again(rundir, here, json=json)
     about = rundir.read_run()
     wanted = settings.with_flags(Settings.from_json(about["settings"]), flags)
     place = replace(here, settings=wanted)
@@ -77,9 +77,11 @@ def _agent(about: Mapping[str, Any], wanted: Settings) -> settings.AgentChoice:
     return settings.AgentChoice("command", rules["agent_command"], f"run {about['run']}")
 
 
-def _again(rundir: store.RunDir, *, json: bool) -> int:
+def _again(rundir: store.RunDir, here: ground.Ground, *, json: bool) -> int:
     """A finished run has nothing to go on with: its report, and its exit code."""
-    path = rundir.report_json if json else rundir.report_md
-    if path.exists():
+    from rad_engineer import past_run  # noqa: PLC0415 - only here
+
+    path = past_run.report_file(rundir, here, json=json)
+    if path is not None:
         Output(sys.stdout).write(path.read_text(encoding="utf-8", errors="replace"))
     return int(store.load(rundir).exit_code or 0)

@@ -3,10 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from rad_engineer import git, store
-from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.graph import Graph
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
@@ -15,9 +12,6 @@ from rad_engineer.settings import AgentChoice
 from rad_engineer.watch import View
 from rad_engineer.watch.events import EventStream
 from rad_engineer.watch.plain import PlainView
-
-if TYPE_CHECKING:
-    from rad_engineer.core.report import Report
 
 
 class Screen:
@@ -75,33 +69,15 @@ class Screen:
         if ended.run is None:
             self.view.close("" if self.json else _nothing(graph, ended))
             return
-        from rad_engineer.core.report_text import summary  # noqa: PLC0415 - nothing is reported before the end
+        from rad_engineer import past_run  # noqa: PLC0415 - nothing is reported before the end
+        from rad_engineer.core.report_text import summary  # noqa: PLC0415 - the same
 
-        report = write_report(graph, ended.checkpoint, ended.run, place)
+        about = {"settings": {"keep_going": place.settings.keep_going}}
+        report = past_run.PastRun(
+            ended.run, about, graph, ended.checkpoint, alive=False, ground=place
+        ).report()
+        past_run.write_report(ended.run, report)
         self.view.close("" if self.json else summary(report, _columns()))
-
-
-def write_report(graph: Graph, checkpoint: Checkpoint, rundir: store.RunDir, place: Ground) -> "Report":
-    """Makes report.json and report.md in the run directory."""
-    from rad_engineer.core import report as reports  # noqa: PLC0415 - nothing is reported before the end
-    from rad_engineer.core.report_markdown import markdown  # noqa: PLC0415 - the same
-
-    merged = False
-    if place.repository is not None and checkpoint.head and checkpoint.kind == "real":
-        merged = git.is_ancestor(place.repository, checkpoint.head, git.resolve(place.repository, "HEAD"))
-    report = reports.build(
-        graph, checkpoint, alive=False, keep_going=place.settings.keep_going, merged=merged
-    )
-    store.replace(rundir.report_json, _encoded(report))
-    store.replace(rundir.report_md, markdown(report).encode("utf-8", "replace"))
-    return report
-
-
-def _encoded(report: "Report") -> bytes:
-    """The report, encoded story by story: as one structure a large one would need more memory than its run."""
-    head, _, rest = store.dump(report.to_json(stories=False)).partition(b'"stories":null')
-    stories = b",".join(store.dump(story.to_json()) for story in report.stories)
-    return b'%b"stories":[%b]%b' % (head, stories, rest)
 
 
 def _nothing(graph: Graph, ended: Ended) -> str:

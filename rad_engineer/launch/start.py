@@ -240,6 +240,8 @@ class _Launch:
 
     def _write_run(self, rundir: store.RunDir, rules: Rules) -> None:
         if self.resumed:
+            for report in (rundir.report_json, rundir.report_md):
+                report.unlink(missing_ok=True)  # of an earlier end: not true any more
             before = rundir.read_run()
             joined = [*before.get("identities", ()), *self.graph.identities]
             about = {**before, **self._about(rules), "created_at": before["created_at"]}
