@@ -57,7 +57,6 @@ class Runner:
         self.jobs: dict[int, Running] = {}
         self.resuming: set[int] = set(paid or {})
         self.feedback: dict[int, str] = {}
-        self.green: set[str] = set()  # gates that were green on the branch once
         self.started = 0
         self.bug = ""
         self.disk: str | None = None
@@ -135,7 +134,6 @@ class Runner:
             "attempt": attempt,
             "resume": resume,
             "base": self.queue.tip if self.queue is not None else None,
-            "green": sorted(self.green),
             "feedback": self.feedback.get(story, ""),
             **self.story_job(story, resume),
         }
@@ -156,7 +154,7 @@ class Runner:
 
     def _run_job(self, kind: str, **job: Any) -> None:
         lane = self.lanes.free.pop()
-        content = {"job": kind, "lane": lane, "green": sorted(self.green), **job}
+        content = {"job": kind, "lane": lane, **job}
         self._submit(Running(kind, lane, content))
 
     def _wait(self) -> None:
@@ -352,7 +350,6 @@ class Runner:
 
     def _landed(self, story: int, commit: str | None, gates: tuple[Any, ...], *, unverified: bool) -> None:
         self.ledger.record("story_landed", story, commit=commit, gates=gates, unverified=unverified)
-        self.green.update(gate["name"] for gate in gates if gate["verdict"] == "green")
         self.schedule.landed(story)
         self.on_landed(story)
 

@@ -92,7 +92,8 @@ def run(  # noqa: PLR0913 - every one is a fact about the run, and named
         again = _once(gate, replace(place, log=log and log.with_name(f"{log.stem}-again{log.suffix}")))
         seconds += again.completed.seconds
         ended, judged = _second(first, judged, again, judge(gate, again.attempt, baseline))
-    return _result(gate, ended, judged, seconds, clock(), commit)
+    result = _result(gate, ended, judged, seconds, clock(), commit)
+    return replace(result, seen=_seen(gate, ended, judged).after(baseline))
 
 
 def _second(first: _Ended, before: Judgement, again: _Ended, judged: Judgement) -> tuple[_Ended, Judgement]:
@@ -114,16 +115,19 @@ def baseline(
     cancel: int | None = None,
     log: Path | None = None,
 ) -> Baseline:
-    """What the gate says of the start commit; one run."""
+    """What the gate says of a tree that nothing is held against; one run."""
     ended = _once(gate, _Place(cwd, env, limits, scratch, cancel, log))
+    return _seen(gate, ended, judge(gate, ended.attempt))
+
+
+def _seen(gate: Gate, ended: _Ended, judged: Judgement) -> Baseline:
     attempt, reading = ended.attempt, ended.attempt.reading
-    judged = judge(gate, attempt)
     return Baseline(
         gate=gate.name,
         exit_code=attempt.code,
         failures=attempt.failed,
         passed_tests=reading.passed if reading else None,
-        green=judged.verdict == "green",
+        green=judged.verdict in {"green", "flaky-green"},
         reason="absent" if attempt.absent else attempt.reason,
         detail=judged.detail,
     )

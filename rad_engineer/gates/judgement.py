@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 Scope = Literal["story", "project", "wave", "final"]
@@ -22,7 +22,7 @@ class Gate:
     scope: Scope = "project"
     runner: str = "opaque"  # pytest, jest, ...: whose results we can read
     source: str = ""  # where it comes from, for people
-    allow_missing: bool = False  # tests of the start commit may disappear
+    allow_missing: bool = False  # tests may disappear
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a gate said of the start commit; `strict()` of it excuses nothing any more."""
+    """What a gate said of the tree that a change is held against: nothing it passed may fail or be gone."""
 
     gate: str
     exit_code: int | None
@@ -73,9 +73,11 @@ class Baseline:
         """Whether the command does not exist here: no agent should start."""
         return self.exit_code in NO_SUCH_COMMAND or self.reason in {"not-started", "absent"}
 
-    def strict(self) -> "Baseline":
-        """For a gate that was green once on the run branch: only the list of its tests still counts."""
-        return replace(self, green=True)
+    def after(self, before: "Baseline | None") -> "Baseline":
+        """With the tests of the tree before, where this time none were listed: they are not forgotten."""
+        if before is None or self.passed_tests is not None:
+            return self
+        return replace(self, passed_tests=before.passed_tests)
 
     def to_json(self) -> dict[str, Any]:
         """The form it is cached in."""
@@ -98,7 +100,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict with its reasons; `blamed` are the failures that the start commit did not have."""
+    """A verdict with its reasons; `blamed` are the failures that were not there before."""
 
     verdict: Verdict
     failures: tuple[str, ...] = ()
@@ -124,6 +126,9 @@ class GateResult:
     commit: str = ""
     scope: Scope = "project"
     detail: str = ""
+    seen: Baseline | None = field(
+        default=None, repr=False, compare=False
+    )  # what the next change is held against
 
     @property
     def ok(self) -> bool:
@@ -137,17 +142,18 @@ class GateResult:
 
     @property
     def blames(self) -> bool:
-        """Whether something failed that the start commit did not excuse."""
+        """Whether something failed that is not excused by what was there before."""
         return self.verdict == "red" or bool(self.blamed)
 
     def to_json(self) -> dict[str, Any]:
         """The form in report.json."""
-        return {**asdict(self), "ok": self.ok, "proof": self.proof}
+        told = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "seen"}
+        return {**told, "ok": self.ok, "proof": self.proof}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "GateResult":
         """Reads it back; keys of a later version are left aside."""
-        values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        values = {each.name: data[each.name] for each in fields(cls) if each.name in data}
         for name in ("failures", "blamed"):
             values[name] = tuple(values.get(name, ()))
         return cls(**values)
@@ -194,7 +200,7 @@ def _exit_zero(
         why = reading.problem if reading else "its runner left no result"
         return Judgement("no-evidence", missing, missing, f"exit code 0, but {why or 'no test passed'}")
     if missing:
-        return Judgement("red", missing, missing, "tests of the start commit did not run")
+        return Judgement("red", missing, missing, "tests that ran before did not run")
     if not readable and attempt.masked:
         return Judgement("no-evidence", detail="the command hides the exit code of what it runs")
     return Judgement("green")
@@ -232,7 +238,7 @@ def _known_red(attempt: Attempt, baseline: Baseline) -> Judgement:
 
 
 def missing_tests(attempt: Attempt, baseline: Baseline | None) -> tuple[str, ...]:
-    """Tests that ran on the start commit and neither pass nor fail now.
+    """Tests that ran before and neither pass nor fail now.
 
     A test with parameters is there as long as as many variants of it pass as before: parameters may
     carry dates, paths and addresses. Tests of a file that cannot even be loaded are not listed: the

@@ -184,7 +184,7 @@ class Pool:
     def merge(self, tip: str, commit: str, *, parent: str) -> Merge:
         """Merges a story's commit, which stands on `parent`, with the tip; the tree is then in the user's objects."""
         if tip == parent:
-            return Merge(self._tree_of(commit))
+            return Merge(self.tree_of(commit))
         for needed in (tip, commit):
             self.store.teach(needed)
         quarantine = self._own_quarantine()
@@ -210,7 +210,8 @@ class Pool:
     def _own_quarantine(self) -> Path:
         return self.root / "runs" / self._run / f"merge-{os.getpid()}-{next(_serial)}"
 
-    def _tree_of(self, commit: str) -> str:
+    def tree_of(self, commit: str) -> str:
+        """The tree of a commit; of a tree, itself."""
         found = self._trees.get(commit)
         if found is None:
             out = git.run(self.repository, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")

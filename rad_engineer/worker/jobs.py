@@ -1,23 +1,23 @@
 """What a worker process does: one job after another, each told as events and ended by one answer."""
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rad_engineer import store, timings
 from rad_engineer.agents import command as _command  # noqa: F401 - the same
 from rad_engineer.engines.channel import Channel, ChannelClosed
-from rad_engineer.errors import RadError
-from rad_engineer.gates import Baseline
+from rad_engineer.errors import ConfigInvalid, RadError
 from rad_engineer.gates import command as _gate_runner  # noqa: F401 - the same
 from rad_engineer.gates import protection as _protection  # noqa: F401 - the same
+from rad_engineer.outcome import Outcome
 from rad_engineer.slots import pool as _slots  # noqa: F401 - forked workers find it loaded
 from rad_engineer.worker import landing, stages, verdict
 from rad_engineer.worker.story_run import StoryRun
-from rad_engineer.worker.workplace import Workplace, gate_environment
+from rad_engineer.worker.workplace import Workplace
+
+if TYPE_CHECKING:
+    from rad_engineer.gates import Baseline
 
 
 def serve(channel: Channel) -> None:
@@ -73,7 +73,6 @@ def _court(job: Mapping[str, Any], place: Workplace, channel: Channel, logs: str
         place.rundir.path / logs,
         lambda event: channel.send({"event": event}),
         channel.fileno(),
-        green=frozenset(job.get("green", ())),
     )
 
 
@@ -92,38 +91,26 @@ def _gates(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[s
 
 
 def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[str, Any]:
-    """What the project's gates say of the start commit, remembered by commit, command and setup."""
+    """What the project's gates say of the start commit."""
     court = _court(job, place, channel, "baseline")
-    base, found = job["base"], {}
+    found: dict[str, Baseline] = {}
     for gate in verdict.project_gates(place):
-        remembered = (
-            Path(place.rules.cache) / "baselines" / f"{_baseline_key(place, base, gate.command)}.json"
-        )
         try:
-            found[gate.name] = json.loads(remembered.read_bytes())
-            continue
-        except (FileNotFoundError, ValueError):
-            pass
-        try:
-            seen = verdict.baseline(court, base, gate)
+            said = verdict.baseline(court, job["base"], gate)
         except verdict.Cancelled:
             return {"interrupted": True}
-        found[gate.name] = seen.to_json()
-        if not seen.broken:  # a tool that is missing today may be installed tomorrow
-            with store.writing(remembered):
-                remembered.parent.mkdir(parents=True, exist_ok=True)
-            store.replace(remembered, json.dumps(found[gate.name]).encode())
-    store.replace(place.rundir.path / "baselines.json", store.dump({"schema_version": 1, "baselines": found}))
-    missing = [
-        f"{name}: {value['detail']}" for name, value in found.items() if Baseline.from_json(value).broken
-    ]
-    return {"missing": missing, "red": [n for n, v in found.items() if not Baseline.from_json(v).green]}
-
-
-def _baseline_key(place: Workplace, base: str, command: str) -> str:
-    path = gate_environment(os.environ).get("PATH", "")
-    parts = "\0".join((base, command, place.rules.setup or "", path))
-    return hashlib.sha256(parts.encode()).hexdigest()[:24]
+        if isinstance(said, Outcome):
+            raise ConfigInvalid(
+                f"the setup command fails on the start commit: {said.detail}",
+                hint=f"see {court.logs / 'setup.log'}; correct [workspace] setup",
+            )
+        found[gate.name] = said
+    told = {name: said.to_json() for name, said in found.items()}
+    store.replace(place.rundir.path / "baselines.json", store.dump({"schema_version": 1, "baselines": told}))
+    return {
+        "missing": [f"{name}: {said.detail}" for name, said in found.items() if said.broken],
+        "red": [name for name, said in found.items() if not said.green],
+    }
 
 
 _JOBS = {"story": _story, "land": _land, "gates": _gates, "baseline": _baseline}

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rad_engineer import gates, store, swap, timings
-from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
-from rad_engineer.worker import setup
+from rad_engineer.worker import readings, setup
 from rad_engineer.worker.story_run import StoryRun
 from rad_engineer.worker.workplace import Say, Workplace, gate_environment
 
@@ -37,7 +36,6 @@ class Court:
     say: Say
     cancel: int
     judged: str = ""  # the commit that evidence is to name, where it is not the head of the copy
-    green: frozenset[str] = frozenset()  # gates that were green on the branch once: never excused again
 
     @property
     def cancelled(self) -> bool:
@@ -65,7 +63,6 @@ def court_of(run: StoryRun, commit: str = "") -> Court:
         run.say,
         run.cancel,
         judged=commit,
-        green=frozenset(run.job.get("green", ())),
     )
 
 
@@ -149,7 +146,7 @@ def judge_shared(run: StoryRun, learnings: tuple[str, ...]) -> Outcome:
         return Outcome("unverified", reason="shared-workspace", learnings=learnings)
     started = time.monotonic()
     try:
-        results = _run_all(court_of(run), Path(run.place.rules.top), "", wanted)
+        results = _run_all(court_of(run), Path(run.place.rules.top), "", wanted, {})
     except Cancelled:
         return Outcome("interrupted")
     outcome = _decide(results, None, allow=False)
@@ -166,10 +163,37 @@ def run_gates(court: Court, tree: str, head: str, wanted: Sequence[Gate]) -> lis
     place = court.place
     copy = place.pool.slot("gate", court.lane)
     made = setup.kept(copy.git_dir)
+    held = _held_against(court, head, wanted)
+    if isinstance(held, Outcome):
+        return held
     with timings.part("gate copy"):
         place.pool.move(copy, tree, head, keep=made.paths)
     failed = set_up_copy(court, copy, tree, head)
-    return failed or _run_all(court, copy.path, head, wanted)
+    if failed is not None:
+        return failed
+    results = _run_all(court, copy.path, head, wanted, held)
+    if all(result.ok for result in results):
+        _remember(court, tree, wanted, results)
+    return results
+
+
+def _held_against(court: Court, head: str, wanted: Sequence[Gate]) -> dict[str, Baseline] | Outcome:
+    """What the project's gates say of the commit that a change stands on; asked where that is not known."""
+    held: dict[str, Baseline] = {}
+    for gate in wanted:
+        if gate.scope == "project":
+            said = baseline(court, head, gate)
+            if isinstance(said, Outcome):
+                return said
+            held[gate.name] = said
+    return held
+
+
+def _remember(court: Court, tree: str, wanted: Sequence[Gate], results: Sequence[GateResult]) -> None:
+    tree = court.place.pool.tree_of(tree)
+    for gate, result in zip(wanted, results, strict=True):
+        if gate.scope == "project" and result.seen is not None:
+            readings.remember(court.place, gate, tree, result.seen)
 
 
 def set_up_copy(court: Court, copy: "Slot", tree: str, head: str) -> Outcome | None:
@@ -196,7 +220,9 @@ def set_up_copy(court: Court, copy: "Slot", tree: str, head: str) -> Outcome | N
                    feedback=f"The setup command failed on your tree: {detail}\n{ended.output[-FEEDBACK_TAIL:]}")  # fmt: skip
 
 
-def _run_all(court: Court, where: Path, head: str, wanted: Sequence[Gate]) -> list[GateResult]:
+def _run_all(
+    court: Court, where: Path, head: str, wanted: Sequence[Gate], held: Mapping[str, Baseline]
+) -> list[GateResult]:
     place = court.place
     results = []
     for gate in wanted:
@@ -208,7 +234,7 @@ def _run_all(court: Court, where: Path, head: str, wanted: Sequence[Gate]) -> li
                 limits=Limits(seconds=place.rules.gate_timeout),
                 scratch=folder,
                 cancel=court.cancel,
-                baseline=_baseline_of(court, gate),
+                baseline=held.get(gate.name),
                 log=court.logs / f"{store.slug(gate.name)}.log",
                 commit=court.judged or head,
                 clock=time.time,
@@ -229,23 +255,25 @@ def _run_all(court: Court, where: Path, head: str, wanted: Sequence[Gate]) -> li
     return results
 
 
-def _baseline_of(court: Court, gate: Gate) -> Baseline | None:
-    """What may be excused: nothing of a story's own check, nothing once the gate was green on the branch."""
-    found = court.place.baselines.get(gate.name) if gate.scope == "project" else None
-    if found is not None and gate.name in court.green:
-        return found.strict()
-    return found
+def baseline(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
+    """What one gate says of a commit that is there already: remembered, else asked; an Outcome where setup fails."""
+    tree = court.place.pool.tree_of(commit)
+    known = readings.recall(court.place, gate, tree)
+    if known is not None:
+        return known
+    said = _ask(court, commit, gate)
+    if isinstance(said, Baseline):
+        readings.remember(court.place, gate, tree, said)
+    return said
 
 
-def baseline(court: Court, base: str, gate: Gate) -> Baseline:
-    """What one gate says of the start commit."""
+def _ask(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
     place = court.place
     copy = place.pool.slot("gate", court.lane)
-    place.pool.move(copy, base, base, keep=setup.kept(copy.git_dir).paths)
-    failed_setup = set_up_copy(court, copy, base, base)
+    place.pool.move(copy, commit, commit, keep=setup.kept(copy.git_dir).paths)
+    failed_setup = set_up_copy(court, copy, commit, commit)
     if failed_setup is not None:
-        raise ConfigInvalid(f"the setup command fails on the start commit: {failed_setup.detail}",
-                            hint=f"see {court.logs / 'setup.log'}; correct [workspace] setup")  # fmt: skip
+        return failed_setup
     with scratch(place, court.lane) as folder:
         found = gates.baseline(
             gate,
@@ -254,7 +282,7 @@ def baseline(court: Court, base: str, gate: Gate) -> Baseline:
             limits=Limits(seconds=place.rules.gate_timeout),
             scratch=folder,
             cancel=court.cancel,
-            log=court.logs / f"{store.slug(gate.name)}.log",
+            log=court.logs / f"{store.slug(gate.name)}-before.log",
         )
     if court.cancelled:
         raise Cancelled

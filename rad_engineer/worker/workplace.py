@@ -1,6 +1,5 @@
 """Where a worker works: the rules of the run, its directory, the repository and the pool of working copies."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from rad_engineer import store
 from rad_engineer.rules import Rules
 
 if TYPE_CHECKING:
-    from rad_engineer.gates import Baseline
     from rad_engineer.git.repository import Repository
     from rad_engineer.slots.pool import Pool
 
@@ -53,17 +51,6 @@ class Workplace:
 
         rules = self.rules
         return Pool(self.repository, Path(rules.cache), rules.run, history=rules.history, copy=rules.copy)
-
-    @cached_property
-    def baselines(self) -> dict[str, "Baseline"]:
-        """What each project gate said of the start commit, by gate name."""
-        from rad_engineer.gates import Baseline  # noqa: PLC0415 - only where gates are
-
-        try:
-            data = json.loads((self.rundir.path / "baselines.json").read_bytes())
-        except FileNotFoundError:
-            return {}
-        return {name: Baseline.from_json(value) for name, value in data["baselines"].items()}
 
 
 def child_environment(run: str) -> dict[str, str]:
