@@ -46,6 +46,7 @@ class Rules:
     gate_timeout: float = 900.0
     grace: float = 10.0
     allow_unverified: bool = False
+    allow_missing_tests: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The form in run.json."""

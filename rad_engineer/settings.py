@@ -40,6 +40,7 @@ class Settings:
     parallel: bool
     wave: int | None
     allow_unverified: bool
+    allow_missing_tests: bool
     allow_dangling: bool
     allow_protected_branch: bool
     stories_path: str | None

@@ -104,6 +104,8 @@ _LANDING = (
             "landing.write_back", ("--write-back",), off="leave the PRD as it is"),
     Setting("allow_unverified", "switch", False, "land stories that no gate could judge",
             "landing.allow_unverified", ("--allow-unverified",)),
+    Setting("allow_missing_tests", "switch", False, "let stories rename or delete tests that ran before them",
+            "landing.allow_missing_tests", ("--allow-missing-tests",)),
     Setting("allow_dangling", "switch", False, "run although a story needs one that does not exist",
             "landing.allow_dangling", ("--allow-dangling",)),
     Setting("allow_protected_branch", "switch", False, "let main, master, develop or the default branch be the run "

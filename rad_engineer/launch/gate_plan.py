@@ -56,6 +56,7 @@ def rules(
         gate_timeout=wanted.gate_timeout,
         grace=min(wanted.grace, 10.0),
         allow_unverified=wanted.allow_unverified,
+        allow_missing_tests=wanted.allow_missing_tests,
     )
 
 

@@ -191,7 +191,8 @@ class _Launch:
             kept = Rules.from_json(self.rundir.read_run()["rules"])
             if not self.exactly:
                 kept = self._renewed(kept, branch)
-            return replace(kept, allow_unverified=wanted.allow_unverified, attempts=wanted.attempts,
+            return replace(kept, allow_unverified=wanted.allow_unverified,
+                           allow_missing_tests=wanted.allow_missing_tests, attempts=wanted.attempts,
                            story_timeout=wanted.story_timeout, idle_timeout=wanted.idle_timeout,
                            gate_timeout=wanted.gate_timeout, agent=str(order.agent.name or "mock"),
                            agent_command=order.agent.command)  # fmt: skip

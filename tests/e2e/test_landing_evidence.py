@@ -83,3 +83,18 @@ def test_what_an_earlier_story_proved_is_not_undone(
     second = project.rad(*command, env={"WHAT": what})
     assert (second.code, project.landed("rad/demo")) == (1, ["A"]), second.err
     assert told in project.rad("explain", "B").out
+
+
+def test_tests_may_be_deleted_where_that_is_allowed(project: Project) -> None:
+    files = {
+        "prd.json": prd(story("A")),
+        "test_x.py": "def test_x(): pass\n",
+        "test_y.py": "def test_y(): pass\n",
+    }
+    project.init({**files, "rad-engineer.toml": '[gates]\ntest = "python -m pytest -q"\n'})
+    command = ("run", "prd.json", *agent(project, "rm test_x.py"), "--yes", "--attempts", "1")
+    refused = project.rad(*command)
+    assert (refused.code, project.landed("rad/demo")) == (1, []), refused.err
+    assert "missing: test_x.py::test_x" in project.rad("explain", "A").out
+    allowed = project.rad(*command, "--allow-missing-tests")
+    assert (allowed.code, project.landed("rad/demo")) == (0, ["A"]), allowed.err
