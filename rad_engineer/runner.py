@@ -146,11 +146,9 @@ class Runner:
         )
         return Running("story", lane, {**job, "lane": lane}, story)
 
-    def _submit(self, running: Running) -> int:
+    def _submit(self, running: Running) -> None:
         about = {"rundir": str(self.rundir.path), "timed": self.ledger.timed is not None}
-        worker = self.engine.submit({**running.job, **about})
-        self.jobs[worker] = running
-        return worker
+        self.jobs[self.engine.submit({**running.job, **about})] = running
 
     def _run_job(self, kind: str, **job: Any) -> None:
         lane = self.lanes.free.pop()
@@ -174,23 +172,23 @@ class Runner:
         if self._stop_at is None:
             self._stop_at = now + (self.limits.grace if self.stop.received else 0.0)
         if len(self.stop.received) > 1:
-            for worker, running in self.jobs.items():
+            for job, running in self.jobs.items():
                 running.cancelled = True
-                self.engine.kill(worker)
+                self.engine.kill(job)
         elif now >= self._stop_at:
-            for worker, running in self.jobs.items():
+            for job, running in self.jobs.items():
                 if not running.cancelled:
                     running.cancelled = True
-                    self.engine.send(worker, {"cancel": True})
+                    self.engine.send(job, {"cancel": True})
 
     def _handle(self, message: Message) -> None:
-        running = self.jobs.get(message.worker)
+        running = self.jobs.get(message.job)
         if running is None:
             return
         if message.kind == "event":
             self._on_event(running, message.data)
             return
-        del self.jobs[message.worker]
+        del self.jobs[message.job]
         self.lanes.free.append(running.lane)
         self.ledger.spent(running.identities, message.data)
         if message.kind == "died":

@@ -20,8 +20,8 @@ class Connection:
     socket: socket.socket
     zygote: Zygote
     pid: int | None = None  # told before the first job is looked at
+    job: int | None = None  # what it has to do; none while it waits
     first_job: Mapping[str, Any] | None = None
-    busy: bool = False
     closed: bool = False  # nobody is at the other end
     frames: Frames = field(default_factory=Frames)
     unsent: bytearray = field(default_factory=bytearray)

@@ -22,12 +22,15 @@ _END = 2.0  # seconds that the zygote gets to end everything before it is ended 
 _GONE = (BrokenPipeError, ConnectionResetError)
 
 
+Kind = Literal["event", "done", "died"]
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a worker has to say; `died` comes from the engine, after all the worker had started has ended too."""
+    """What is to be said of a job; `died`: its worker has, and after it all that it had started."""
 
-    worker: int
-    kind: Literal["event", "done", "died"]
+    job: int
+    kind: Kind
     data: Mapping[str, Any]
 
 
@@ -42,6 +45,7 @@ class LocalEngine:
         self._env = dict(env or {})
         self._restarts = 0
         self._serial = 0
+        self._job = 0
         self._size = size
         self._idle = list(range(size - 1, -1, -1))  # a stack: who was free last is warm
         self._workers: dict[int, Connection] = {}
@@ -58,31 +62,32 @@ class LocalEngine:
 
     @property
     def busy(self) -> frozenset[int]:
-        """The workers that have a job."""
-        return frozenset(number for number, worker in self._workers.items() if worker.busy)
+        """The jobs that go on."""
+        return frozenset(worker.job for worker in self._workers.values() if worker.job is not None)
 
     def submit(self, job: Mapping[str, Any]) -> int:
-        """Gives a job to a free worker and returns the worker's number."""
+        """Gives a job to a free worker and returns the job's number, which no other job ever has.
+
+        Not the worker's: that may have the next job before what it said of this one has been looked at.
+        """
         if not self._idle:
             raise RuntimeError("no worker is free")
+        self._job += 1
         number = self._idle.pop()
-        worker = self._workers.get(number) or self._fork(number)
-        worker.busy = True
-        if worker.pid is None:
-            worker.first_job = job
-        self._send(worker, job)
-        return number
+        self._give(self._workers.get(number) or self._fork(number), self._job, job)
+        return self._job
 
-    def send(self, worker: int, message: Mapping[str, Any]) -> None:
-        """Tells a worker something during its job, such as `{"cancel": true}`; a dead one is not told."""
-        if worker in self._workers:
-            self._send(self._workers[worker], message)
+    def send(self, job: int, message: Mapping[str, Any]) -> None:
+        """Tells a worker something during its job, such as `{"cancel": true}`; afterwards nobody is told."""
+        worker = self._worker_of(job)
+        if worker is not None:
+            self._send(worker, message)
 
-    def kill(self, worker: int) -> None:
-        """Kills a worker and all it has started; `died` follows."""
-        found = self._workers.get(worker)
-        if found is not None:
-            self._request_kill(found)
+    def kill(self, job: int) -> None:
+        """Kills the worker that has the job, and all it has started; `died` follows."""
+        worker = self._worker_of(job)
+        if worker is not None:
+            self._request_kill(worker)
 
     def poll(self, timeout: float | None, wake: Sequence[int] = ()) -> list[Message]:
         """Waits until a worker has something to say, a `wake` descriptor is readable, or the time is up."""
@@ -103,8 +108,8 @@ class LocalEngine:
     def close(self, grace: float = 0.0) -> None:
         """Ends everything: running jobs are cancelled and get the grace, then nothing is left."""
         until = time.monotonic() + grace
-        for number in self.busy if grace > 0 else ():
-            self.send(number, {"cancel": True})
+        for job in self.busy if grace > 0 else ():
+            self.send(job, {"cancel": True})
         while self.busy and (left := until - time.monotonic()) > 0:
             self.poll(left)
         for worker in list(self._by_serial.values()):
@@ -133,6 +138,15 @@ class LocalEngine:
             else:
                 handle()
         return woken
+
+    def _worker_of(self, job: int) -> Connection | None:
+        return next((worker for worker in self._workers.values() if worker.job == job), None)
+
+    def _give(self, worker: Connection, number: int, job: Mapping[str, Any]) -> None:
+        worker.job = number
+        if worker.pid is None:
+            worker.first_job = job
+        self._send(worker, job)
 
     def _fork(self, number: int) -> Connection:
         self._serial += 1
@@ -170,16 +184,22 @@ class LocalEngine:
             self._request_kill(worker)
 
     def _take(self, worker: Connection, frame: Mapping[str, Any]) -> None:
-        if "event" in frame:
-            self._messages.append(Message(worker.number, "event", frame["event"]))
-        elif "done" in frame:
-            self._restarts = 0
-            worker.busy = False
-            self._idle.append(worker.number)
-            self._messages.append(Message(worker.number, "done", frame["done"]))
-        elif "pid" in frame:
+        if "pid" in frame:
             worker.pid = frame["pid"]
             worker.first_job = None
+        elif "event" in frame:
+            self._tell(worker, "event", frame["event"])
+        elif "done" in frame:
+            self._restarts = 0
+            self._tell(worker, "done", frame["done"])
+
+    def _tell(self, worker: Connection, kind: Kind, data: Mapping[str, Any]) -> None:
+        if worker.job is None:
+            return
+        self._messages.append(Message(worker.job, kind, data))
+        if kind != "event":
+            worker.job = None
+            self._idle.append(worker.number)
 
     def _request_kill(self, worker: Connection) -> None:
         """The zygote answers that it has ended; without a zygote we are its parent ourselves."""
@@ -203,18 +223,11 @@ class LocalEngine:
                 status = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
         self._forget(worker)
         self._kill_strays()
-        if worker.pid is None and worker.busy and worker.first_job is not None:
-            self._submit_again(
-                worker.number, worker.first_job
-            )  # it was never there, so nothing has been done
+        if worker.pid is None and worker.job is not None and worker.first_job is not None:
+            # It was never there, so nothing has been done.
+            self._give(self._fork(worker.number), worker.job, worker.first_job)
         else:
             self._tell_death(worker, status)
-
-    def _submit_again(self, number: int, job: Mapping[str, Any]) -> None:
-        worker = self._fork(number)
-        worker.busy = True
-        worker.first_job = job
-        self._send(worker, job)
 
     def _read_control(self) -> None:
         zygote = self._living_zygote()
@@ -235,10 +248,7 @@ class LocalEngine:
         self._tell_death(worker, report["status"], report["error"])
 
     def _tell_death(self, worker: Connection, status: int | None, error: str = "") -> None:
-        if worker.busy:
-            worker.busy = False
-            self._idle.append(worker.number)
-            self._messages.append(Message(worker.number, "died", {"status": status, "error": error}))
+        self._tell(worker, "died", {"status": status, "error": error})
 
     def _forget(self, worker: Connection) -> None:
         self._unwatch(worker.socket.fileno())

@@ -137,7 +137,7 @@ def main() -> None:
             data = dict(message.data)
             if "repeated" in data:  # too long for a pipe that nobody empties meanwhile
                 data["repeated"] = hashlib.sha256(json.dumps(data["repeated"]).encode()).hexdigest()
-            _answer(kind=message.kind, worker=message.worker, data=data)
+            _answer(kind=message.kind, job=message.job, data=data)
         if _readable():
             data = os.read(0, 1 << 20)
             if not data:

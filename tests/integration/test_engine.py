@@ -81,16 +81,14 @@ class Coordinator:
         return self.next(lambda answer: "submitted" in answer)["submitted"]
 
     def message(self, kind: str, worker: int) -> dict:
-        return self.next(lambda answer: answer.get("kind") == kind and answer["worker"] == worker)["data"]
+        return self.next(lambda answer: answer.get("kind") == kind and answer["job"] == worker)["data"]
 
     def ask(self, **job: object) -> dict:
         return self.message("done", self.submit(**job))
 
     def up(self, worker: int) -> None:
         """Waits until a nasty job runs."""
-        self.next(
-            lambda a: a.get("kind") == "event" and a["worker"] == worker and a["data"] == {"line": "up"}
-        )
+        self.next(lambda a: a.get("kind") == "event" and a["job"] == worker and a["data"] == {"line": "up"})
 
     def family(self) -> list[int]:
         return [pid for pid in descendants([self.pid]) if pid != self.pid]
@@ -207,7 +205,7 @@ def test_an_idle_worker_that_dies_is_not_missed(coordinator):
     for _ in range(2):
         worker = coordinator.submit(say="hello")
         answer = coordinator.next(lambda a: a.get("kind") in {"done", "died"})
-        assert answer["worker"] == worker
+        assert answer["job"] == worker
         if answer["kind"] == "done":
             return
     pytest.fail("the dead worker was given two jobs")

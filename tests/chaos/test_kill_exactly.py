@@ -1,0 +1,130 @@
+"""Kills and stops at exactly one moment each: moments that a campaign meets once in a thousand rounds."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from victims import agents, story_of, workers, zygotes
+
+from rad_engineer.process.tree import children
+from tests.conftest import Project, agent, prd, story
+
+# Starts are counted; it goes on as soon as it is told how to end.
+SCRIPT = """
+echo "$RAD_STORY_ID $RAD_ATTEMPT" >> {box}/started
+until test -e {box}/end-$RAD_STORY_ID; do sleep 0.01; done
+read code < {box}/end-$RAD_STORY_ID
+test "$code" = 0 && echo "$RAD_STORY_ID" > "$RAD_STORY_ID.txt"
+exit "$code"
+"""
+DEADLINE = 60.0
+
+
+class Started:
+    """A run of stories whose agents wait until they are told to end."""
+
+    def __init__(self, project: Project, *names: str) -> None:
+        self.project = project
+        self.box = project.folder.parent
+        settings = '[gates]\ncheck = "test -e prd.json"\n'
+        project.init({"prd.json": prd(*(story(name) for name in names)), "rad-engineer.toml": settings})
+        options = agent(project, SCRIPT.format(box=self.box))
+        self.run = project.start(
+            "run", "prd.json", *options, "--yes", "--parallel", "-j", "2", "--attempts", "1"
+        )
+        self.until(lambda: len(agents(self.run.pid)) == len(names))
+        self.agents = {story_of(pid): pid for pid in agents(self.run.pid)}
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Waits for something that must happen."""
+        until = time.monotonic() + DEADLINE
+        while not condition():
+            assert time.monotonic() < until
+            assert self.run.poll() is None, self.run.communicate()
+            time.sleep(0.003)
+
+    def worker_of(self, name: str) -> int:
+        """The worker in which the story's agent runs."""
+        return next(pid for pid in workers(self.run.pid) if self.agents[name] in children(pid))
+
+    def end(self, name: str, code: int = 0) -> None:
+        """Lets the story's agent end."""
+        (self.box / "end").write_text(f"{code}\n")
+        (self.box / "end").rename(self.box / f"end-{name}")
+
+    def quiet(self) -> bool:
+        """Whether the zygote and its workers have done all they can do without the coordinator."""
+        (zygote,) = zygotes(self.run.pid)
+        ours = children(zygote)
+        return all(state(pid) == "S" for pid in (zygote, *ours)) and not any(children(pid) for pid in ours)
+
+    def started(self) -> list[str]:
+        """Which attempts have been started, in order of their names."""
+        return sorted((self.box / "started").read_text().split("\n")[:-1])
+
+    def finish(self, wanted: int) -> None:
+        """Waits for the end of the run."""
+        out, err = self.run.communicate(timeout=DEADLINE)
+        assert self.run.returncode == wanted, out + err
+
+
+def state(pid: int) -> str:
+    """R, S, T, Z as in ps; nothing when it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
+@contextmanager
+def stopped(started: Started, *pids: int) -> Iterator[None]:
+    """Processes stand still meanwhile; one may be killed."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+        started.until(lambda pid=pid: state(pid) == "T")
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def test_a_death_and_an_answer_at_once_are_not_taken_for_each_other(project: Project) -> None:
+    """The worker of A dies while B fails, and the coordinator hears of both in one breath."""
+    started = Started(project, "A", "B")
+    victim, other = started.worker_of("A"), started.agents["B"]
+    with stopped(started, started.run.pid):
+        os.kill(victim, signal.SIGKILL)
+        started.until(lambda: not state(victim))
+        started.end("B", 1)
+        started.until(lambda: not state(other))
+        started.until(started.quiet)
+        started.end("A")
+    started.finish(1)
+    assert project.statuses() == {"A": "passed", "B": "failed"}
+    assert project.landed("rad/demo") == ["A"]
+    assert started.started() == ["A 1", "A 1", "B 1"]
+
+
+def test_an_agent_that_dies_with_its_worker_is_started_again(project: Project) -> None:
+    started = Started(project, "A")
+    os.kill(started.worker_of("A"), signal.SIGKILL)
+    started.until(lambda: len(started.started()) == 2)
+    started.end("A")
+    started.finish(0)
+    assert started.started() == ["A 1", "A 1"]
+
+
+@pytest.mark.parametrize("who", ["worker", "zygote"])
+def test_who_was_stopped_and_continued_goes_on_as_if_nothing_had_been(project: Project, who: str) -> None:
+    started = Started(project, "A")
+    pid = started.worker_of("A") if who == "worker" else zygotes(started.run.pid)[0]
+    with stopped(started, pid):
+        started.end("A")
+        started.until(lambda: state(started.agents["A"]) in ("Z", ""))
+    started.finish(0)
+    assert started.started() == ["A 1"]

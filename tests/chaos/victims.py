@@ -1,0 +1,87 @@
+"""Who is who among the processes of a run, seen from outside, and how they are killed."""
+
+import os
+import random
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from rad_engineer.process.tree import children
+
+VICTIMS = ("coordinator", "zygote", "worker", "agent", "everything")
+ENDING = ("coordinator", "everything")  # after these a new start is needed
+
+
+def kill(victim: str, coordinator: int, chance: random.Random, spared: set[str]) -> int:
+    """Kills what there is of that kind and returns how many it were; `spared` are stories whose agent stays."""
+    chosen = {
+        "coordinator": lambda: [coordinator],
+        "zygote": lambda: zygotes(coordinator),
+        "worker": lambda: _one(workers(coordinator), chance),
+        "agent": lambda: _one([pid for pid in agents(coordinator) if story_of(pid) not in spared], chance),
+        "everything": lambda: _all(coordinator, chance),
+    }[victim]()
+    if victim == "agent":
+        spared.update(story_of(pid) for pid in chosen)  # killed twice it would be the same failure twice
+    for pid in chosen:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(chosen)
+
+
+def zygotes(coordinator: int) -> list[int]:
+    """The zygote leads a session, in which its workers are, also when they have come up to the coordinator."""
+    return [pid for pid in children(coordinator) if _is_ours(pid) and _session(pid) == pid]
+
+
+def workers(coordinator: int) -> list[int]:
+    """All workers, also those of a zygote that has been killed; not what they or the coordinator just fork."""
+    above = zygotes(coordinator)
+    below = [pid for parent in (coordinator, *above) for pid in children(parent)]
+    strange = {_session(coordinator), 0}
+    return [pid for pid in below if _is_ours(pid) and _session(pid) not in {*strange, pid}]
+
+
+def agents(coordinator: int) -> list[int]:
+    """The main processes of the agents."""
+    below = [pid for worker in workers(coordinator) for pid in children(worker)]
+    return [pid for pid in below if "agent.sh" in _command(pid) and not _is_ours(pid)]
+
+
+def _all(coordinator: int, chance: random.Random) -> list[int]:
+    """Not what the agents have left behind: that is for the next start to find."""
+    found = [coordinator, *zygotes(coordinator), *workers(coordinator), *agents(coordinator)]
+    chance.shuffle(found)
+    return found
+
+
+def _one(pids: list[int], chance: random.Random) -> list[int]:
+    return [chance.choice(pids)] if pids else []
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _is_ours(pid: int) -> bool:
+    return " -m rad_engineer" in _command(pid)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def story_of(pid: int) -> str:
+    """The story that an agent works at."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    names = [entry for entry in environment if entry.startswith(b"RAD_STORY_ID=")]
+    return names[0].partition(b"=")[2].decode() if names else ""
