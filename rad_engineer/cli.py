@@ -31,7 +31,6 @@ EXIT_CODES = (
     (ExitCode.TERMINATED, "stopped by SIGTERM, after a checkpoint"),
 )
 _STARTS_WORKERS = ("run", "resume")
-_CANNOT_WRITE = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM)
 _COMPLETION = ("--install-completion", "--show-completion")
 
 
@@ -203,9 +202,13 @@ def _unexpected(error: Exception, argv: list[str]) -> int:
     """What the system or a bug did: a reader that left, a full disk, or a crash that is written down."""
     if isinstance(error, BrokenPipeError) and _reader_left():
         return ExitCode.TERMINATED if argv[0] in _STARTS_WORKERS else ExitCode.OK
-    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
-        place = f": {error.filename}" if error.filename else ""
-        _say(f"error: {error.strerror}{place}", "make room or allow writing, then run the same command again")
+    if isinstance(error, OSError | MemoryError):
+        place = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
+        what = error.strerror if isinstance(error, OSError) else "out of memory"
+        _say(
+            f"error: {what or error}{place}",
+            "make room or allow what is named, then run the same command again",
+        )
         return ExitCode.CANNOT_WRITE
     log = _crash_log(error, argv)
     _say(f"error: internal error ({type(error).__name__})", f"please report it; the details are in {log}")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rad_engineer import git, logs, store
+from rad_engineer import durable, git, logs, store
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.errors import RadError
 from rad_engineer.git.repository import Repository
@@ -91,7 +91,7 @@ def _let_go(step: Step, place: Ground) -> None:
             (rundir / "run.log").unlink()
     else:
         gone = rundir.with_name(_GONE + rundir.name)
-        with store.writing(rundir):
+        with durable.writing(rundir):
             rundir.rename(gone)
         _remove(gone)
     _remove(_cache(place, step.run))
@@ -179,7 +179,7 @@ def _cache(place: Ground, run: str) -> Path:
 def _remove(path: Path) -> None:
     """Removes a directory of ours; a link in its place is left alone, and none inside is followed."""
     if path.is_dir() and not path.is_symlink():
-        with store.writing(path):
+        with durable.writing(path):
             shutil.rmtree(path)
 
 

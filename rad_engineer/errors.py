@@ -11,7 +11,11 @@ RadError
 └── ConfigInvalid  78   configuration or repository cannot be used as it is
 """
 
+import errno
 from enum import IntEnum
+
+OUT_OF_MEANS = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""The machine has no process, memory or file descriptor left for us."""
 
 
 class ExitCode(IntEnum):
@@ -79,6 +83,11 @@ class CannotWrite(RadError):
     """State cannot be written; whatever was acknowledged before is safe."""
 
     exit_code = ExitCode.CANNOT_WRITE
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(
+            message, hint=hint or "make room or mend what is named, then run the same command again"
+        )
 
 
 class Locked(RadError):

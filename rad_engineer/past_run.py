@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import git, importers, locks, store
+from rad_engineer import durable, git, importers, locks, store
 from rad_engineer.core import graph as graphs
 from rad_engineer.core import report as reports
 from rad_engineer.core.checkpoint import Checkpoint
@@ -129,24 +129,24 @@ def is_alive(rundir: store.RunDir, about: Mapping[str, Any], checkpoint: Checkpo
     )
 
 
-def report_file(rundir: store.RunDir, place: Ground, *, json: bool) -> Path | None:
-    """The report of a run that has ended; one that was killed before it had written it is given it now."""
-    path = rundir.report_json if json else rundir.report_md
-    if not path.exists() and store.state(rundir) in ("stopped", "finished"):
+def report_text(rundir: store.RunDir, place: Ground, *, json: bool) -> str | None:
+    """The report of a run that has ended; made anew where it was killed before, or where the file is damaged."""
+    found = store.read_report(rundir, json=json)
+    if found is None and store.state(rundir) in ("stopped", "finished"):
         write_report(rundir, read(rundir, place).report())
-    return path if path.exists() else None
+        found = store.read_report(rundir, json=json)
+    return found
 
 
 def write_report(rundir: store.RunDir, report: Report) -> None:
     """Makes report.json and report.md in the run directory."""
-    store.replace(rundir.report_json, _encoded(report))
-    store.replace(rundir.report_md, markdown(report).encode("utf-8", "replace"))
+    store.write_report(rundir, _encoded(report), markdown(report))
 
 
 def _encoded(report: Report) -> bytes:
     """The report, encoded story by story: as one structure a large one would need more memory than its run."""
-    head, _, rest = store.dump(report.to_json(stories=False)).partition(b'"stories":null')
-    stories = b",".join(store.dump(story.to_json()) for story in report.stories)
+    head, _, rest = durable.dump(report.to_json(stories=False)).partition(b'"stories":null')
+    stories = b",".join(durable.dump(story.to_json()) for story in report.stories)
     return b'%b"stories":[%b]%b' % (head, stories, rest)
 
 
@@ -217,11 +217,7 @@ def _copies(rundir: store.RunDir, about: Mapping[str, Any], reading: inputs.Read
         if entry["path"] in seen:
             continue  # one file can hold several PRDs
         seen.add(entry["path"])
-        copy = next(
-            (path for suffix in (".json", ".md") if (path := rundir.prd(number, suffix)).exists()), None
-        )
-        if copy is None:
-            raise NoInput(f"the run {rundir.run} has lost its copy of {entry['file']}")
+        copy = store.kept_prd(rundir, number, entry)
         loaded = importers.load(copy, stories_path=reading.stories_path, tag=reading.tag)
         prds += [replace(prd, file=entry["file"], path=entry["path"]) for prd in loaded]
     return prds

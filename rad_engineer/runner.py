@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rad_engineer import store, timings
+from rad_engineer import durable, store, timings
 from rad_engineer.branch_gates import BranchGates
 from rad_engineer.core import ending
 from rad_engineer.core.schedule import Schedule
@@ -342,7 +342,7 @@ class Runner:
         found = self.graph.stories[story]
         folder = self.rundir.story(found.id, self.graph.identities[story]) / f"attempt-{attempt}"
         if feedback:
-            with store.writing(folder):
+            with durable.writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / "feedback.txt").write_text(feedback, encoding="utf-8", errors="replace")
 

@@ -1,4 +1,4 @@
-"""The run directory: what a run has written down, and how it is written so that a crash cannot twist it.
+"""The run directory: what a run has written down.
 
     .rad-engineer/runs/<run>/run.json                   what was asked for
                              prd/<n>.json|.md           the PRDs as read
@@ -8,38 +8,44 @@
                              report.json report.md run.log
 
 Journal lines end in `,"~":"<crc32>"}`; without that member a line is the plain event. Only the last line may be
-bad: it was being written when the run died, so it never happened. Files are replaced whole: temporary file,
-fsync, rename, fsync of the directory.
+bad: it was being written when the run died, so it never happened.
 """
 
 import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rad_engineer.core.checkpoint import Checkpoint, fold
 from rad_engineer.core.events import SYNCED, Event
-from rad_engineer.errors import CannotWrite, NoInput, RadError
+from rad_engineer.core.prd import Prd
+from rad_engineer.durable import (
+    SEAL,
+    StateDamaged,
+    cannot_write,
+    dump,
+    read_sealed,
+    replace,
+    seal,
+    sync_folder,
+    unseal,
+    write_all,
+    write_sealed,
+    writing,
+)
+from rad_engineer.errors import CannotWrite, NoInput
 
-SCHEMA_VERSION = 1
-_SEAL = b',"~":"'
+START_ANEW = "go on with `run PRD… --fresh`: what has landed is on the branch and is not done again"
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+_COMMENT = b"\n<!-- ~ %08x -->\n"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _AFTER_THE_END = frozenset({"note", "story_approved", "story_marked", "story_passed", "story_reopened"})
 _TAIL = 1 << 16
 _read = json.JSONDecoder().raw_decode
-_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
-
-
-class StateDamaged(RadError):
-    """State on disk contradicts its checksum; nothing was changed."""
-
-    exit_code = CannotWrite.exit_code
 
 
 def slug(text: str) -> str:
@@ -98,15 +104,11 @@ class RunDir:
         return self.path / "prd" / f"{number}{suffix}"
 
     def read_run(self) -> dict[str, Any]:
-        """The content of run.json; raises StateDamaged where it cannot be understood."""
+        """The content of run.json; raises StateDamaged where it cannot be believed."""
         try:
-            data: dict[str, Any] = json.loads(self.run_json.read_bytes())
+            return read_sealed(self.run_json, START_ANEW)
         except FileNotFoundError:
             raise NoInput(f"there is no run {self.run} in {self.path.parent}") from None
-        except ValueError as error:
-            raise StateDamaged(f"{self.run_json} is damaged: {error}") from error
-        check_version(data, self.run_json)
-        return data
 
 
 def runs_folder(home: Path) -> Path:
@@ -131,98 +133,72 @@ def runs(home: Path) -> list[RunDir]:
     return [RunDir(folder / name) for name in names if (folder / name / "run.json").exists()]
 
 
-def create(home: Path, run: str, content: Mapping[str, Any]) -> RunDir:
-    """Makes a run's directory; it exists for others only once run.json is whole."""
+def create(home: Path, run: str, content: Mapping[str, Any], prds: Sequence[Prd] = ()) -> RunDir:
+    """Makes a run's directory with a copy of its PRDs; it exists for others only once run.json is whole."""
     top = home / ".rad-engineer"
+    folder = runs_folder(home) / run
     with writing(top):
         top.mkdir(exist_ok=True)
         ignore = top / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
-        folder = runs_folder(home) / run
         folder.mkdir(parents=True)
         (folder / "stories").mkdir()
         (folder / "prd").mkdir()
+        for above in (folder.parent, top, home):
+            sync_folder(above)
     rundir = RunDir(folder)
-    replace(rundir.run_json, dump({"schema_version": SCHEMA_VERSION, **content}))
+    write_sealed(rundir.run_json, {**content, "inputs": keep_prds(rundir, prds)})
     return rundir
 
 
-class writing:  # noqa: N801 - reads as a clause: with writing(path): ...
-    """Turns a failed write below `path` into CannotWrite with the free space named."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError):
-            raise cannot_write(self.path, error) from error
-
-
-def cannot_write(path: Path, error: OSError) -> CannotWrite:
-    """The error a user sees when state cannot be written."""
-    free = "unknown"
-    with suppress(OSError):
-        seen = os.statvfs(path if path.exists() else path.parent)
-        free = f"{seen.f_bavail * seen.f_frsize // 1_000_000} MB"
-    return CannotWrite(
-        f"cannot write {path}: {error.strerror or error} ({free} free)",
-        hint="make room or mend the permissions, then: rad-engineer resume",
-    )
+def keep_prds(
+    rundir: RunDir, prds: Sequence[Prd], kept: Sequence[Mapping[str, Any]] = ()
+) -> list[Mapping[str, Any]]:
+    """Copies PRDs into the run directory, save those `kept` there; where each came from, and its checksum."""
+    found: list[Mapping[str, Any]] = []
+    for number, prd in enumerate(prds, 1):
+        before = kept[number - 1] if number <= len(kept) else {}
+        if before.get("path") != prd.path:
+            copy = rundir.prd(number, ".json" if prd.format == "json" else ".md")
+            with writing(copy):
+                data = Path(prd.path).read_bytes()
+            replace(copy, data)
+            before = {"file": prd.file, "path": prd.path, "crc": zlib.crc32(data)}
+        found.append(before)
+    return found
 
 
-def dump(value: Mapping[str, Any]) -> bytes:
-    """Compact JSON bytes; surrogates that a PRD smuggled in survive as escapes."""
-    return _compact(value).encode()
+def kept_prd(rundir: RunDir, number: int, entry: Mapping[str, Any]) -> Path:
+    """The n-th PRD as it was read; raises StateDamaged where the copy is not what was copied."""
+    for copy in (rundir.prd(number, ".json"), rundir.prd(number, ".md")):
+        if copy.exists():
+            if zlib.crc32(copy.read_bytes()) == entry["crc"]:
+                return copy
+            raise StateDamaged(
+                f"{copy} is damaged: it contradicts its checksum",
+                hint=f"bring back {entry['file']} as it was when it was run: then its copy is not needed",
+            )
+    raise NoInput(f"the run {rundir.run} has lost its copy of {entry['file']}")
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Replaces a file whole and durably."""
-    temporary = path.with_name(path.name + ".new")
-    with writing(path):
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            write_all(handle, data)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.rename(temporary, path)  # noqa: PTH104 - one call, no Path made
-        sync_folder(path.parent)
+def write_report(rundir: RunDir, document: bytes, text: str) -> None:
+    """Writes both forms of the report, each with its checksum at the end."""
+    data = text.encode("utf-8", "replace")
+    replace(rundir.report_json, seal(document))
+    replace(rundir.report_md, data + _COMMENT % zlib.crc32(data))
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def read_report(rundir: RunDir, *, json: bool) -> str | None:
+    """The report as it was written; None where there is none, or not as it was written any more."""
+    path = rundir.report_json if json else rundir.report_md
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_all(handle: int, data: bytes) -> None:
-    """Writes everything: a short write is not an end."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
-def seal(line: bytes) -> bytes:
-    """Adds the checksum member to one JSON object."""
-    return b'%b%b%08x"}' % (line[:-1], _SEAL, zlib.crc32(line))
-
-
-def unseal(line: bytes) -> bytes | None:
-    """The object without its checksum member; None where they disagree."""
-    cut = len(line) - len(_SEAL) - 10
-    if cut < 1 or line[cut : cut + len(_SEAL)] != _SEAL or line[-2:] != b'"}':
+        data = path.read_bytes()
+    except FileNotFoundError:
         return None
-    plain = line[:cut] + b"}"
-    return plain if line[-10:-2] == b"%08x" % zlib.crc32(plain) else None
+    text = data[: -len(_COMMENT % 0)]
+    plain = unseal(data) if json else text if data == text + _COMMENT % zlib.crc32(text) else None
+    return None if plain is None else plain.decode("utf-8", "replace")
 
 
 class Journal:
@@ -300,7 +276,7 @@ def scan_journal(path: Path) -> Iterator[tuple[Event, int]]:
 
 def _event(line: bytes) -> Event | None:
     """The event of a line: as `unseal` does it, but without a copy, because long runs have many lines."""
-    if line[-16:-10] != _SEAL or line[-10:] != b'%08x"}' % zlib.crc32(b"}", zlib.crc32(line[:-16])):
+    if line[-16:-10] != SEAL or line[-10:] != b'%08x"}' % zlib.crc32(b"}", zlib.crc32(line[:-16])):
         return None
     try:
         fields, _end = _read(line.decode())
@@ -316,7 +292,7 @@ def _refuse_damage(path: Path, data: bytes, start: int, end: int) -> None:
         if following >= 0 and _event(data[end + 1 : following]) is not None:
             raise StateDamaged(
                 f"{path} is damaged at byte {start}: a line contradicts its checksum, and good lines follow it",
-                hint="keep a copy, then start anew with `run --fresh`: what has landed is on the branch",
+                hint=START_ANEW,
             )
         end = following
 
@@ -355,13 +331,3 @@ def reopen(rundir: RunDir, tell: Callable[[Event], None] | None = None) -> tuple
             tell(event)
         size = end
     return checkpoint, Journal(rundir.journal, rundir.run, checkpoint.seq, size)
-
-
-def check_version(data: Mapping[str, Any], path: Path) -> None:
-    """Raises StateDamaged where a later version has written the file."""
-    version = data.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise StateDamaged(
-            f"{path} has schema_version {version!r}; this version of rad-engineer reads {SCHEMA_VERSION}",
-            hint="use the version that wrote it, or start anew with `run --fresh`",
-        )

@@ -1,42 +1,41 @@
 """What a story keeps in its folder of the run directory: its checkpoint, and files that nothing relies on."""
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import store
+from rad_engineer import durable
 from rad_engineer.locks import hold
 
 
 def write_note(folder: Path, name: str, data: bytes) -> None:
     """Writes a file that nothing relies on into a folder of a story, which is made with the one above it."""
-    with store.writing(folder):
+    with durable.writing(folder):
         for place in (folder.parent, folder):
             with suppress(FileExistsError):
                 os.mkdir(place)  # noqa: PTH102 - no Path made
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
-            store.write_all(handle, data)
+            durable.write_all(handle, data)
         finally:
             os.close(handle)
 
 
 def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     """Writes a story's checkpoint, under the lock of its folder; durable, with all its names, when it returns."""
-    data = store.seal(store.dump({"schema_version": store.SCHEMA_VERSION, **content}))
+    data = durable.sealed(content)
     path = folder / "checkpoint.json"
-    with store.writing(path):
+    with durable.writing(path):
         place = _opened(folder)
         try:
             with hold(place):
                 if _written_first(path, data):
                     os.fsync(place)
-                    store.sync_folder(folder.parent)
+                    durable.sync_folder(folder.parent)
                 else:
-                    store.replace(path, data)
+                    durable.replace(path, data)
         finally:
             os.close(place)
 
@@ -58,11 +57,11 @@ def _written_first(path: Path, data: bytes) -> bool:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError:
-        if store.unseal(path.read_bytes()) is not None:
+        if durable.unseal(path.read_bytes()) is not None:
             return False
         handle = os.open(path, os.O_RDWR | os.O_TRUNC | os.O_CLOEXEC)
     try:
-        store.write_all(handle, data)
+        durable.write_all(handle, data)
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -70,13 +69,16 @@ def _written_first(path: Path, data: bytes) -> bool:
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """A story's checkpoint; None where there is none or it is not whole (its stage then never ended)."""
+    """A story's checkpoint; None where there is none or it was cut short while it was written: its stage never ended.
+
+    Raises StateDamaged where a whole one was changed since.
+    """
+    path = folder / "checkpoint.json"
     try:
-        plain = store.unseal((folder / "checkpoint.json").read_bytes())
+        if not durable.looks_whole(path.read_bytes()):
+            return None
+        return durable.read_sealed(
+            path, f"remove {path} and resume: the attempt is then run, and paid for, again"
+        )
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if plain is None:
-        return None
-    data: dict[str, Any] = json.loads(plain)
-    store.check_version(data, folder / "checkpoint.json")
-    return data

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from rad_engineer import durable
 from rad_engineer.core.printable import plain
-from rad_engineer.errors import CannotWrite, ConfigInvalid, Refused
+from rad_engineer.errors import ConfigInvalid, Refused
 from rad_engineer.settings import state_home
 
-SCHEMA_VERSION = 1
 Commands = Sequence[tuple[str, str]]
 """What would be run: pairs of kind ("gate pytest", "setup", "verify US-001") and command line."""
 
@@ -51,10 +51,9 @@ def is_trusted(repo_id: str, fp: str, *, env: Mapping[str, str] = os.environ) ->
 
 def trusted(repo_id: str, *, env: Mapping[str, str] = os.environ) -> list[Trusted]:
     """Everything that may run in this repository, newest first."""
-    entries = _read(path(env)).get(repo_id, {})
     found = [
-        Trusted(fp, entry.get("at", 0.0), tuple((kind, text) for kind, text in entry.get("commands", ())))
-        for fp, entry in entries.items()
+        Trusted(fp, entry["at"], tuple((kind, text) for kind, text in entry["commands"]))
+        for fp, entry in _read(path(env)).get(repo_id, {}).items()
     ]
     return sorted(found, key=lambda entry: -entry.at)
 
@@ -111,47 +110,24 @@ def shown(commands: Commands) -> list[str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        data = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError:  # damaged: nothing is trusted, and the next answer replaces it
+        data = durable.read_sealed(file)
+    except durable.LaterVersion as error:
+        raise ConfigInvalid(str(error), hint="update rad-engineer, or remove the file") from error
+    except (FileNotFoundError, durable.StateDamaged):  # nothing is trusted, and the next answer replaces it
         return {}
     except OSError as error:
         raise ConfigInvalid(f"{file}: {error.strerror}") from error
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ConfigInvalid(
-            f"{file}: unknown schema_version {version}",
-            hint="a newer rad-engineer wrote it; update, or remove it",
-        )
-    repositories = data.get("repositories")
-    return repositories if isinstance(repositories, dict) else {}
+    repositories: dict[str, Any] = data["repositories"]
+    return repositories
 
 
 @contextmanager
 def _changed(file: Path) -> Iterator[dict[str, Any]]:
     """The repositories, to be changed under a lock and then written whole."""
-    try:
+    with durable.writing(file):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with file.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             repositories = _read(file)
             yield repositories
-            _write(file, {"schema_version": SCHEMA_VERSION, "repositories": repositories})
-    except OSError as error:
-        raise CannotWrite(f"{error.filename or file}: {error.strerror}") from error
-
-
-def _write(file: Path, data: Mapping[str, Any]) -> None:
-    temporary = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        json.dump(data, out, indent=1)
-        out.flush()
-        os.fsync(descriptor)
-    temporary.replace(file)
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+            durable.write_sealed(file, {"repositories": repositories}, mode=0o600)

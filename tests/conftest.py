@@ -99,7 +99,7 @@ class Project:
     def report(self) -> dict[str, Any]:
         newest = max((self.folder / ".rad-engineer" / "runs").iterdir())
         found: dict[str, Any] = json.loads((newest / "report.json").read_text())
-        return found
+        return {name: value for name, value in found.items() if name != "~"}
 
     def statuses(self) -> dict[str, str]:
         return {story["key"]: story["status"] for story in self.report()["stories"]}

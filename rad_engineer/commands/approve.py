@@ -2,7 +2,7 @@
 
 import os
 
-from rad_engineer import store
+from rad_engineer import durable, store
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput, UsageError
 from rad_engineer.launch import ground, inputs
@@ -20,9 +20,9 @@ def approve(*, story: str, run: str | None) -> int:
             f"{graph.keys[index]} does not wait for a human", hint=f"see `rad-engineer explain {story}`"
         )
     folder = store.approvals_folder(here.home)
-    with store.writing(folder):
+    with durable.writing(folder):
         folder.mkdir(exist_ok=True)
-    store.replace(folder / graph.identities[index], b"")
+    durable.replace(folder / graph.identities[index], b"")
     finished = store.load(rundir).state == "finished"
     then = "`rad-engineer run` takes it up" if finished else "`rad-engineer resume` goes on"
     print(f"{graph.keys[index]} is approved; {then}")

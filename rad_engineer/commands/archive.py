@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rad_engineer import importers, past_run, store
+from rad_engineer import durable, importers, past_run, store
 from rad_engineer.core.printable import one_line, several
 from rad_engineer.core.report import Report
 from rad_engineer.core.report_markdown import markdown
@@ -40,7 +40,7 @@ def archive(prd: str, *, yes: bool = False, today: str | None = None) -> int:
         return ExitCode.WAITING
     source = Path(os.path.abspath(prd))  # noqa: PTH100 - a link stays where it is
     target = _target(source, found, today or time.strftime("%Y-%m-%d"))
-    with store.writing(source.parent):
+    with durable.writing(source.parent):
         target.mkdir(parents=True)
         for line in (*_put_aside(source, target, found), *_reports(target, found, report)):
             print(line)
@@ -109,7 +109,7 @@ def _reports(target: Path, found: PastRun, report: Report) -> Iterator[str]:
     if found.rundir is None:
         return
     (target / "report.md").write_text(markdown(report), encoding="utf-8", errors="replace")
-    (target / "report.json").write_bytes(store.dump(report.to_json()))
+    (target / "report.json").write_bytes(durable.dump(report.to_json()))
     yield f"wrote the report of run {found.checkpoint.run} to {_near(target)}"
 
 

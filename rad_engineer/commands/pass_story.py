@@ -63,15 +63,10 @@ def _create(place: ground.Ground, graph: Graph, prd: str, flags: Mapping[str, ob
         "created_at": time.time(),
         "files": [str(Path(prd).absolute())],
         "identities": list(graph.identities),
-        "inputs": [{"file": owner.file, "path": owner.path} for owner in graph.prds],
         "settings": {key: _text(flags, key) for key in ("stories_path", "tag")},
         "rules": {},
     }
-    rundir = store.create(place.home, name, about)
-    for number, owner in enumerate(graph.prds, 1):
-        suffix = ".json" if owner.format == "json" else ".md"
-        rundir.prd(number, suffix).write_bytes(Path(owner.path).read_bytes())
-    return rundir
+    return store.create(place.home, name, about, graph.prds)
 
 
 def _run_of(place: ground.Ground, identity: str) -> store.RunDir | None:

@@ -13,9 +13,9 @@ def report(*, run: str | None, json: bool) -> int:
     place = ground.look(os.environ)
     for rundir in store.runs(place.home):
         wanted = run is None or rundir.run.startswith(run)
-        path = past_run.report_file(rundir, place, json=json) if wanted else None
-        if path is not None:
-            sys.stdout.write(path.read_text(encoding="utf-8", errors="replace"))
+        found = past_run.report_text(rundir, place, json=json) if wanted else None
+        if found is not None:
+            sys.stdout.write(found)
             return 0
     raise NoInput(
         f"there is no report of {run or 'any run'} here", hint="`rad-engineer status` shows a run without one"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import settings, store
+from rad_engineer import durable, settings, store
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput
 from rad_engineer.launch import ground, inputs
@@ -59,9 +59,13 @@ def _choose(here: ground.Ground, name: str | None) -> store.RunDir:
             if rundir.run == name or rundir.run.startswith(name):
                 return rundir
         raise NoInput(f"there is no run {name}", hint="see `rad-engineer status`")
-    for rundir in runs:
-        if store.state(rundir) != "finished":
-            return rundir
+    for number, rundir in enumerate(runs):
+        try:
+            if store.state(rundir) != "finished":
+                return rundir
+        except durable.StateDamaged:
+            if number == 0:
+                raise
     raise NoInput("there is no unfinished run here", hint="start one: rad-engineer run PRD")
 
 
@@ -81,7 +85,7 @@ def _again(rundir: store.RunDir, here: ground.Ground, *, json: bool) -> int:
     """A finished run has nothing to go on with: its report, and its exit code."""
     from rad_engineer import past_run  # noqa: PLC0415 - only here
 
-    path = past_run.report_file(rundir, here, json=json)
-    if path is not None:
-        Output(sys.stdout).write(path.read_text(encoding="utf-8", errors="replace"))
+    found = past_run.report_text(rundir, here, json=json)
+    if found is not None:
+        Output(sys.stdout).write(found)
     return int(store.load(rundir).exit_code or 0)

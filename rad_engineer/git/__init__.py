@@ -1,11 +1,12 @@
 """The repository through the git command line: hardened, never a shell, one function for each question."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rad_engineer.errors import NoInput
-from rad_engineer.git.command import GitFailed, call, fields, identity, run, text
+from rad_engineer.git.command import GitFailed, ask, fields, identity, run, text
 from rad_engineer.git.discovery import discover
 from rad_engineer.git.merge_tree import Merge, merge
 from rad_engineer.git.ref_store import (
@@ -52,14 +53,13 @@ __all__ = [
 ]
 
 _LOOKED_BACK = 200
+_BLOB = re.compile(rb"[0-9a-f]+ blob [0-9]+")
 
 
 def resolve(repository: Repository, revision: str) -> str:
     """The commit that a branch, tag or hash names."""
-    code, out, _err = call(
-        repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
-    )
-    if code != 0:
+    out = ask(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if out is None:
         raise NoInput(
             f"{revision!r} is not a commit of this repository", hint="see `git log` and `git branch`"
         )
@@ -73,17 +73,13 @@ def head(repository: Repository) -> str:
 
 def is_ancestor(repository: Repository, older: str, newer: str) -> bool:
     """Whether everything in `older` is also in `newer`."""
-    arguments = ("merge-base", "--is-ancestor", older, newer)
-    code, _out, err = call(repository, *arguments)
-    if code not in (0, 1):
-        raise GitFailed(arguments, code, err)
-    return code == 0
+    return ask(repository, "merge-base", "--is-ancestor", older, newer) is not None
 
 
 def default_branch(repository: Repository) -> str | None:
     """The branch that the remote calls its own, as far as this clone knows."""
-    code, out, _err = call(repository, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
-    return text(out).removeprefix("refs/remotes/origin/") if code == 0 else None
+    out = ask(repository, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+    return None if out is None else text(out).removeprefix("refs/remotes/origin/")
 
 
 def commit_tree(
@@ -144,18 +140,19 @@ def show(
 ) -> bytes | None:
     """A file as it is in a commit or tree; None where there is none."""
     name = os.path.normpath(path)
-    code, out, _err = call(repository, "cat-file", "blob", f"{revision}:{name}", env=env)
-    return out if code == 0 else None
+    out = run(repository, "cat-file", "--batch", "-z", data=os.fsencode(f"{revision}:{name}\0"), env=env)
+    about, _, content = out.partition(b"\n")
+    return content[:-1] if _BLOB.fullmatch(about) else None
 
 
 def last_good(repository: Repository, path: str, parses: Callable[[bytes], bool]) -> str | None:
     """The newest commit at which a file could be parsed; it looks at the last 200 that changed it."""
     name = os.path.normpath(path)
-    code, out, _err = call(
+    out = run(
         repository, "log", "-z", "--format=tformat:%H", "--no-color", f"--max-count={_LOOKED_BACK}", "HEAD",
         "--", f":(top,literal){name}",
     )  # fmt: skip
-    for commit in fields(out) if code == 0 else ():
+    for commit in fields(out):
         content = show(repository, commit, name)
         if content is not None and parses(content):
             return commit

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rad_engineer import process
-from rad_engineer.errors import ExitCode, RadError
+from rad_engineer.errors import CannotWrite
 from rad_engineer.git.repository import Repository
 
 TIMEOUT = 600.0
@@ -48,10 +48,8 @@ _ENVIRONMENT = {
 _INHERITED = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 
-class GitFailed(RadError):
+class GitFailed(CannotWrite):
     """A git command failed, or was stopped at a limit."""
-
-    exit_code = ExitCode.CANNOT_WRITE
 
     def __init__(self, arguments: tuple[str, ...], code: int, stderr: bytes) -> None:
         self.code = code
@@ -144,6 +142,14 @@ def run(
     if code != 0:
         raise GitFailed(arguments, code, err)
     return out
+
+
+def ask(place: Repository | Path, *arguments: str, env: Mapping[str, str] | None = None) -> bytes | None:
+    """What git answers; None where it says no, which is exit code 1. A git that fails has not said no."""
+    code, out, err = call(place, *arguments, env=env)
+    if code not in (0, 1):
+        raise GitFailed(arguments, code, err)
+    return out if code == 0 else None
 
 
 def text(output: bytes) -> str:

@@ -19,6 +19,7 @@ _ASKED = (
     "--is-shallow-repository", "--show-toplevel", "HEAD^{commit}",
 )  # fmt: skip
 _MAX_EXCLUDES = 1_000_000
+_NOT_ITS_ANSWER = (124, 126)  # it took too long, or could not be started; above 128 a signal ended it
 
 
 def discover(start: Path) -> Repository:
@@ -64,6 +65,8 @@ def _folder(start: Path) -> Path:
 
 def _ask(folder: Path, env: Mapping[str, str], *arguments: str) -> tuple[int, str, str]:
     code, out, err = process.capture(["git", *arguments], cwd=folder, env=env, timeout=60)
+    if code in _NOT_ITS_ANSWER or code > 128:
+        raise git_command.GitFailed(arguments, code, err)
     return code, os.fsdecode(out), err.decode("utf-8", "replace").strip()
 
 
@@ -138,9 +141,11 @@ def _refuse_partial(config: Mapping[str, str], top: Path) -> None:
 def _home(folder: Path, env: Mapping[str, str], git_dir: Path, common_dir: Path, top: Path) -> Path:
     if git_dir == common_dir:
         return top
-    code, out, _err = _ask(folder, env, "worktree", "list", "--porcelain", "-z")
-    first = out.split("\0\0")[0].split("\0") if code == 0 else []
-    if first and first[0].startswith("worktree ") and "bare" not in first:
+    code, out, err = _ask(folder, env, "worktree", "list", "--porcelain", "-z")
+    if code != 0:
+        raise ConfigInvalid(f"git cannot list the work trees of the repository: {err}")
+    first = out.split("\0\0")[0].split("\0")
+    if first[0].startswith("worktree ") and "bare" not in first:
         return Path(first[0].removeprefix("worktree "))
     return top
 
@@ -193,8 +198,7 @@ def _lfs_settings(common_dir: Path) -> tuple[str, ...]:
 def _refuse_hidden_lfs(found: Repository) -> None:
     """Looks for LFS below the top as well; there it must be said in the top .gitattributes to be worked with."""
     asked = ("grep", "-q", "-F", "-e", "filter=lfs", "HEAD", "--", ":(glob)**/.gitattributes")
-    code, _out, _err = git_command.call(found, *asked)
-    if code == 0:
+    if git_command.ask(found, *asked) is not None:
         _lfs_settings(found.common_dir)
         raise ConfigInvalid(
             "the repository uses Git LFS in a sub-folder's .gitattributes",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rad_engineer.errors import CannotWrite
-from rad_engineer.git.command import call, fields, run, text
+from rad_engineer.git.command import ask, call, fields, run, text
 from rad_engineer.git.repository import Repository
 
 _MISMATCH = re.compile(
@@ -40,10 +40,10 @@ def refs(repository: Repository, prefix: str) -> dict[str, str]:
 
 def tip(repository: Repository, branch: str) -> str | None:
     """The commit a branch is at; None where there is no such branch."""
-    code, out, _err = call(
+    out = ask(
         repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"refs/heads/{branch}^{{commit}}"
     )
-    return text(out) if code == 0 else None
+    return None if out is None else text(out)
 
 
 def valid_branch(name: str) -> bool:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rad_engineer import durable
 from rad_engineer.core.prd import Prd
 from rad_engineer.errors import CannotWrite, NoInput, PrdInvalid
 from rad_engineer.importers import json_edit, text
@@ -88,7 +89,7 @@ def _replace(target: Path, data: bytes, status: os.stat_result, prd: Prd) -> boo
             return False
         Path(temporary).replace(target)
         temporary = ""
-        _sync(target.parent)
+        durable.sync_folder(target.parent)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -102,14 +103,6 @@ def _replace(target: Path, data: bytes, status: os.stat_result, prd: Prd) -> boo
 
 def _version(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cannot(prd: Prd, error: OSError) -> CannotWrite:

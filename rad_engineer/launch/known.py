@@ -1,9 +1,10 @@
 """What is known of each story before a run starts: from git, from the run's journal, from earlier runs, from the PRD."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from rad_engineer import store
+from rad_engineer import durable, store
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
@@ -24,6 +25,17 @@ class Known:
         return self.marked.get(identity) == graph.prds[graph.prd_of[index]].path
 
 
+def whole(home_runs: Sequence[store.RunDir]) -> list[store.RunDir]:
+    """The runs without those that are damaged: `--fresh` is the way on from them."""
+    found = []
+    for rundir in home_runs[:MOST_RUNS]:
+        with suppress(durable.StateDamaged):
+            rundir.read_run()
+            store.load(rundir)
+            found.append(rundir)
+    return found
+
+
 def unfinished(
     home_runs: Sequence[store.RunDir], identities: Iterable[str], kind: str, workspace: str | None = None
 ) -> store.RunDir | None:
@@ -41,15 +53,21 @@ def unfinished(
 
 def earlier(home_runs: Sequence[store.RunDir], identities: Iterable[str]) -> Known:
     """What earlier runs finished of these stories; the newest run that knows a story wins."""
-    known, open_ones = Known(), set(identities)
+    known, open_ones, told = Known(), set(identities), False
     for rundir in home_runs[:MOST_RUNS]:
         if not open_ones:
             break
-        about = rundir.read_run()
-        shared = open_ones & set(about.get("identities", ()))
-        if not shared or about.get("kind") == "rehearsal":
-            continue
-        checkpoint = store.load(rundir)
+        try:
+            about = rundir.read_run()
+            shared = open_ones & set(about.get("identities", ()))
+            if not shared or about.get("kind") == "rehearsal":
+                continue
+            checkpoint = store.load(rundir)
+        except durable.StateDamaged:
+            if told:  # it was gone on from: what it landed is on the branch
+                continue
+            raise
+        told = True
         for identity in shared:
             record = checkpoint.stories.get(identity)
             if record is not None and (record.status == "passed" or record.landed):
@@ -91,13 +109,15 @@ def settle(
     notes = _vanished(graph, checkpoint)
     for index, identity in enumerate(graph.identities):
         record = checkpoint.stories.get(identity)
+        passed = record is not None and (record.status == "passed" or record.landed)
         if graph.stories[index].state == "done":
             if branch_exists and record is not None and record.landed and identity not in landed:
                 notes.append(
                     f"{graph.keys[index]}: the PRD says done, but the branch does not hold it any more"
                 )
+            if record is not None and identity in landed and not passed:
+                _recover(ledger, index, landed[identity])
             continue
-        passed = record is not None and (record.status == "passed" or record.landed)
         path = graph.prds[graph.prd_of[index]].path
         marked = known.marked_in(identity, graph, index) or (record is not None and record.marked_in == path)
         if marked and index in has_done_field:
@@ -108,13 +128,17 @@ def settle(
         commit = landed.get(identity)
         if commit is not None:
             if not passed:
-                unproved = record is not None and record.unproved
-                ledger.record(
-                    "story_landed", index, commit=commit, gates=(), unverified=unproved, recovered=True
-                )
+                _recover(ledger, index, commit)
             continue
         _without_landing(ledger, index, known, passed=passed, branch_exists=branch_exists, notes=notes)
     return notes
+
+
+def _recover(ledger: Ledger, index: int, commit: str) -> None:
+    """The branch holds a story that the journal has no landing of."""
+    record = ledger.checkpoint.stories.get(ledger.graph.identities[index])
+    unproved = record is not None and record.unproved
+    ledger.record("story_landed", index, commit=commit, gates=(), unverified=unproved, recovered=True)
 
 
 def _vanished(graph: Graph, checkpoint: Checkpoint) -> list[str]:

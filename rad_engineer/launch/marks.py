@@ -47,6 +47,9 @@ class Marks:
                 missing = set(self._mark(prd, stories))
             except RadError as error:
                 self._complain(f"{prd.file} was not marked: {error}")
+                self._pending[number] = (
+                    stories  # it is tried again, once more at the end, and by the next run
+                )
                 continue
             for story in sorted(stories):
                 if self.graph.stories[story].id in missing:

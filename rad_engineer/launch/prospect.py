@@ -38,6 +38,16 @@ class Prospect:
         )
         return schedule.could_start() or waits or self._gates_are_red()
 
+    def marks_due(self) -> bool:
+        """Whether the branch holds a story that an earlier run could not mark in its file."""
+        fields = done_fields(self.graph)
+        return self.wanted.write_back and any(
+            index in fields
+            and identity in self.landed
+            and not self.earlier.marked_in(identity, self.graph, index)
+            for index, identity in enumerate(self.graph.identities)
+        )
+
     def idle(self) -> tuple[ExitCode, str]:
         """What it means that nothing may start, and why the first few stories do not."""
         schedule = self._schedule()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import git, locks, logs, process, store, swap, timings, trust
+from rad_engineer import durable, git, locks, logs, process, store, swap, timings, trust
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
@@ -64,7 +64,7 @@ def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
     ground = order.ground
     trusted_commands(order)
     with _locked(ground):
-        home_runs = store.runs(ground.home)
+        home_runs = known.whole(store.runs(ground.home)) if order.settings.fresh else store.runs(ground.home)
         kind = "rehearsal" if order.rehearsal else "real"
         rundir = only or known.unfinished(
             home_runs, order.inputs.graph.identities, kind, order.settings.workspace
@@ -85,7 +85,7 @@ def trusted_commands(order: Order) -> None:
 
 def _locked(ground: Ground) -> locks.Lock:
     if ground.repository is None:
-        with store.writing(ground.home / ".rad-engineer"):
+        with durable.writing(ground.home / ".rad-engineer"):
             ground.lock.parent.mkdir(exist_ok=True)
     return locks.acquire(ground.lock, 0.0, process.describe_self("run"))
 
@@ -116,7 +116,8 @@ class _Launch:
         landed = self._landed(branch)
         prospect = Prospect(self.graph, self.order.settings, self.order.ground.repository, branch,
                             earlier, landed, self.home_runs)  # fmt: skip
-        if not self.resumed and not prospect.anything_to_do():
+        marks_due = not self.order.rehearsal and prospect.marks_due()
+        if not (self.resumed or marks_due or prospect.anything_to_do()):
             code, why = prospect.idle()
             return Ended(code, None, Checkpoint(), why=why)
         rundir = self.rundir or self._create(rules)
@@ -174,7 +175,7 @@ class _Launch:
         repository = self.order.ground.repository
         if repository is None or branch is None or branch.tip == branch.base:
             return {}
-        runs = {rundir.run for rundir in self.home_runs}
+        runs = {rundir.run for rundir in store.runs(self.order.ground.home)}  # damaged ones landed it as well
         found: dict[str, str] = {}
         for entry in git.landings(repository, branch.base, branch.tip):
             if entry.run in runs:
@@ -215,15 +216,9 @@ class _Launch:
     # --- the run directory --------------------------------------------------------------------------------
 
     def _create(self, rules: Rules) -> store.RunDir:
-        rundir = store.create(self.order.ground.home, rules.run, self._about(rules))
-        with store.writing(rundir.path):
-            for number, prd in enumerate(self.order.inputs.prds, 1):
-                suffix = ".json" if prd.format == "json" else ".md"
-                rundir.prd(number, suffix).write_bytes(Path(prd.path).read_bytes())
-        return rundir
+        return store.create(self.order.ground.home, rules.run, self._about(rules), self.order.inputs.prds)
 
     def _about(self, rules: Rules) -> dict[str, Any]:
-        inputs = [{"file": prd.file, "path": prd.path} for prd in self.order.inputs.prds]
         return {
             "run": rules.run,
             "kind": rules.kind,
@@ -233,7 +228,6 @@ class _Launch:
             "boot_id": process.boot_id(),
             "identities": list(self.graph.identities),
             "files": [str(Path(file).absolute()) for file in self.order.files],
-            "inputs": inputs,
             "settings": self.order.settings.to_json(),
             "rules": rules.to_json(),
             "notes": self.notes,
@@ -247,7 +241,8 @@ class _Launch:
             joined = [*before.get("identities", ()), *self.graph.identities]
             about = {**before, **self._about(rules), "created_at": before["created_at"]}
             about["identities"] = list(dict.fromkeys(joined))
-            store.replace(rundir.run_json, store.dump({**about, "schema_version": store.SCHEMA_VERSION}))
+            about["inputs"] = store.keep_prds(rundir, self.order.inputs.prds, before["inputs"])
+            durable.write_sealed(rundir.run_json, about)
 
     # --- the run ------------------------------------------------------------------------------------------
 
@@ -296,7 +291,8 @@ class _Launch:
             raise
         finally:
             engine.close(wanted.grace if not runner.stop.received else 1.0)
-            marks.flush()
+        ledger.commit()  # the PRD must not know more than the journal
+        marks.flush()
         return self._close(ledger, rundir, runner, self._final_code(code))
 
     def _settle(

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from rad_engineer.errors import OUT_OF_MEANS
 from rad_engineer.process.child import Child, spawn
 from rad_engineer.process.output import Output, plain
 from rad_engineer.process.tree import (
@@ -113,6 +114,9 @@ def run(  # noqa: PLR0913 -- all but two have defaults
     try:
         child, pipe = _spawn(argv, cwd, env, stdin)
     except (OSError, ValueError) as error:
+        if _out_of_means(error):
+            output.close()
+            raise
         return _not_started(error, argv, cwd, output)
     watch = Watch(child, pipe, output, limits, before, on_line, on_exit)
     try:
@@ -141,10 +145,12 @@ def capture(
     try:
         child = _begin(argv, cwd, env, input, (out[1], err[1]), new_session=False)
     except (OSError, ValueError) as error:
-        code, text = _why_not_started(error, argv, cwd)
         os.close(out[0])
         os.close(err[0])
-        return code or 126, b"", text.encode()
+        if _out_of_means(error):
+            raise
+        code, text = _why_not_started(error, argv, cwd)
+        return code, b"", text.encode()
     finally:
         os.close(out[1])
         os.close(err[1])
@@ -298,10 +304,13 @@ def _not_started(error: OSError | ValueError, argv: Sequence[str], cwd: Path, ou
     return _completed(code, "not-started", 0.0, output)
 
 
-def _why_not_started(
-    error: OSError | ValueError, argv: Sequence[str], cwd: Path | None
-) -> tuple[int | None, str]:
-    """Exit code as a shell gives it, None when it is the machine's fault, and one line of explanation."""
+def _out_of_means(error: OSError | ValueError) -> bool:
+    """Whether the machine has no process, memory or descriptor left: that says nothing about the program."""
+    return isinstance(error, OSError) and error.errno in OUT_OF_MEANS
+
+
+def _why_not_started(error: OSError | ValueError, argv: Sequence[str], cwd: Path | None) -> tuple[int, str]:
+    """Exit code as a shell gives it, and one line of explanation."""
     program = argv[0] if argv else ""
     if isinstance(error, ValueError):
         return 126, f"{program!r}: {error}\n"
@@ -309,8 +318,7 @@ def _why_not_started(
         return 126, f"{cwd}: no such directory to run {program} in\n"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return 127, f"{program}: command not found\n"
-    code = None if error.errno in {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE} else 126
-    return code, f"{program}: {error.strerror}\n"
+    return 126, f"{program}: {error.strerror}\n"
 
 
 def _completed(code: int | None, reason: Reason, seconds: float, output: Output) -> Completed:

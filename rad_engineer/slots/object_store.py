@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rad_engineer import process
+from rad_engineer.durable import sync_folder
 from rad_engineer.git.command import GitFailed, call, run
 from rad_engineer.git.repository import Repository
 
@@ -89,7 +90,7 @@ def adopt(repository: Repository, quarantine: Path, store: Path) -> None:
         places.update(_settle(source, repository.objects / inside))
         _hand_over(source, store / inside)
     for place in places:
-        _sync_folder(place)
+        sync_folder(place)
     shutil.rmtree(quarantine)
 
 
@@ -185,14 +186,6 @@ def _sync_files(paths: Sequence[Path]) -> None:
                     start_writing(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             finally:
                 os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class RunStore:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from rad_engineer import git, timings
+from rad_engineer.durable import writing
 from rad_engineer.git import GitFailed, Merge
 from rad_engineer.git.repository import Repository
 from rad_engineer.slots import object_store, staging, working_copy
@@ -24,7 +25,6 @@ from rad_engineer.slots.staging import Staged
 from rad_engineer.slots.tree_names import Kept, Names
 from rad_engineer.slots.tree_walk import Bounds, Seen, clean
 from rad_engineer.slots.working_copy import Slot, State
-from rad_engineer.store import writing
 
 __all__ = ["Bounds", "Pool", "Slot", "Staged"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rad_engineer.core.events import Event
-from rad_engineer.store import unseal
+from rad_engineer.durable import unseal
 
 
 class JournalTail:

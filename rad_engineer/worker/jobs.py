@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import store, timings
+from rad_engineer import durable, store, timings
 from rad_engineer.agents import command as _command  # noqa: F401 - the same
 from rad_engineer.engines.channel import Channel, ChannelClosed
-from rad_engineer.errors import ConfigInvalid, RadError
+from rad_engineer.errors import ConfigInvalid, ExitCode, RadError
 from rad_engineer.gates import command as _gate_runner  # noqa: F401 - the same
 from rad_engineer.gates import protection as _protection  # noqa: F401 - the same
 from rad_engineer.outcome import Outcome
@@ -47,8 +47,10 @@ def _answer(job: Mapping[str, Any], places: dict[str, Workplace], channel: Chann
     except ChannelClosed:
         raise
     except OSError as error:
-        problem = store.cannot_write(Path(error.filename or job["rundir"]), error)
+        problem = durable.cannot_write(Path(error.filename or job["rundir"]), error)
         return {"ok": False, "error": str(problem), "hint": problem.hint, "exit_code": int(problem.exit_code)}
+    except MemoryError:
+        return {"ok": False, "error": "a worker had no memory left", "exit_code": int(ExitCode.CANNOT_WRITE)}
     except Exception as error:  # noqa: BLE001 - a bug must end the job, not the night
         import traceback  # noqa: PLC0415 - only for bugs
 
@@ -106,7 +108,7 @@ def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dic
             )
         found[gate.name] = said
     told = {name: said.to_json() for name, said in found.items()}
-    store.replace(place.rundir.path / "baselines.json", store.dump({"schema_version": 1, "baselines": told}))
+    durable.write_sealed(place.rundir.path / "baselines.json", {"baselines": told})
     return {
         "missing": [f"{name}: {said.detail}" for name, said in found.items() if said.broken],
         "red": [name for name, said in found.items() if not said.green],

@@ -1,12 +1,11 @@
 """What gates said of a tree, remembered: the next change on that tree is held against it, in this run and in later ones."""
 
 import hashlib
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
 
-from rad_engineer import store
+from rad_engineer import durable
 from rad_engineer.gates import Baseline, Gate
 from rad_engineer.worker.workplace import Workplace, gate_environment
 
@@ -17,8 +16,8 @@ def recall(place: Workplace, gate: Gate, tree: str) -> Baseline | None:
     """What the gate said of the tree; None where that is not known, or not readable any more."""
     path = _folder(place, gate) / f"{tree}.json"
     try:
-        found = Baseline.from_json(json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        found = Baseline.from_json(durable.read_sealed(path)["said"])
+    except (FileNotFoundError, durable.StateDamaged):
         return None
     with suppress(OSError):
         os.utime(path)
@@ -33,10 +32,10 @@ def remember(place: Workplace, gate: Gate, tree: str, seen: Baseline) -> None:
     if seen.broken:
         return
     folder = _folder(place, gate)
-    with store.writing(folder):
+    with durable.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         new = folder / f"{tree}.{os.getpid()}.new"
-        new.write_text(json.dumps(seen.to_json()), encoding="utf-8")
+        new.write_bytes(durable.sealed({"said": seen.to_json()}))
         new.replace(folder / f"{tree}.json")
         _prune(folder)
 

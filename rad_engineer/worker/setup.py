@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rad_engineer import process, store
+from rad_engineer import durable, process
 
 _MANIFESTS = frozenset(
     [
@@ -113,7 +113,7 @@ def run(
     )
     if ended.reason == "exited" and ended.code == 0:
         made = sorted(set(copy.untracked()) - before)
-        store.replace(copy.git_dir / "rad-setup.json", store.dump({"key": wanted, "paths": made}))
+        durable.replace(copy.git_dir / "rad-setup.json", durable.dump({"key": wanted, "paths": made}))
     return ended
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import agents, git, store, story_files, timings
+from rad_engineer import agents, durable, git, store, story_files, timings
 from rad_engineer.core import prompt
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
@@ -43,7 +43,7 @@ def run_story(run: StoryRun) -> Outcome:
 def _with_patch(run: StoryRun, outcome: Outcome) -> Outcome:
     patch = git.diff(run.place.repository, run.job["base"], str(outcome.commit))
     path = run.attempt_folder / "diff.patch"
-    with store.writing(path):
+    with durable.writing(path):
         path.write_bytes(patch[:MAX_PATCH])
     return replace(outcome, feedback=f"{outcome.feedback}\n\nWhat the last attempt changed is kept in {path}")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import gates, store, swap, timings
+from rad_engineer import durable, gates, store, swap, timings
 from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import Outcome
 from rad_engineer.process import Limits
@@ -304,7 +304,7 @@ class scratch:  # noqa: N801 - reads as a clause: with scratch(place, lane) as f
 
     def __enter__(self) -> Path:
         shutil.rmtree(self.path, ignore_errors=True)
-        with store.writing(self.path):
+        with durable.writing(self.path):
             self.path.mkdir(parents=True)
         return self.path
 

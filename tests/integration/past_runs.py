@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from dataclasses import replace
 
 from rad_engineer import store
 from rad_engineer.core.checkpoint import Checkpoint
@@ -72,7 +73,7 @@ class Past:
     ):
         paths = [str(home / file) for file in files]
         self.graph = read(paths, Reading()).graph
-        inputs = [{"file": file, "path": str(home / file)} for file in files]
+        prds = [replace(prd, file=file) for prd, file in zip(self.graph.prds, files, strict=False)]
         pid = os.getpid() if alive else 4_000_000
         start = process_tree.start_time(pid) if alive else "1"
         self.rundir = store.create(
@@ -86,14 +87,12 @@ class Past:
                 "boot_id": process_tree.boot_id(),
                 "identities": list(self.graph.identities),
                 "files": paths,
-                "inputs": inputs,
                 "settings": {"jobs": 2},
                 "rules": {"workspace": "slots"},
                 **about,
             },
+            prds,
         )
-        for number, entry in enumerate(inputs, 1):
-            self.rundir.prd(number, ".json").write_bytes((home / entry["file"]).read_bytes())
         self.journal = store.Journal(self.rundir.journal, run, 0, 0)
         self.checkpoint = Checkpoint(run=run)
         self.now = time.time() if at is None else at

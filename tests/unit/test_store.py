@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rad_engineer import store
+from rad_engineer import durable, store
 from rad_engineer.core.checkpoint import fold
 from rad_engineer.core.events import Event
 from rad_engineer.errors import CannotWrite, ExitCode, NoInput
@@ -66,12 +66,12 @@ VALUES = st.recursive(
 @example({"text": "\ud800"})
 @example({"~": "00000000"})
 def test_a_sealed_line_gives_back_what_was_sealed(value):
-    line = store.dump(value)
+    line = durable.dump(value)
     assert b"\n" not in line
     assert json.loads(line) == value
     if value:
-        sealed = store.seal(line)
-        assert store.unseal(sealed) == line
+        sealed = durable.seal(line)
+        assert durable.unseal(sealed) == line
         assert json.loads(sealed).keys() >= value.keys()  # still JSON for any other reader
 
 
@@ -80,16 +80,16 @@ def test_a_sealed_line_gives_back_what_was_sealed(value):
 @example(b'{"a":1}')
 @example(b',"~":"00000000"}')
 def test_what_nobody_sealed_is_not_unsealed(line):
-    assert store.unseal(line) is None
+    assert durable.unseal(line) is None
 
 
 def test_no_flipped_bit_passes():
-    sealed = store.seal(b'{"event":"note","seq":1}')
+    sealed = durable.seal(b'{"event":"note","seq":1}')
     for at in range(len(sealed)):
         for bit in range(8):
             changed = bytearray(sealed)
             changed[at] ^= 1 << bit
-            assert store.unseal(bytes(changed)) is None, (at, bit)
+            assert durable.unseal(bytes(changed)) is None, (at, bit)
 
 
 # -- the journal --------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_a_journal_with_a_flipped_byte_is_never_silently_wrong(tmp_path, flip):
         path.write_bytes(data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :])
         hit = max(n for n, start in enumerate(starts) if start <= at)
         if hit < len(EVENTS) - 2 or (hit == len(EVENTS) - 2 and data[at] != ord("\n")):
-            with pytest.raises(store.StateDamaged, match=f"damaged at byte {starts[hit]}:"):
+            with pytest.raises(durable.StateDamaged, match=f"damaged at byte {starts[hit]}:"):
                 read(path)
         else:  # no good line follows: the line end before the last line makes one bad line of two
             assert read(path) == EVENTS[:hit]
@@ -156,9 +156,9 @@ def test_damage_before_good_lines_is_refused_with_its_place_and_a_way_on(tmp_pat
         run.journal.write_bytes(first + bad + b"\n" + b"".join(rest))
         before = run.journal.read_bytes()
         for look in (store.load, store.reopen):
-            with pytest.raises(store.StateDamaged, match=f"damaged at byte {len(first)}:") as caught:
+            with pytest.raises(durable.StateDamaged, match=f"damaged at byte {len(first)}:") as caught:
                 look(run)
-            assert "run --fresh" in str(caught.value.hint)
+            assert "--fresh" in str(caught.value.hint)
             assert caught.value.exit_code == ExitCode.CANNOT_WRITE
         assert run.journal.read_bytes() == before  # nothing was thrown away
 
@@ -167,8 +167,8 @@ def test_a_sealed_line_that_is_no_event_counts_as_damage(tmp_path):
     path = tmp_path / "journal"
     good = written(path)
     for line in (b'{"seq":1}', b"{nonsense}"):
-        path.write_bytes(store.seal(line) + b"\n" + good)
-        with pytest.raises(store.StateDamaged, match="byte 0"):
+        path.write_bytes(durable.seal(line) + b"\n" + good)
+        with pytest.raises(durable.StateDamaged, match="byte 0"):
             read(path)
 
 
@@ -227,7 +227,12 @@ def test_a_full_disk_is_named(tmp_path):
 
 def test_a_run_is_there_once_it_is_whole(tmp_path):
     run = rundir(tmp_path, identities=["i1"])
-    assert run.read_run() == {"schema_version": store.SCHEMA_VERSION, "kind": "real", "identities": ["i1"]}
+    assert run.read_run() == {
+        "schema_version": durable.SCHEMA_VERSION,
+        "kind": "real",
+        "identities": ["i1"],
+        "inputs": [],
+    }
     assert run.stories.is_dir()
     assert run.prd(1, ".json").parent.is_dir()
     assert (tmp_path / ".rad-engineer/.gitignore").read_text() == "*\n"
@@ -264,26 +269,26 @@ def test_a_run_that_is_not_there_is_no_input(tmp_path):
 def test_a_damaged_run_json_is_refused(tmp_path):
     run = rundir(tmp_path)
     run.run_json.write_bytes(run.run_json.read_bytes()[:-3])
-    with pytest.raises(store.StateDamaged, match=r"run\.json is damaged"):
+    with pytest.raises(durable.StateDamaged, match=r"run\.json is damaged"):
         run.read_run()
 
 
-@pytest.mark.parametrize("version", [store.SCHEMA_VERSION + 1, None, "1"])
+@pytest.mark.parametrize("version", [durable.SCHEMA_VERSION + 1, None, "1"])
 def test_state_of_another_version_is_refused(tmp_path, version):
     run = rundir(tmp_path)
-    run.run_json.write_text(json.dumps({"schema_version": version}))
-    with pytest.raises(store.StateDamaged, match="schema_version") as caught:
+    run.run_json.write_bytes(durable.seal(durable.dump({"schema_version": version})))
+    with pytest.raises(durable.StateDamaged, match="schema_version") as caught:
         run.read_run()
     assert "the version that wrote it" in str(caught.value.hint)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "report.json"
-    store.replace(path, b"old")
+    durable.replace(path, b"old")
     with files_up_to(100), pytest.raises(CannotWrite, match=r"report\.json"):
-        store.replace(path, b"n" * 1000)
+        durable.replace(path, b"n" * 1000)
     assert path.read_bytes() == b"old"
-    store.replace(path, b"new")
+    durable.replace(path, b"new")
     assert path.read_bytes() == b"new"
     assert [name.name for name in tmp_path.iterdir()] == ["report.json"]
     assert stat.S_IMODE(path.stat().st_mode) & 0o133 == 0
@@ -292,7 +297,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 def test_what_cannot_be_written_below_nothing_is_still_told(tmp_path):
     path = tmp_path / "gone" / "deeper" / "report.json"
     with pytest.raises(CannotWrite, match=r"No such file or directory \(unknown free\)"):
-        store.replace(path, b"")
+        durable.replace(path, b"")
 
 
 @given(st.text(max_size=80))

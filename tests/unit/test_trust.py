@@ -1,12 +1,11 @@
 """What was trusted: kept per repository and list, asked for once, never shown raw."""
 
 import io
-import json
 import stat
 
 import pytest
 
-from rad_engineer import trust
+from rad_engineer import durable, trust
 from rad_engineer.errors import ConfigInvalid, Refused
 
 COMMANDS = [("gate test", "pytest -q"), ("setup", "npm ci")]
@@ -89,6 +88,6 @@ def test_damaged_file_trusts_nothing_and_a_later_version_is_refused(env):
     assert not trust.is_trusted("a", trust.fingerprint(COMMANDS), env=env)
     trust.remember("a", COMMANDS, env=env)
     assert trust.is_trusted("a", trust.fingerprint(COMMANDS), env=env)
-    trust.path(env).write_text(json.dumps({"schema_version": 99}))
+    trust.path(env).write_bytes(durable.seal(durable.dump({"schema_version": 99})))
     with pytest.raises(ConfigInvalid):
         trust.remember("a", COMMANDS, env=env)

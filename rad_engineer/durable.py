@@ -1,0 +1,146 @@
+"""How files are written and read so that a crash, a full disk or a flipped byte cannot twist them.
+
+A file is replaced whole: temporary file, fsync, rename, fsync of the directory. A sealed one ends in
+`,"~":"<crc32>"}`; without that member it is the plain object.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rad_engineer.errors import OUT_OF_MEANS, CannotWrite, RadError
+
+SCHEMA_VERSION = 1
+SEAL = b',"~":"'
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+
+
+class StateDamaged(RadError):
+    """State on disk contradicts its checksum; nothing was changed."""
+
+    exit_code = CannotWrite.exit_code
+
+
+class LaterVersion(StateDamaged):
+    """A later version of rad-engineer has written this."""
+
+
+class writing:  # noqa: N801 - reads as a clause: with writing(path): ...
+    """Turns a failed write below `path` into CannotWrite with the free space named."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            raise cannot_write(self.path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """The error a user sees when state cannot be written."""
+    if error.errno in OUT_OF_MEANS:
+        return CannotWrite(
+            f"cannot go on with {path}: {error.strerror}",
+            hint="free processes, memory or open files (`ulimit -a`), then: rad-engineer resume",
+        )
+    free = "unknown"
+    with suppress(OSError):
+        seen = os.statvfs(path if path.exists() else path.parent)
+        free = f"{seen.f_bavail * seen.f_frsize // 1_000_000} MB"
+    return CannotWrite(
+        f"cannot write {path}: {error.strerror or error} ({free} free)",
+        hint="make room or mend the permissions, then: rad-engineer resume",
+    )
+
+
+def dump(value: Mapping[str, Any]) -> bytes:
+    """Compact JSON bytes; surrogates that a PRD smuggled in survive as escapes."""
+    return _compact(value).encode()
+
+
+def write_sealed(path: Path, value: Mapping[str, Any], mode: int = 0o644) -> None:
+    """Replaces a file with an object that ends in its checksum."""
+    replace(path, sealed(value), mode)
+
+
+def sealed(value: Mapping[str, Any]) -> bytes:
+    """An object as a sealed file has it."""
+    return seal(dump({"schema_version": SCHEMA_VERSION, **value}))
+
+
+def read_sealed(path: Path, hint: str | None = None) -> dict[str, Any]:
+    """The object of a sealed file; raises StateDamaged, with what to do, where it contradicts its checksum."""
+    plain = unseal(path.read_bytes())
+    if plain is None:
+        raise StateDamaged(f"{path} is damaged: it contradicts the checksum at its end", hint=hint)
+    data: dict[str, Any] = json.loads(plain)
+    check_version(data, path)
+    return data
+
+
+def looks_whole(data: bytes) -> bool:
+    """Whether a sealed file was written to its end, whatever has become of it since."""
+    return SEAL in data[-len(SEAL) - 10 :] or data.endswith(b'"}')
+
+
+def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replaces a file whole and durably."""
+    temporary = path.with_name(path.name + ".new")
+    with writing(path):
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        try:
+            write_all(handle, data)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.rename(temporary, path)  # noqa: PTH104 - one call, no Path made
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_all(handle: int, data: bytes) -> None:
+    """Writes everything: a short write is not an end."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def seal(line: bytes) -> bytes:
+    """Adds the checksum member to one JSON object."""
+    return b'%b%b%08x"}' % (line[:-1], SEAL, zlib.crc32(line))
+
+
+def unseal(line: bytes) -> bytes | None:
+    """The object without its checksum member; None where they disagree."""
+    cut = len(line) - len(SEAL) - 10
+    if cut < 1 or line[cut : cut + len(SEAL)] != SEAL or line[-2:] != b'"}':
+        return None
+    plain = line[:cut] + b"}"
+    return plain if line[-10:-2] == b"%08x" % zlib.crc32(plain) else None
+
+
+def check_version(data: Mapping[str, Any], path: Path) -> None:
+    """Raises LaterVersion where this one does not know how the file is written."""
+    version = data.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise LaterVersion(
+            f"{path} has schema_version {version!r}; this version of rad-engineer reads {SCHEMA_VERSION}",
+            hint="use the version that wrote it, or start anew with `run --fresh`",
+        )
