@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rad_engineer import process
-from rad_engineer.gates import runners, shell
+from rad_engineer.gates import results, runners, shell
 from rad_engineer.gates.judgement import (
     Attempt,
     Baseline,
@@ -82,13 +82,18 @@ def run(  # noqa: PLR0913 - every one is a fact about the run, and named
     baseline: Baseline | None = None,
     log: Path | None = None,
     commit: str = "",
+    clean: Callable[[], None] = lambda: None,
 ) -> GateResult:
-    """Judges the tree in `cwd`. A red gate is run once more: green then is `flaky-green`."""
+    """Judges the tree in `cwd`. A red gate is run once more: green then is `flaky-green`.
+
+    `clean` takes away what the first run has left, which could make the second one green.
+    """
     place = _Place(cwd, env, limits, scratch, cancel, log)
     first = _once(gate, place)
     judged = judge(gate, first.attempt, baseline)
     ended, seconds = first, first.completed.seconds
     if judged.verdict == "red" and first.completed.reason == "exited" and first.completed.code:
+        clean()
         again = _once(gate, replace(place, log=log and log.with_name(f"{log.stem}-again{log.suffix}")))
         seconds += again.completed.seconds
         ended, judged = _second(first, judged, again, judge(gate, again.attempt, baseline))
@@ -203,13 +208,7 @@ def _absent(text: str) -> str:
 
 
 def _reader(top: Path) -> shell.Files:
-    def read(path: str) -> bytes | None:
-        try:
-            return (top / path).read_bytes()
-        except OSError:
-            return None
-
-    return read
+    return lambda path: results.read_bytes(top / path)
 
 
 def _result(

@@ -198,7 +198,11 @@ def _exit_zero(
     readable = gate.runner != "opaque" or bool(baseline and baseline.passed_tests)
     if readable and (reading is None or reading.problem or not reading.count):
         why = reading.problem if reading else "its runner left no result"
-        return Judgement("no-evidence", missing, missing, f"exit code 0, but {why or 'no test passed'}")
+        detail = f"exit code 0, but {why or 'no test passed'}"
+        if baseline is not None and (baseline.green or baseline.passed_tests):
+            lost = (f"{ERROR}{detail}", *missing)  # it could prove something before this tree
+            return Judgement("red", lost, lost, detail)
+        return Judgement("no-evidence", missing, missing, detail)
     if missing:
         return Judgement("red", missing, missing, "tests that ran before did not run")
     if not readable and attempt.masked:

@@ -78,7 +78,8 @@ def identity(author: str) -> dict[str, str]:
 def environment(place: Repository | Path) -> dict[str, str]:
     """A whole environment: a search path, our own GIT_* variables, and nothing else."""
     env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    env.setdefault("PATH", os.defpath)
+    # Git works in folders that agents have written to: nothing there may pass for a program.
+    env["PATH"] = process.absolute_path(env.get("PATH", os.defpath))
     env.update(_ENVIRONMENT)
     if isinstance(place, Repository):
         env["GIT_DIR"] = str(place.git_dir)

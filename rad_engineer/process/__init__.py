@@ -44,6 +44,7 @@ __all__ = [
     "Completed",
     "Limits",
     "Reason",
+    "absolute_path",
     "alive",
     "become_subreaper",
     "boot_id",
@@ -169,6 +170,11 @@ def capture(
         code = 124
         taken[err[0]] += f"{argv[0]}: stopped after {timeout:g} s\n".encode()
     return code if code >= 0 else 128 - code, bytes(taken[out[0]]), bytes(taken[err[0]])
+
+
+def absolute_path(path: str) -> str:
+    """A search path without what depends on the current folder; an empty part means that folder as well."""
+    return os.pathsep.join(part for part in path.split(os.pathsep) if part.startswith("/"))
 
 
 def shell(command: str) -> list[str]:

@@ -266,8 +266,11 @@ def _policy(run: StoryRun, changed: tuple[str, ...], commit: str) -> Outcome | N
 
 
 def _learnings(run: StoryRun) -> tuple[str, ...]:
+    path = run.attempt_folder / "learnings.txt"
+    if path.is_symlink() or not path.is_file():  # the agent was told its name: a pipe would never end
+        return ()
     try:
-        with (run.attempt_folder / "learnings.txt").open("rb") as handle:
+        with path.open("rb") as handle:
             text = handle.read(4_000).decode("utf-8", "replace")
     except OSError:
         return ()

@@ -151,7 +151,7 @@ def judge_shared(run: StoryRun, learnings: tuple[str, ...]) -> Outcome:
         return Outcome("unverified", reason="shared-workspace", learnings=learnings)
     started = time.monotonic()
     try:
-        results = _run_all(court_of(run), Path(run.place.rules.top), "", wanted, {})
+        results = _run_all(court_of(run), Path(run.place.rules.top), "", wanted, {}, lambda: None)
     except Cancelled:
         return Outcome("interrupted")
     outcome = _decide(results, None, allow=False)
@@ -165,18 +165,21 @@ def run_gates(court: Court, tree: str, head: str, wanted: Sequence[Gate]) -> lis
     """Runs gates on a tree in the lane's gate copy; an Outcome where the copy could not be set up."""
     if not wanted:
         return []
-    place = court.place
-    copy = place.pool.slot("gate", court.lane)
-    made = setup.kept(copy.git_dir)
+    pool = court.place.pool
+    copy = pool.slot("gate", court.lane)
+
+    def clean() -> None:
+        with timings.part("gate copy"):
+            pool.move(copy, tree, head, keep=setup.kept(copy.git_dir).paths)
+
     held = _held_against(court, head, wanted)
     if isinstance(held, Outcome):
         return held
-    with timings.part("gate copy"):
-        place.pool.move(copy, tree, head, keep=made.paths)
+    clean()
     failed = set_up_copy(court, copy, tree, head)
     if failed is not None:
         return failed
-    results = _run_all(court, copy.path, head, wanted, held)
+    results = _run_all(court, copy.path, head, wanted, held, clean)
     if all(result.ok for result in results):
         _remember(court, tree, wanted, results)
     return results
@@ -226,11 +229,19 @@ def set_up_copy(court: Court, copy: "Slot", tree: str, head: str) -> Outcome | N
 
 
 def _run_all(
-    court: Court, where: Path, head: str, wanted: Sequence[Gate], held: Mapping[str, Baseline]
+    court: Court,
+    where: Path,
+    head: str,
+    wanted: Sequence[Gate],
+    held: Mapping[str, Baseline],
+    clean: Callable[[], None],
 ) -> list[GateResult]:
+    """Runs gates one after the other; none of them finds what the story's code wrote during another."""
     place = court.place
-    results = []
+    results: list[GateResult] = []
     for gate in wanted:
+        if results:
+            clean()
         with timings.part("gates"), scratch(place, court.lane) as folder:
             result = gates.run(
                 gate,
@@ -243,6 +254,7 @@ def _run_all(
                 log=court.logs / f"{store.slug(gate.name)}.log",
                 commit=court.judged or head,
                 clock=time.time,
+                clean=clean,
             )
         if court.cancelled:
             raise Cancelled

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import store
+from rad_engineer import process, store
 from rad_engineer.rules import Rules
 
 if TYPE_CHECKING:
@@ -61,5 +61,9 @@ def child_environment(run: str) -> dict[str, str]:
 
 
 def gate_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of gates and setup commands: they judge, so they get no credentials."""
-    return {name: value for name, value in env.items() if not name.upper().endswith(_SECRET_ENDINGS)}
+    """The environment of gates and setup commands: they judge, so they get no credentials.
+
+    A search path with `.` in it would find programs in the tree that is judged.
+    """
+    kept = {name: value for name, value in env.items() if not name.upper().endswith(_SECRET_ENDINGS)}
+    return {**kept, "PATH": process.absolute_path(env.get("PATH", os.defpath))}

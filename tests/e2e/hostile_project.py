@@ -66,14 +66,16 @@ class Hostile:
         stories = self.project.report()["stories"]
         return {found["id"]: found.get("reason") or found["status"] for found in stories}
 
-    def refused(self, ran: Ran, name: str, reason: str, said: str) -> None:
-        """Every attempt ended for this reason, and both screens say so in words."""
+    def refused(self, ran: Ran, name: str, reason: str, said: str, explained: str = "") -> None:
+        """Every attempt ended for this reason, and both screens say so in words, `explain` with more of them."""
         ends = ("attempt_failed", "story_failed")
         found = [e["reason"] for e in self.journal() if e["event"] in ends and e["story"] == name]
         assert found, f"{name}: {ran.out}"
         assert set(found) <= {reason, "plateau"}, f"{name}: {found}"
-        for screen in (ran.out, self.project.rad("explain", name).out):
+        screens = ran.out, self.project.rad("explain", name).out
+        for screen in screens:
             assert said in " ".join(screen.split()), f"{name}: {screen}"
+        assert explained in " ".join(screens[1].split()), f"{name}: {screens[1]}"
 
     def nothing_else_happened(self) -> None:
         """Honest work has landed, no trap went off, and the user's own things are as they were."""

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +48,12 @@ class Project:
             self.gate, cwd=self.top, env=self.environment(), scratch=self.scratch, limits=self.limits
         )
 
-    def run(self, baseline: Baseline | None = None, gate: Gate | None = None) -> GateResult:
+    def run(
+        self,
+        baseline: Baseline | None = None,
+        gate: Gate | None = None,
+        clean: Callable[[], None] = lambda: None,
+    ) -> GateResult:
         return gates.run(
             gate or self.gate,
             cwd=self.top,
@@ -58,6 +64,7 @@ class Project:
             log=self.log,
             clock=time.time,
             commit="c0ffee",
+            clean=clean,
         )
 
 
@@ -145,6 +152,21 @@ def test_flaky(project: Project, tmp_path: Path) -> None:
     result = project.run(baseline)
     assert (result.verdict, result.ok, result.proof) == ("flaky-green", True, True)
     assert result.failures == ("test_b.py::test_moody",)
+
+
+def test_what_the_first_run_left_does_not_help_the_second(project: Project) -> None:
+    heal = "def test_heal():\n    open('app.py', 'w').write('ANSWER = 42')\n"
+    project.write(test_a="import app\n\n\ndef test_one():\n    assert app.ANSWER == 42\n", test_z=heal)
+    broken = "ANSWER = 41\n"
+    project.write(app=broken)
+    assert project.run().verdict == "flaky-green", "a shared workspace has no clean copy"
+    project.write(app=broken)
+    assert project.run(clean=lambda: project.write(app=broken)).verdict == "red"
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(project: Project) -> None:
+    os.mkfifo(project.top / "package.json")
+    assert project.run(gate=gates.gate("npm", "npm test")).verdict in {"red", "broken"}
 
 
 @pytest.mark.parametrize("lie", ["import os\nos._exit(0)\n", "import sys\nsys.exit(0)\n"])

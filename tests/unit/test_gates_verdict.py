@@ -27,6 +27,7 @@ def ran(
 
 
 NOTHING = Attempt(0)
+NO_RESULT = "error: exit code 0, but its runner left no result"
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,9 @@ NOTHING = Attempt(0)
         (PYTEST, ran(0), RED, "red", ("missing: a::3",)),
         (PYTEST, ran(0, ("a::1", "a::2", "a::3")), RED, "green", ()),
         (PYTEST, NOTHING, None, "no-evidence", ()),
-        (PYTEST, NOTHING, GREEN, "no-evidence", ("missing: a::1", "missing: a::2")),
+        (PYTEST, NOTHING, GREEN, "red", (NO_RESULT, "missing: a::1", "missing: a::2")),
+        (PYTEST, ran(0, problem="forged"), GREEN, "red", ("error: exit code 0, but forged",)),
+        (replace(PYTEST, scope="story"), NOTHING, GREEN, "no-evidence", ()),
         (PYTEST, ran(0, ()), None, "no-evidence", ()),
         (PYTEST, ran(0, problem="forged"), None, "no-evidence", ()),
         (PYTEST, ran(0, ("a::1",)), GREEN, "red", ("missing: a::2",)),
