@@ -164,11 +164,6 @@ def test_what_the_first_run_left_does_not_help_the_second(project: Project) -> N
     assert project.run(clean=lambda: project.write(app=broken)).verdict == "red"
 
 
-def test_a_pipe_in_place_of_a_file_is_not_waited_for(project: Project) -> None:
-    os.mkfifo(project.top / "package.json")
-    assert project.run(gate=gates.gate("npm", "npm test")).verdict in {"red", "broken"}
-
-
 @pytest.mark.parametrize("lie", ["import os\nos._exit(0)\n", "import sys\nsys.exit(0)\n"])
 def test_a_conftest_that_ends_everything_is_no_evidence(project: Project, lie: str) -> None:
     project.write(test_a=GREEN)

@@ -89,3 +89,9 @@ def test_missing_package_script(project: Path) -> None:
     result = judge(project, gates.gate("npm", "npm run check"))
     assert result.verdict == "broken"
     assert "check" in result.detail
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(project: Path) -> None:
+    os.mkfifo(project / "package.json")
+    gate = gates.gate("package", "test -e nothing && npm test")
+    assert judge(project, gate).exit_code == 1
