@@ -244,6 +244,10 @@ class Pool:
         for path in (slot.git_dir, slot.path):
             remove_path(path, self._attic)
 
+    def take_away(self, path: Path) -> None:
+        """Removes whatever is at a path of a copy."""
+        remove_path(path, self._attic)
+
     def tidy(self) -> None:
         """Clears away what killed processes and earlier runs have left; only under the run lock."""
         for place in (self.root / "attic").glob("*"):

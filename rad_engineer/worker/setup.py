@@ -2,13 +2,16 @@
 
 They run again only when the command or a manifest of that copy has changed: the key covers every manifest,
 because a lock file alone does not say what a `postinstall` does. What they made stays between moves; it is never
-staged, and is thrown away with the key it was made for.
+staged, and is thrown away with the key it was made for. A story that left the manifests as they are gets what the
+branch's own scripts make, never its own: those would judge every story after it. And what setup made is looked at
+before each use, because agents and tests can write to it.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +54,11 @@ _MANIFESTS = frozenset(
         "mix.lock",
     ]
 )
+_RECORD = "rad-setup.json"
 _DEPTH = 3
 _SKIPPED = frozenset({".git", "node_modules", ".venv", "venv", "target", "dist", "build", "__pycache__"})
+
+_Stamp = list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Kept:
 def kept(git_dir: Path) -> Kept:
     """What setup made in the copy that belongs to this trusted git directory."""
     try:
-        data = json.loads((git_dir / "rad-setup.json").read_bytes())
+        data = json.loads((git_dir / _RECORD).read_bytes())
         return Kept(data["key"], tuple(data["paths"]))
     except (FileNotFoundError, ValueError, KeyError):
         return Kept()
@@ -89,19 +95,48 @@ class Copy:
     git_dir: Path
     log: Path
     untracked: Callable[[], tuple[str, ...]]  # top-level paths that no commit holds
-    clean: Callable[[], None]  # takes away what an earlier setup made
+    move: Callable[[str, tuple[str, ...]], None]  # to a commit or tree, with paths that stay
+    remove: Callable[[Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a copy is set up for: a tree, and the commit it stands on, whose scripts are trusted."""
+
+    tree: str
+    head: str
 
 
 def run(
-    command: str, copy: Copy, env: Mapping[str, str], seconds: float, cancel: int
+    command: str, copy: Copy, target: Target, env: Mapping[str, str], seconds: float, cancel: int
 ) -> process.Completed | None:
-    """Runs the command where it has not run for these manifests; None where nothing was to do."""
-    wanted, have = key(command, copy.path, env), kept(copy.git_dir)
-    if have.key == wanted:
+    """Makes sure of what setup makes; None where nothing was to do. The copy stands on the tree, before and after."""
+    wanted, source = _wanted(command, copy, target, env)
+    if kept(copy.git_dir).key == wanted and _whole(copy):
         return None
-    if have.key:
-        _forget(copy.git_dir)
-        copy.clean()
+    _forget(copy.git_dir)
+    copy.move(source, ())
+    ended = _make(command, copy, env, seconds, cancel, wanted)
+    if source != target.tree:
+        copy.move(target.tree, kept(copy.git_dir).paths)
+    return ended
+
+
+def _wanted(command: str, copy: Copy, target: Target, env: Mapping[str, str]) -> tuple[str, str]:
+    """The key of what is needed, and where it is made: from the head's scripts where the manifests are the head's."""
+    own = key(command, copy.path, env)
+    if target.tree == target.head:
+        return own, target.head
+    stay = kept(copy.git_dir).paths
+    copy.move(target.head, stay)
+    common = key(command, copy.path, env)
+    copy.move(target.tree, stay)
+    return (own, target.head) if own == common else (f"{own}-{target.tree}", target.tree)
+
+
+def _make(
+    command: str, copy: Copy, env: Mapping[str, str], seconds: float, cancel: int, wanted: str
+) -> process.Completed:
     before = set(copy.untracked())
     ended = process.run(
         process.shell(command),
@@ -113,12 +148,54 @@ def run(
     )
     if ended.reason == "exited" and ended.code == 0:
         made = sorted(set(copy.untracked()) - before)
-        durable.replace(copy.git_dir / "rad-setup.json", durable.dump({"key": wanted, "paths": made}))
+        entries = dict(_entries(copy.path, made))
+        durable.replace(
+            copy.git_dir / _RECORD, durable.dump({"key": wanted, "paths": made, "entries": entries})
+        )
     return ended
 
 
+def _entries(
+    top: Path, paths: Sequence[str], known: Mapping[str, _Stamp] | None = None
+) -> Iterator[tuple[str, _Stamp]]:
+    """Everything below these paths; folders that are not known are not looked into."""
+    waiting = list(paths)
+    while waiting:
+        path = waiting.pop()
+        try:
+            about = os.lstat(top / path)
+        except FileNotFoundError:
+            continue
+        is_folder = stat.S_ISDIR(about.st_mode)
+        yield path, _stamp(about, is_folder=is_folder)
+        if is_folder and (known is None or path in known):
+            with os.scandir(top / path) as inside:
+                waiting += [f"{path}/{entry.name}" for entry in inside]
+
+
+def _stamp(about: os.stat_result, *, is_folder: bool) -> _Stamp:
+    """Changes with every write, and nobody can turn it back, save for files that have other names elsewhere."""
+    if is_folder:
+        return [about.st_mode]
+    changed = about.st_ctime_ns if about.st_nlink == 1 else 0
+    return [about.st_mode, about.st_ino, about.st_size, about.st_mtime_ns, changed]
+
+
+def _whole(copy: Copy) -> bool:
+    """Whether all that setup made is as it was; what somebody has put beside it is taken away."""
+    try:
+        data = json.loads((copy.git_dir / _RECORD).read_bytes())
+        known: dict[str, _Stamp] = data["entries"]
+        found = dict(_entries(copy.path, data["paths"], known))
+        for path in found.keys() - known.keys():
+            copy.remove(copy.path / path)
+    except (OSError, ValueError, KeyError):
+        return False
+    return all(found.get(path) == stamp for path, stamp in known.items())
+
+
 def _forget(git_dir: Path) -> None:
-    (git_dir / "rad-setup.json").unlink(missing_ok=True)
+    (git_dir / _RECORD).unlink(missing_ok=True)
 
 
 def _manifests(top: Path) -> Iterator[str]:

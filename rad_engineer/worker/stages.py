@@ -98,7 +98,7 @@ def _prepare(run: StoryRun) -> Outcome | None:
     with timings.part("slot move"):
         pool.move(slot, base, base, keep=(*run.place.rules.keep, *setup.kept(slot.git_dir).paths))
     try:
-        failed = verdict.set_up_copy(verdict.court_of(run), slot, base, base)
+        failed = verdict.set_up_copy(verdict.court_of(run), slot, base, base, run.place.rules.keep)
     except verdict.Cancelled:
         return Outcome("interrupted")
     if failed is not None:

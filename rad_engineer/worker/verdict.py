@@ -47,6 +47,14 @@ class Cancelled(Exception):
     """The job was stopped; nothing was decided."""
 
 
+class _NotSetUp(Exception):
+    """The setup command failed; the outcome says how."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(outcome.detail)
+
+
 def reader(place: Workplace, commit: str | None) -> Callable[[str], bytes | None]:
     """Reads files of a commit, so that `npm test` is seen through; only asked where that helps."""
     if commit is None:
@@ -168,18 +176,21 @@ def run_gates(court: Court, tree: str, head: str, wanted: Sequence[Gate]) -> lis
     pool = court.place.pool
     copy = pool.slot("gate", court.lane)
 
-    def clean() -> None:
+    def ready() -> None:
         with timings.part("gate copy"):
             pool.move(copy, tree, head, keep=setup.kept(copy.git_dir).paths)
+        failed = set_up_copy(court, copy, tree, head)
+        if failed is not None:
+            raise _NotSetUp(failed)
 
     held = _held_against(court, head, wanted)
     if isinstance(held, Outcome):
         return held
-    clean()
-    failed = set_up_copy(court, copy, tree, head)
-    if failed is not None:
-        return failed
-    results = _run_all(court, copy.path, head, wanted, held, clean)
+    try:
+        ready()
+        results = _run_all(court, copy.path, head, wanted, held, ready)
+    except _NotSetUp as stopped:
+        return stopped.outcome
     if all(result.ok for result in results):
         _remember(court, tree, wanted, results)
     return results
@@ -204,8 +215,10 @@ def _remember(court: Court, tree: str, wanted: Sequence[Gate], results: Sequence
             readings.remember(court.place, gate, tree, result.seen)
 
 
-def set_up_copy(court: Court, copy: "Slot", tree: str, head: str) -> Outcome | None:
-    """Runs the setup command in a copy where it is needed."""
+def set_up_copy(
+    court: Court, copy: "Slot", tree: str, head: str, keep: tuple[str, ...] = ()
+) -> Outcome | None:
+    """Runs the setup command in a copy where it is needed; `keep` stays there in any case."""
     place = court.place
     if not place.rules.setup:
         return None
@@ -214,11 +227,13 @@ def set_up_copy(court: Court, copy: "Slot", tree: str, head: str) -> Outcome | N
         copy.git_dir,
         court.logs / "setup.log",
         lambda: place.pool.untracked(copy),
-        lambda: place.pool.move(copy, tree, head, keep=()),
+        lambda to, paths: place.pool.move(copy, to, head, keep=(*keep, *paths)),
+        place.pool.take_away,
     )
     with timings.part("setup"):
         env = gate_environment(place.environment)
-        ended = setup.run(place.rules.setup, made, env, place.rules.gate_timeout, court.cancel)
+        target, seconds = setup.Target(tree, head), place.rules.gate_timeout
+        ended = setup.run(place.rules.setup, made, target, env, seconds, court.cancel)
     if ended is None or (ended.reason == "exited" and ended.code == 0):
         return None
     if ended.reason == "cancelled":
@@ -234,14 +249,14 @@ def _run_all(
     head: str,
     wanted: Sequence[Gate],
     held: Mapping[str, Baseline],
-    clean: Callable[[], None],
+    ready: Callable[[], None],
 ) -> list[GateResult]:
     """Runs gates one after the other; none of them finds what the story's code wrote during another."""
     place = court.place
     results: list[GateResult] = []
     for gate in wanted:
         if results:
-            clean()
+            ready()
         with timings.part("gates"), scratch(place, court.lane) as folder:
             result = gates.run(
                 gate,
@@ -254,21 +269,13 @@ def _run_all(
                 log=court.logs / f"{store.slug(gate.name)}.log",
                 commit=court.judged or head,
                 clock=time.time,
-                clean=clean,
+                clean=ready,
             )
         if court.cancelled:
             raise Cancelled
         results.append(result)
-        court.say(
-            {
-                "event": "gate_finished",
-                "gate": gate.name,
-                "ok": result.ok,
-                "blamed": not result.ok,
-                "verdict": result.verdict,
-                "seconds": round(result.seconds, 3),
-            }
-        )
+        court.say({"event": "gate_finished", "gate": gate.name, "ok": result.ok, "blamed": not result.ok,
+                   "verdict": result.verdict, "seconds": round(result.seconds, 3)})  # fmt: skip
     return results
 
 
