@@ -27,6 +27,7 @@ EXIT_CODES = (
     (ExitCode.LOCKED, "another run holds the lock"),
     (ExitCode.REFUSED, "refused by policy or trust"),
     (ExitCode.BAD_CONFIG, "configuration or repository cannot be used"),
+    (ExitCode.HUNG_UP, "stopped by SIGHUP (the terminal was closed), after a checkpoint"),
     (ExitCode.INTERRUPTED, "stopped by SIGINT, after a checkpoint"),
     (ExitCode.TERMINATED, "stopped by SIGTERM, after a checkpoint"),
 )

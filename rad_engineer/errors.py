@@ -34,6 +34,7 @@ class ExitCode(IntEnum):
     LOCKED = 75
     REFUSED = 77
     BAD_CONFIG = 78
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

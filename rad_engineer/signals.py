@@ -8,24 +8,34 @@ from typing import Any, Self
 
 from rad_engineer.errors import ExitCode
 
+_CODES = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+    signal.SIGHUP: ExitCode.HUNG_UP,
+}
+
 
 class Stop(AbstractContextManager["Stop"]):
-    """Signals as a descriptor to wait on: the first one drains the run, the second one stops it at once."""
+    """Signals as a descriptor to wait on: the first one drains the run, the second one stops it at once.
+
+    A SIGHUP that is ignored stays so: that is what `nohup` asks for.
+    """
 
     def __init__(self) -> None:
-        self.received: list[int] = []
+        self.received: list[signal.Signals] = []
         self._read, self._write = socket.socketpair()
         self._read.setblocking(False)
         self._write.setblocking(False)
-        self._before: dict[int, Any] = {}
+        self._before: dict[signal.Signals, Any] = {}
 
     def fileno(self) -> int:
         """Becomes readable when a signal has come."""
         return self._read.fileno()
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._note)
+        for number in _CODES:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
         signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         return self
 
@@ -34,12 +44,13 @@ class Stop(AbstractContextManager["Stop"]):
     ) -> None:
         signal.set_wakeup_fd(-1)
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # Whoever has asked us to stop does not want what is left to be cut off: it takes no time.
+            signal.signal(number, signal.SIG_IGN if self.received else handler)
         self._read.close()
         self._write.close()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received.append(number)
+        self.received.append(signal.Signals(number))
 
     def drain(self) -> None:
         """Empties the descriptor."""
@@ -50,4 +61,4 @@ class Stop(AbstractContextManager["Stop"]):
     @property
     def exit_code(self) -> ExitCode:
         """What the first signal means for the command."""
-        return ExitCode.INTERRUPTED if self.received[0] == signal.SIGINT else ExitCode.TERMINATED
+        return _CODES[self.received[0]]

@@ -17,7 +17,7 @@ STATUSES = (
     "passed", "already-done", "done-unverified", "failed", "blocked", "skipped", "waiting", "interrupted",
     "running", "landing", "pending",
 )  # fmt: skip
-_STOPPED = frozenset({130, 143})
+_STOPPED = frozenset({129, 130, 143})
 _NOTHING = StoryRecord("")
 
 

@@ -41,6 +41,7 @@ _EXIT_LINES = {
     75: "another run holds the lock",
     77: "refused by policy or trust",
     78: "the configuration or repository cannot be used as it is",
+    129: "stopped by SIGHUP, because the terminal was closed; everything is kept",
     130: "stopped by SIGINT; everything is kept",
     143: "stopped by SIGTERM; everything is kept",
 }
