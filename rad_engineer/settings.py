@@ -133,7 +133,23 @@ def with_flags(settings: Settings, flags: Mapping[str, object]) -> Settings:
         origins[name] = flag
         if values[name] == "auto":
             values[name] = processors()
-    return replace(settings, **values, origins=origins)
+    return _without_contradiction(replace(settings, **values, origins=origins), values)
+
+
+def _without_contradiction(settings: Settings, given: Mapping[str, Any]) -> Settings:
+    """After a failure a run either stops or goes on: a flag that was just given wins, anything else is refused."""
+    if not (settings.fail_fast and settings.keep_going):
+        return settings
+    if given.get("fail_fast") and given.get("keep_going"):
+        raise UsageError("--fail-fast and --keep-going contradict each other", hint="give only one of them")
+    if given.get("fail_fast"):
+        return replace(settings, keep_going=False)
+    if given.get("keep_going"):
+        return replace(settings, fail_fast=False)
+    origins = " and ".join(dict.fromkeys(settings.origins[name] for name in ("fail_fast", "keep_going")))
+    raise ConfigInvalid(
+        f"{origins}: fail_fast and keep_going contradict each other", hint="set only one of them"
+    )
 
 
 def resolve_agent(settings: Settings, env: Mapping[str, str]) -> AgentChoice:

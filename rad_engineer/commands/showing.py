@@ -1,9 +1,11 @@
 """The screen of a run: which view, what is said first, and what is left at the end."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
@@ -11,6 +13,7 @@ from rad_engineer.launch.start import Ended
 from rad_engineer.settings import AgentChoice
 from rad_engineer.watch import View
 from rad_engineer.watch.events import EventStream
+from rad_engineer.watch.output import Output
 from rad_engineer.watch.plain import PlainView
 
 
@@ -21,6 +24,7 @@ class Screen:
         self.json = json
         self.plain = plain
         self.view: View = EventStream() if json else PlainView()
+        self._err = Output(sys.stderr)
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -37,21 +41,21 @@ class Screen:
             if live.possible():
                 self.view = live.LiveView(inputs.graph, jobs=place.settings.jobs)
         if agent.name == "command":
-            sys.stderr.write(f"agent: command ({agent.command}), from {agent.origin}\n")
+            self._err.write(f"agent: command ({agent.command}), from {agent.origin}\n")
         elif agent.name == "mock":
-            sys.stderr.write(
+            self._err.write(
                 f"agent: MOCK, from {agent.origin}: a rehearsal, nothing lands, nothing is marked done\n"
             )
         else:
-            sys.stderr.write(
+            self._err.write(
                 "agent: none configured, so this is a REHEARSAL with the mock agent: nothing lands\n"
             )
         if place.repository is None:
-            sys.stderr.write(
+            self._err.write(
                 f"workspace: shared, {place.top}: nothing lands, work is never more than unverified\n"
             )
         for finding in (*inputs.graph.findings, *(f for prd in inputs.prds for f in prd.findings))[:20]:
-            sys.stderr.write(f"warning: {finding.message}\n")
+            self._err.write(f"warning: {finding.message}\n")
 
     @contextmanager
     def closing(self) -> Iterator[None]:
@@ -67,7 +71,12 @@ class Screen:
     def finish(self, graph: Graph, ended: Ended, place: Ground) -> None:
         """Writes the reports and leaves the summary on the screen."""
         if ended.run is None:
-            self.view.close("" if self.json else _nothing(graph, ended))
+            text = _nothing(graph, ended)
+            if self.json:
+                told = {"exit_code": int(ended.exit_code), "text": text.rstrip()}
+                event = Event("run_finished", 0, round(time.time(), 3), "", data=told)
+                self.view.on_event(event, ended.checkpoint)
+            self.view.close("" if self.json else text)
             return
         from rad_engineer import past_run  # noqa: PLC0415 - nothing is reported before the end
         from rad_engineer.core.report_text import summary  # noqa: PLC0415 - the same

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rad_engineer import git
 from rad_engineer.core.prd import Prd
-from rad_engineer.errors import Refused, UsageError
+from rad_engineer.errors import ConfigInvalid, Refused, UsageError
 from rad_engineer.git.repository import Repository
 
 PROTECTED = frozenset({"main", "master", "develop"})
@@ -28,6 +28,7 @@ class Wish:
     """What the user said about the branch."""
 
     branch: str | None = None
+    origin: str = "--branch"
     base: str | None = None
     allow_protected: bool = False
 
@@ -78,14 +79,21 @@ def wanted(prds: Sequence[Prd], flag: str | None) -> str:
 
 
 def _name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.").removesuffix(".lock")[:60] or "prd"
+    plain = re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9._-]+", "-", text))
+    return re.sub(r"(\.|\.lock)+$", "", plain.strip("-.")[:60]) or "prd"
 
 
 def _usable(repository: Repository, heads: Mapping[str, str], name: str, wish: Wish, notes: list[str]) -> str:
     if not git.valid_branch(name):
         if wish.branch:
-            raise UsageError(f"`{name}` cannot be the name of a branch", hint="see git help check-ref-format")
+            error = UsageError if wish.origin.startswith("--") else ConfigInvalid
+            raise error(
+                f"{wish.origin}: `{name}` cannot be the name of a branch",
+                hint="see git help check-ref-format",
+            )
         clean = "/".join(_name(part) for part in name.split("/") if part)
+        if not git.valid_branch(clean):
+            clean = f"rad/{_name(clean)}"
         notes.append(f"the PRD's branch `{name}` cannot be a git branch; using {clean}")
         name = clean
     busy = git.checked_out(repository)
