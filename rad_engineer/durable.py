@@ -52,6 +52,11 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
             f"cannot go on with {path}: {error.strerror}",
             hint="free processes, memory or open files (`ulimit -a`), then: rad-engineer resume",
         )
+    if isinstance(error, FileNotFoundError):
+        return CannotWrite(
+            f"cannot write {path}: its folder has been removed",
+            hint="what has landed is on the branch; go on with: rad-engineer run PRD",
+        )
     free = "unknown"
     with suppress(OSError):
         seen = os.statvfs(path if path.exists() else path.parent)

@@ -1,5 +1,7 @@
 """Write down, then fold, then show: the one way anything becomes true in a run."""
 
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -8,6 +10,20 @@ from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
 from rad_engineer.store import Journal
+
+
+def steady(after: float) -> Callable[[], float]:
+    """A clock that begins with the time of day, but not before `after`, and then only goes on.
+
+    Whoever sets the machine's clock while a run goes on changes neither durations nor the order of events.
+    """
+    begin = max(time.time(), after) - _elapsed()
+    return lambda: begin + _elapsed()
+
+
+def _elapsed() -> float:
+    """Seconds that have passed; where the system can tell, also those for which it slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 class Watcher(Protocol):

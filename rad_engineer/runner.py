@@ -59,7 +59,7 @@ class Runner:
         self.feedback: dict[int, str] = {}
         self.started = 0
         self.bug = ""
-        self.disk: str | None = None
+        self.disk: CannotWrite | None = None
         self.gates = None if queue is None else BranchGates(rundir, rules, ledger, schedule, queue)
         self._stop_at: float | None = None
         self._failed = False
@@ -226,7 +226,8 @@ class Runner:
         """A job could not be done for a reason that is not the story's."""
         code = data.get("exit_code", int(ExitCode.BUG))
         if code == ExitCode.CANNOT_WRITE:
-            self.disk = str(data["error"])
+            hint = data["hint"] or "make room, then: rad-engineer resume"
+            self.disk = CannotWrite(data["error"], hint=hint)
             self._on_interrupted(running)
             return
         if running.kind == "baseline":
@@ -379,7 +380,7 @@ class Runner:
         """The first that holds, core rules section 4."""
         self._tell_blocked()
         if self.disk:
-            raise CannotWrite(self.disk, hint="make room, then: rad-engineer resume")
+            raise self.disk
         if self.bug:
             return ExitCode.BUG
         if self.stop.received:

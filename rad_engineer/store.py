@@ -14,8 +14,11 @@ bad: it was being written when the run died, so it never happened.
 import json
 import os
 import re
+import time
 import zlib
+from calendar import timegm
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,7 @@ _COMMENT = b"\n<!-- ~ %08x -->\n"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _AFTER_THE_END = frozenset({"note", "story_approved", "story_marked", "story_passed", "story_reopened"})
 _TAIL = 1 << 16
+_MOMENT = "%Y%m%d-%H%M%S"
 _read = json.JSONDecoder().raw_decode
 
 
@@ -133,6 +137,15 @@ def runs(home: Path) -> list[RunDir]:
     return [RunDir(folder / name) for name in names if (folder / name / "run.json").exists()]
 
 
+def new_name(home: Path) -> str:
+    """A name for a new run: it sorts behind all that are there, even when the clock was set back; unique."""
+    now = time.time()
+    for rundir in runs(home)[:1]:
+        with suppress(ValueError):
+            now = max(now, timegm(time.strptime(rundir.run[:15], _MOMENT)) + 1.0)
+    return time.strftime(_MOMENT, time.gmtime(now)) + "-" + os.urandom(2).hex()
+
+
 def create(home: Path, run: str, content: Mapping[str, Any], prds: Sequence[Prd] = ()) -> RunDir:
     """Makes a run's directory with a copy of its PRDs; it exists for others only once run.json is whole."""
     top = home / ".rad-engineer"
@@ -215,7 +228,7 @@ class Journal:
         self.syncs = 0
         self._queue: list[bytes] = []
         self._sync = False
-        self._poisoned = False
+        self._broken: CannotWrite | None = None
         with writing(path):
             self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             if os.fstat(self._handle).st_size != size:
@@ -234,25 +247,25 @@ class Journal:
         """Puts everything queued on disk before anybody acts on it."""
         if not self._queue:
             return
-        if self._poisoned:
-            raise CannotWrite(
-                f"cannot write {self.path}: an earlier write failed", hint="rad-engineer resume"
-            )
+        if self._broken is not None:
+            raise self._broken
         data = b"\n".join(self._queue) + b"\n"
         try:
             write_all(self._handle, data)
+            if not os.fstat(self._handle).st_nlink:
+                raise FileNotFoundError
             if self._sync:
                 _sync_data(self._handle)
                 self.syncs += 1
         except OSError as error:
-            self._poisoned = True
-            raise cannot_write(self.path, error) from error
+            self._broken = cannot_write(self.path, error)
+            raise self._broken from error
         self._queue.clear()
         self._sync = False
 
     def close(self) -> None:
         """Commits and closes."""
-        if not self._poisoned:
+        if self._broken is None:
             self.commit()
         os.close(self._handle)
 

@@ -10,8 +10,8 @@ from rad_engineer import locks, past_run, process, store
 from rad_engineer.core.graph import Graph
 from rad_engineer.errors import NoInput
 from rad_engineer.importers import write_back
-from rad_engineer.launch import ground, inputs, start
-from rad_engineer.ledger import Ledger
+from rad_engineer.launch import ground, inputs
+from rad_engineer.ledger import Ledger, steady
 
 
 def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
@@ -41,7 +41,7 @@ def _write_down(
     if rundir is None:
         rundir = _create(place, graph, prd, flags)
     checkpoint, journal = store.reopen(rundir)
-    ledger = Ledger(graph, checkpoint, journal, (), time.time)
+    ledger = Ledger(graph, checkpoint, journal, (), steady(checkpoint.at))
     fresh = checkpoint.state == "new"
     if fresh:
         ledger.record("run_started", kind="hand", prds=[prd], stories=1, pid=os.getpid(), workspace="shared")
@@ -56,7 +56,7 @@ def _write_down(
 
 def _create(place: ground.Ground, graph: Graph, prd: str, flags: Mapping[str, object]) -> store.RunDir:
     """A run of its own, with everything that `status` and `explain` read of any run."""
-    name = start.run_name()
+    name = store.new_name(place.home)
     about = {
         "run": name,
         "kind": "hand",

@@ -35,10 +35,12 @@ def resume(
     about = rundir.read_run()
     wanted = settings.with_flags(Settings.from_json(about["settings"]), flags)
     place = replace(here, settings=wanted)
-    if about["rules"]["workspace"] == "shared":
-        rules = about["rules"]
-        place = replace(place, repository=None, top=Path(rules["top"]), cache=Path(rules["cache"]))
-    files = tuple(about["files"])
+    rules = about["rules"]
+    if rules["workspace"] == "shared":
+        place = replace(place, repository=None)
+        if ground.is_at(Path(rules["top"]), None):
+            place = replace(place, top=Path(rules["top"]), cache=Path(rules["cache"]))
+    files = tuple(ground.moved(file, rules["home"], here.home) for file in about["files"])
     found = inputs.read(files, reading(place))
     agent = _agent(about, wanted)
     screen = showing.Screen(json=json, plain=plain)

@@ -52,6 +52,7 @@ class Checkpoint:
     agent: str = ""
     pid: int | None = None
     seq: int = 0
+    at: float = 0.0  # of the last event
     started_at: float | None = None
     ended_at: float | None = None
     exit_code: int | None = None
@@ -71,7 +72,7 @@ class Checkpoint:
 
     def apply(self, event: Event) -> None:
         """Folds one event in. Events of unknown kinds change nothing: a later version may have written them."""
-        self.seq = event.seq
+        self.seq, self.at = event.seq, event.at
         if event.identity is not None:
             record = self.record(event.identity, event.story or "")
             change = _STORY_CHANGES.get(event.kind)

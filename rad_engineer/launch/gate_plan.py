@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rad_engineer import gates, git, settings
 from rad_engineer.gates import Gate
@@ -32,10 +32,7 @@ def rules(
         run=name,
         kind="real" if agent.name == "command" else "rehearsal",
         workspace=wanted.workspace,
-        top=str(ground.top),
-        home=str(ground.home),
-        cache=str(ground.cache),
-        repository=ground.repository.to_json() if ground.repository is not None else None,
+        **place(ground),
         branch=branch.name if branch is not None else None,
         base=base,
         agent=agent.name or "mock",
@@ -58,6 +55,16 @@ def rules(
         allow_unverified=wanted.allow_unverified,
         allow_missing_tests=wanted.allow_missing_tests,
     )
+
+
+def place(ground: Ground) -> dict[str, Any]:
+    """What of the rules says where everything lies: it changes when the repository is moved."""
+    return {
+        "top": str(ground.top),
+        "home": str(ground.home),
+        "cache": str(ground.cache),
+        "repository": ground.repository.to_json() if ground.repository is not None else None,
+    }
 
 
 def project_gates(inputs: Inputs, wanted: Settings, files: Files, names: Iterable[str]) -> list[Gate]:

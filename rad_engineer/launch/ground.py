@@ -85,6 +85,21 @@ def work_tree(start: Path) -> Path | None:
     return None
 
 
+def is_at(top: Path, repository: Repository | None) -> bool:
+    """Whether a folder is still what it was when a run began there: this folder, or a work tree of this repository."""
+    if repository is None:
+        return top.is_dir()
+    return (top / ".git").exists() and _repository_of(top) == repository.common_dir.resolve()
+
+
+def moved(file: str, old: str, new: Path) -> str:
+    """Where a file is now that the folder `old`, if it lay there, has been moved to `new`."""
+    try:
+        return str(new / Path(file).relative_to(old))
+    except ValueError:
+        return file
+
+
 def _repository_of(top: Path) -> Path:
     """A linked work tree belongs to the repository its .git file names."""
     marker = top / ".git"

@@ -53,9 +53,7 @@ class Marks:
                 continue
             for story in sorted(stories):
                 if self.graph.stories[story].id in missing:
-                    self._complain(
-                        f"{self.graph.keys[story]} is not in {prd.file} any more; nothing was marked"
-                    )
+                    self._complain(f"{_unmarked(prd, self.graph.keys[story])}; nothing was marked")
                 else:
                     self.ledger.record("story_marked", story, path=prd.path)
             self._note_progress(prd, sorted(stories))
@@ -92,3 +90,14 @@ class Marks:
                 handle.writelines(lines)
         except OSError as error:
             self._complain(f"{path} was not written: {error.strerror}")
+
+
+def _unmarked(prd: Prd, key: str) -> str:
+    """Why a story could not be marked."""
+    from rad_engineer import importers  # noqa: PLC0415 - only when the file has become another one
+
+    try:
+        whole = importers.parses(Path(prd.path).read_bytes(), file=prd.file)
+    except OSError:
+        return f"{prd.file} is not there any more"
+    return f"{key} is not in {prd.file} any more" if whole else f"{prd.file} cannot be read as a PRD any more"

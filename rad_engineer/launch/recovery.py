@@ -1,6 +1,5 @@
 """What an earlier process of the run left behind, taken up again: processes, locks, green and cut-off work."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rad_engineer.git.repository import Repository
 from rad_engineer.launch import known
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.marks import Marks
-from rad_engineer.ledger import Ledger
+from rad_engineer.ledger import Ledger, steady
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.outcome import Outcome
 from rad_engineer.rules import Rules
@@ -131,7 +130,7 @@ def approve(ledger: Ledger, home: Path, schedule: Schedule | None = None) -> Non
 def give_up(rundir: store.RunDir, graph: Graph) -> None:
     """Ends an unfinished run for good, because the user wants a fresh one; its commits stay under their refs."""
     checkpoint, journal = store.reopen(rundir)
-    ledger = Ledger(graph, checkpoint, journal, (), time.time)
+    ledger = Ledger(graph, checkpoint, journal, (), steady(checkpoint.at))
     ledger.record("note", text="given up for a fresh run")
     ledger.record("run_finished", exit_code=int(ExitCode.FAILED))
     ledger.commit()

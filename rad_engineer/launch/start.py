@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rad_engineer import durable, git, locks, logs, process, store, swap, timings, trust
 from rad_engineer.core.checkpoint import Checkpoint
@@ -16,16 +16,17 @@ from rad_engineer.engines.local import LocalEngine
 from rad_engineer.errors import ConfigInvalid, ExitCode, UsageError
 from rad_engineer.lanes import Limits
 from rad_engineer.launch import gate_plan, known, recovery, run_branch
-from rad_engineer.launch.ground import Ground
+from rad_engineer.launch.ground import Ground, is_at
 from rad_engineer.launch.inputs import Inputs
 from rad_engineer.launch.marks import Marks
 from rad_engineer.launch.prospect import Prospect, done_fields, selection
 from rad_engineer.launch.story_jobs import StoryJobs
-from rad_engineer.ledger import Ledger, Watcher
+from rad_engineer.ledger import Ledger, Watcher, steady
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.rules import Rules
 from rad_engineer.runner import TICK, Runner
 from rad_engineer.settings import AgentChoice, Settings
+from rad_engineer.watch.output import Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ def trusted_commands(order: Order) -> None:
     if order.rehearsal:
         return
     commands = gate_plan.commands(order.ground, order.inputs, order.settings, order.agent)
-    trust.require(order.ground.id, commands, yes=order.settings.yes, stdin=sys.stdin, stderr=sys.stderr)
+    stderr = cast("TextIO", Output(sys.stderr))  # as much of a stream as is asked for, and it may go away
+    trust.require(order.ground.id, commands, yes=order.settings.yes, stdin=sys.stdin, stderr=stderr)
 
 
 def _locked(ground: Ground) -> locks.Lock:
@@ -132,7 +134,7 @@ class _Launch:
         watchers: list[Watcher] = [jobs, logs.EventLog(), *self.order.views]
         account = timings.open_account(wanted=self.order.timed)
         timed = timings.Timings(account) if account is not None else None
-        ledger = Ledger(self.graph, checkpoint, journal, watchers, time.time, timed=timed)
+        ledger = Ledger(self.graph, checkpoint, journal, watchers, steady(checkpoint.at), timed=timed)
         try:
             return self._run(rundir, rules, ledger, jobs, earlier, landed, branch)
         finally:
@@ -150,7 +152,7 @@ class _Launch:
             if wanted.branch not in (None, rules.branch) and not self.exactly:
                 raise UsageError(
                     f"an unfinished run of these stories lands on {rules.branch}",
-                    hint="leave --branch away to finish it, or start anew with --fresh",
+                    hint="finish it with rad-engineer resume, or start anew with --fresh",
                 )
             tip = git.tip(repository, str(rules.branch))
             where = tip or recovery.lost_tip(repository, self.rundir, rules, self.graph)
@@ -158,7 +160,8 @@ class _Launch:
                 self.notes.append(f"{rules.branch} is gone: made again where this run left it")
             base = str(rules.base)
             return run_branch.RunBranch(str(rules.branch), base, where or base, exists=tip is not None)
-        wish = run_branch.Wish(wanted.branch, wanted.base, wanted.allow_protected_branch)
+        origin = wanted.origins.get("branch", "")
+        wish = run_branch.Wish(wanted.branch, origin, wanted.base, wanted.allow_protected_branch)
         inputs = self.order.inputs
         found = run_branch.choose(
             repository, inputs.prds, inputs.outside, wish, self.graph.by_identity.keys()
@@ -178,9 +181,10 @@ class _Launch:
         runs = {rundir.run for rundir in store.runs(self.order.ground.home)}  # damaged ones landed it as well
         found: dict[str, str] = {}
         for entry in git.landings(repository, branch.base, branch.tip):
+            index = self.graph.by_identity.get(entry.identity)
             if entry.run in runs:
                 found[entry.identity] = entry.commit
-            else:
+            elif index is None or self.graph.stories[index].state != "done":
                 self.notes.append(
                     f"{entry.commit[:10]} claims to be story {entry.story_id} of a run that is not known here: not believed"
                 )
@@ -190,6 +194,8 @@ class _Launch:
         order, wanted = self.order, self.order.settings
         if self.rundir is not None:
             kept = Rules.from_json(self.rundir.read_run()["rules"])
+            if not is_at(Path(kept.top), order.ground.repository):
+                kept = replace(kept, **gate_plan.place(order.ground))
             if not self.exactly:
                 kept = self._renewed(kept, branch)
             return replace(kept, allow_unverified=wanted.allow_unverified,
@@ -197,7 +203,9 @@ class _Launch:
                            story_timeout=wanted.story_timeout, idle_timeout=wanted.idle_timeout,
                            gate_timeout=wanted.gate_timeout, agent=str(order.agent.name or "mock"),
                            agent_command=order.agent.command)  # fmt: skip
-        return gate_plan.rules(order.ground, order.inputs, wanted, order.agent, branch, run_name())
+        return gate_plan.rules(
+            order.ground, order.inputs, wanted, order.agent, branch, store.new_name(order.ground.home)
+        )
 
     def _renewed(self, kept: Rules, branch: run_branch.RunBranch | None) -> Rules:
         """`run` takes up gates that were changed since the run began: what could not be judged is judged again."""
@@ -383,8 +391,3 @@ class _Launch:
         ledger.record("run_finished", exit_code=int(code), **about)
         ledger.commit()
         return Ended(code, rundir, ledger.checkpoint, self.resumed)
-
-
-def run_name() -> str:
-    """A run's name: sorts by time, unique."""
-    return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + os.urandom(2).hex()

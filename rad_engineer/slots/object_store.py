@@ -204,7 +204,7 @@ class RunStore:
 
     def teach(self, commit: str) -> None:
         """Makes sure that a commit, and all of its tree, is in the store."""
-        if commit in self._known:
+        if commit in self._known and self.path.is_dir():
             return
         if not self._has_loose(commit):
             with self._locked():

@@ -9,7 +9,6 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -57,6 +56,7 @@ class Pool:
         self._names: dict[Path, tuple[str, Names]] = {}
         self._seen: defaultdict[Path, Seen] = defaultdict(Seen)
         self._trees: dict[str, str] = {}
+        self._open_attic: int | None = None
 
     def slot(self, kind: Kind, number: int) -> Slot:
         """Where a copy lies; it is made when it is first moved."""
@@ -115,12 +115,17 @@ class Pool:
                 return working_copy.load_names(self.repository, slot)
         return names
 
-    @cached_property
+    @property
     def _attic(self) -> int:
-        return open_attic(self.root / "attic")
+        """A folder for what is about to be deleted; opened anew when somebody has removed it."""
+        if self._open_attic is None or not os.fstat(self._open_attic).st_nlink:
+            self._open_attic = open_attic(self.root / "attic")
+        return self._open_attic
 
     def stage(self, slot: Slot, base: str, quarantine: Path, *, never: Iterable[str] = ()) -> Staged:
         """Stages what lies in a slot as a tree in quarantine; never what was kept or copied into it."""
+        if not slot.path.is_dir():  # made anew it would be empty, and the story one that deletes everything
+            return Staged(problem="special-file", detail="the working copy itself was removed")
         with writing(quarantine):
             self.store.teach(base)
             quarantine.mkdir(parents=True, exist_ok=True)

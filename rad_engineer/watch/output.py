@@ -27,6 +27,13 @@ class Output:
             self.closed = True
             self._let_go()
 
+    def flush(self) -> None:
+        """Does nothing: everything has been flushed."""
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal that is still there."""
+        return not self.closed and self.stream.isatty()
+
     def line(self, text: str = "") -> None:
         """Writes one line."""
         self.write(text + "\n")

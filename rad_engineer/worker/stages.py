@@ -76,7 +76,8 @@ def _resume_point(run: StoryRun) -> Mapping[str, Any]:
     found = story_files.read_checkpoint(run.folder)
     if found is None or found["attempt"] != run.attempt:
         return {}
-    return found
+    lost = found["stage"] == "agent" and run.place.rules.workspace == "slots" and not _slot(run).path.is_dir()
+    return {} if lost else found
 
 
 def _run_shared(run: StoryRun, done: Mapping[str, Any]) -> Outcome:

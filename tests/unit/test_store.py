@@ -204,7 +204,7 @@ def test_after_a_failed_write_the_journal_refuses_every_further_one(tmp_path):
     assert "rad-engineer resume" in str(caught.value.hint)
     assert path.stat().st_size == size + 10  # a torn line lies there
     journal.append(EVENTS[2])
-    with pytest.raises(CannotWrite, match="an earlier write failed"):
+    with pytest.raises(CannotWrite, match=r"cannot write .*journal"):
         journal.commit()
     journal.close()  # closes without another try
     assert path.stat().st_size == size + 10
@@ -296,7 +296,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 
 def test_what_cannot_be_written_below_nothing_is_still_told(tmp_path):
     path = tmp_path / "gone" / "deeper" / "report.json"
-    with pytest.raises(CannotWrite, match=r"No such file or directory \(unknown free\)"):
+    with pytest.raises(CannotWrite, match="its folder has been removed"):
         durable.replace(path, b"")
 
 
