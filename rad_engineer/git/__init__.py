@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rad_engineer.errors import NoInput
-from rad_engineer.git.command import GitFailed, ask, fields, identity, run, text
+from rad_engineer.git.collection import NoCollection
+from rad_engineer.git.command import GitFailed, ask, call, fields, identity, run, text
 from rad_engineer.git.discovery import discover
 from rad_engineer.git.merge_tree import Merge, merge
 from rad_engineer.git.ref_store import (
@@ -26,6 +27,7 @@ __all__ = [
     "GitFailed",
     "Landing",
     "Merge",
+    "NoCollection",
     "Repository",
     "changed",
     "checked_out",
@@ -50,6 +52,7 @@ __all__ = [
     "tip",
     "update_refs",
     "valid_branch",
+    "whole",
 ]
 
 _LOOKED_BACK = 200
@@ -74,6 +77,14 @@ def head(repository: Repository) -> str:
 def is_ancestor(repository: Repository, older: str, newer: str) -> bool:
     """Whether everything in `older` is also in `newer`."""
     return ask(repository, "merge-base", "--is-ancestor", older, newer) is not None
+
+
+def whole(repository: Repository, commit: str, base: str) -> bool:
+    """Whether everything that a commit has on top of an older one is still there: a prune may have taken it."""
+    arguments = ("rev-list", "--objects", "--quiet", "--end-of-options", commit, f"^{base}")
+    return (
+        call(repository, *arguments)[0] == 0
+    )  # nothing else is asked: git ends with 128 over what is missing
 
 
 def default_branch(repository: Repository) -> str | None:

@@ -57,6 +57,11 @@ def restore_queue(ledger: Ledger, queue: MergeQueue | None, rules: Rules) -> lis
         green = record.status == "landing" or (record.status == "waiting" and record.reason == "branch-busy")
         if index is None or not (green or (unverified and rules.allow_unverified)):
             continue
+        base = record.base or str(rules.base)
+        if not git.whole(queue.repository, str(record.candidate or record.commit), base):
+            ledger.record("note", text=f"{record.key} runs again: its commit was removed from the repository")
+            ledger.record("story_interrupted", index)
+            continue
         found.append(index)
         outcome = Outcome(
             "verified", commit=record.commit, base=record.base, tip=record.tip, candidate=record.candidate,

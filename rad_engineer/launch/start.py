@@ -106,6 +106,7 @@ class _Launch:
         self.exactly = exactly  # `resume`: nothing is read anew but the PRDs
         self.rejudge = False
         self.notes: list[str] = []
+        self.no_collection = git.NoCollection(order.ground.repository)
         self._look_at = 0.0  # for approvals
 
     def go(self) -> Ended:
@@ -136,7 +137,8 @@ class _Launch:
         timed = timings.Timings(account) if account is not None else None
         ledger = Ledger(self.graph, checkpoint, journal, watchers, steady(checkpoint.at), timed=timed)
         try:
-            return self._run(rundir, rules, ledger, jobs, earlier, landed, branch)
+            with self.no_collection:
+                return self._run(rundir, rules, ledger, jobs, earlier, landed, branch)
         finally:
             journal.close()
             logs.stop()
@@ -352,6 +354,7 @@ class _Launch:
         if now >= self._look_at:
             self._look_at = now + TICK
             recovery.approve(ledger, self.order.ground.home, schedule)
+            self.no_collection.renew()
 
     # --- after --------------------------------------------------------------------------------------------
 

@@ -76,8 +76,16 @@ def _resume_point(run: StoryRun) -> Mapping[str, Any]:
     found = story_files.read_checkpoint(run.folder)
     if found is None or found["attempt"] != run.attempt:
         return {}
-    lost = found["stage"] == "agent" and run.place.rules.workspace == "slots" and not _slot(run).path.is_dir()
-    return {} if lost else found
+    return {} if _lost(run, found) else found
+
+
+def _lost(run: StoryRun, found: Mapping[str, Any]) -> bool:
+    """Whether somebody has removed what the finished stages left: the slot, or the commit that no ref could keep."""
+    if run.place.rules.workspace == "shared":
+        return False
+    if found.get("commit") is None:
+        return found["stage"] == "agent" and not _slot(run).path.is_dir()
+    return not git.whole(run.place.repository, found["commit"], run.job["base"])
 
 
 def _run_shared(run: StoryRun, done: Mapping[str, Any]) -> Outcome:
