@@ -49,7 +49,7 @@ def discover(start: Path) -> Repository:
         settings=(*settings, *_large_files(common_dir, top)),
         excludes=_lines(ignore_file) + _lines(common_dir / "info" / "exclude"),
         id=hashlib.sha256(os.fsencode(common_dir.resolve())).hexdigest()[:16],
-        warnings=_warnings(top, shallow=shallow),
+        warnings=_warnings(top, config, shallow=shallow),
     )
     if not any(setting.startswith("filter.lfs") for setting in found.settings):
         _refuse_hidden_lfs(found)
@@ -206,8 +206,10 @@ def _refuse_hidden_lfs(found: Repository) -> None:
         )
 
 
-def _warnings(top: Path, *, shallow: bool) -> tuple[str, ...]:
+def _warnings(top: Path, config: Mapping[str, str], *, shallow: bool) -> tuple[str, ...]:
     found = []
+    if config.get("commit.gpgsign", "").lower() in ("true", "yes", "on", "1"):
+        found.append("commit.gpgSign is set, but what lands is not signed: sign it when you merge it")
     if (top / ".gitmodules").is_file():
         found.append("submodules stay as they are: stories see empty folders in their place")
     if shallow:

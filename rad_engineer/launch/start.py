@@ -268,8 +268,8 @@ class _Launch:
         recovery.marks_due(ledger, marks, rules)
         if self.rejudge:
             recovery.judge_again(ledger)
-        statuses = known.statuses(self.graph, ledger.checkpoint)
         green = recovery.restore_queue(ledger, queue, rules)
+        statuses = known.statuses(self.graph, ledger.checkpoint)
         for story in green:
             statuses.pop(story, None)
         paid = recovery.cut_off(ledger)
