@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -50,7 +51,7 @@ def remove(name: str, parent: int, attic: int) -> None:
     """Removes a file, or a directory with all it holds, from an open directory.
 
     What lies deeper than a few levels is moved up into the attic first, so neither the depth of a tree nor the
-    length of its paths matters.
+    length of its paths matters. What cannot be removed (somebody else's files, a mount) stays there, out of the way.
     """
     if not _is_folder(name, parent):
         _loosen(os.unlink, name, parent)
@@ -58,8 +59,9 @@ def remove(name: str, parent: int, attic: int) -> None:
     waiting = [_put_away(name, parent, attic)]
     while waiting:
         place = waiting.pop()
-        _empty(place, attic, 0, (attic, waiting))
-        os.rmdir(place, dir_fd=attic)
+        with suppress(OSError):
+            _empty(place, attic, 0, (attic, waiting))
+            os.rmdir(place, dir_fd=attic)
 
 
 def _empty(name: str, parent: int, depth: int, told: tuple[int, list[str]]) -> None:

@@ -21,6 +21,7 @@ TOY = {
     "amends": "git commit -q --amend --allow-empty -m amended\n",
     "rebases": "git checkout -q --orphan other; git commit -qm root; git rebase -q --root\n",
     "checks-out": "git branch other; echo mine > stray; git add stray; git commit -qm stray; git checkout -q other\n",
+    "hard-links": 'ln -f "$OUTSIDE/neighbour/precious.txt" README.md; ln -f "$OUTSIDE/neighbour/precious.txt" src/app.py\n',
     "replaces": "git replace HEAD $(git commit-tree -m x HEAD^{tree}); echo $(git rev-parse HEAD) > .git/info/grafts\n",
 }
 
@@ -62,6 +63,9 @@ for _ in range(250): os.mkdir("d"); os.chdir("d")'\n""",
     "judge": ("echo true > check.sh\n", "protected-path", "check.sh"),
     "rules": ("echo '[gates]' > rad-engineer.toml\n", "protected-path", "rad-engineer.toml"),
     "empties": ("find . -mindepth 1 -delete\n", "protected-path", "check.sh"),
+    "attributes": ("echo '* working-tree-encoding=nonsense' > .gitattributes\n", "git-failed", "failed to encode"),
+    "kills-worker": ("kill -9 $PPID; sleep 100\n", "worker-died", "the worker process died"),
+    "shadows": ('cp "$OUTSIDE/trap" git; cp "$OUTSIDE/trap" sh; exit 3\n', "agent-failed", "exit code 3"),
     "nothing": ("git commit -q --allow-empty -m done\n", "no-change", "changed nothing"),
 }  # fmt: skip
 
@@ -70,7 +74,7 @@ def test_what_must_not_land_is_refused_by_name(project: Project) -> None:
     hostile = Hostile(
         project, {name: ("" if name == "nothing" else WRITE) + row[0] for name, row in REFUSED.items()}
     )
-    ran = hostile.run("--attempts", "2")
+    ran = hostile.run("--attempts", "2", PATH=f".:{project.env['PATH']}:")
     assert ran.code == 1
     for name, (_script, reason, said) in REFUSED.items():
         hostile.refused(ran, name, reason, said)

@@ -15,11 +15,12 @@ WORKS = {
     "learns": f"printf '{EVIL}\\nplain\\n' > \"$RAD_LEARNINGS_FILE\"\n",
     "learns-pipe": 'rm -f "$RAD_LEARNINGS_FILE"; mkfifo "$RAD_LEARNINGS_FILE"\n',
     "learns-link": 'rm -f "$RAD_LEARNINGS_FILE"; ln -s "$OUTSIDE/neighbour/precious.txt" "$RAD_LEARNINGS_FILE"\n',
-    "forks": f'({STUBBORN}) & setsid sh -c "{STUBBORN}" & (setsid sh -c "{STUBBORN}" &) &\n',
+    "forks": f'({STUBBORN}) & setsid sh -c "{STUBBORN}" & (env -i setsid sh -c "{STUBBORN}" &) &\n',
     "shouts": f"printf '{EVIL}\\n'; head -c 100000 /dev/urandom; printf '{EVIL}\\n'\n",
 }
 STOPPED = {
     "codes": (f"printf '{EVIL}\\n'; head -c 3000 /dev/urandom; printf '{EVIL}'; exit 3\n", "agent-failed", "exit code 3"),
+    "evil-name": ("mkfifo \"$(printf 'x\\033]0;owned\\007y')\"\n", "special-file", "(xy)"),
     "floods": ("yes flood | head -c 1000000000\n", "flooded", "more output than a log may hold"),
     "silent": ("sleep 1000\n", "idle", "printed nothing for longer than --idle-timeout"),
     "stubborn": (f"({STUBBORN}) & {STUBBORN}\n", "idle", "printed nothing for longer than --idle-timeout"),

@@ -1,7 +1,9 @@
 """What an agent may leave in its slot: nothing of it is read, run, followed or landed."""
 
 import os
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -270,3 +272,14 @@ def test_what_the_base_already_has_is_nobodys_fault(tmp_path):
     write(victim.inside / "README.md", "changed\n")
     assert victim.stage().changed == (("M", "README.md"),)
     victim.comes_clean()
+
+
+def test_what_cannot_be_removed_is_put_out_of_the_way(victim):
+    still = write(victim.inside / "still" / "file", "x").parent
+    chattr = shutil.which("chattr")
+    if chattr is None or subprocess.run([chattr, "+i", still], check=False, capture_output=True).returncode:
+        pytest.skip("no file can be made immovable here")
+    try:
+        victim.comes_clean()
+    finally:
+        subprocess.run([chattr, "-R", "-i", victim.tmp / "cache"], check=True, capture_output=True)
