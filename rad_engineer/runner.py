@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from rad_engineer import durable, store, timings
+from rad_engineer import store, story_files, timings
 from rad_engineer.branch_gates import BranchGates
 from rad_engineer.core import ending
 from rad_engineer.core.schedule import Schedule
@@ -192,7 +193,7 @@ class Runner:
         self.lanes.free.append(running.lane)
         self.ledger.spent(running.identities, message.data)
         if message.kind == "died":
-            self._on_death(running)
+            self._on_death(running, message.data)
         elif not message.data["ok"]:
             self._on_error(running, message.data)
         else:
@@ -207,9 +208,11 @@ class Runner:
         event = dict(data)
         self.ledger.record(event.pop("event"), running.story, attempt=running.job["attempt"], **event)
 
-    def _on_death(self, running: Running) -> None:
+    def _on_death(self, running: Running, data: Mapping[str, Any]) -> None:
         """A worker was killed: its job is done again; a story goes on behind its last stage."""
         deaths = running.deaths + 1
+        if running.story is not None and data["child_done"]:  # its agent: nobody is left to write it down
+            story_files.write_stage(self._folder(running.story), running.job, "agent")
         if self.queue is not None and running.story is not None:
             self.queue.clear_locks(running.story)
         if running.cancelled or self.stop.received:
@@ -340,12 +343,12 @@ class Runner:
 
     def _keep_feedback(self, story: int, attempt: int, feedback: str) -> None:
         """For `explain`, and for the next attempt after a crash."""
-        found = self.graph.stories[story]
-        folder = self.rundir.story(found.id, self.graph.identities[story]) / f"attempt-{attempt}"
         if feedback:
-            with durable.writing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / "feedback.txt").write_text(feedback, encoding="utf-8", errors="replace")
+            text = feedback.encode("utf-8", "replace")
+            story_files.write_note(self._folder(story) / f"attempt-{attempt}", "feedback.txt", text)
+
+    def _folder(self, story: int) -> Path:
+        return self.rundir.story(self.graph.stories[story].id, self.graph.identities[story])
 
     def _landed(self, story: int, commit: str | None, gates: tuple[Any, ...], *, unverified: bool) -> None:
         self.ledger.record("story_landed", story, commit=commit, gates=gates, unverified=unverified)

@@ -1,5 +1,6 @@
 """What a story keeps in its folder of the run directory: its checkpoint, and files that nothing relies on."""
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +24,19 @@ def write_note(folder: Path, name: str, data: bytes) -> None:
             os.close(handle)
 
 
+def write_stage(folder: Path, job: Mapping[str, Any], stage: str, **content: Any) -> None:
+    """Writes down, durably, that a stage of an attempt has ended."""
+    about = {
+        "identity": job["story"]["identity"],
+        "key": job["story"]["key"],
+        "attempt": int(job["attempt"]),
+        "stage": stage,
+        "base": job.get("base"),
+        "slot": job.get("slot"),
+    }
+    write_checkpoint(folder, {**about, **content})
+
+
 def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     """Writes a story's checkpoint, under the lock of its folder; durable, with all its names, when it returns."""
     data = durable.sealed(content)
@@ -31,7 +45,7 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
         place = _opened(folder)
         try:
             with hold(place):
-                if _written_first(path, data):
+                if _written_first(path, data, content["attempt"]):
                     os.fsync(place)
                     durable.sync_folder(folder.parent)
                 else:
@@ -49,15 +63,17 @@ def _opened(folder: Path) -> int:
         return os.open(folder, flags)
 
 
-def _written_first(path: Path, data: bytes) -> bool:
-    """Writes the file where there is no whole one yet: its seal shows what a crash has cut short.
+def _written_first(path: Path, data: bytes, attempt: int) -> bool:
+    """Writes the file where there is no whole one of this attempt yet: its seal shows what a crash has cut short.
 
-    That is one journal commit of the file system less than a temporary file and a rename.
+    That is one journal commit of the file system less than a temporary file and a rename, and whoever kills us
+    during the sync kills us too late.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError:
-        if durable.unseal(path.read_bytes()) is not None:
+        found = durable.unseal(path.read_bytes())
+        if found is not None and json.loads(found)["attempt"] == attempt:
             return False
         handle = os.open(path, os.O_RDWR | os.O_TRUNC | os.O_CLOEXEC)
     try:

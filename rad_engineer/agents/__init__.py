@@ -28,6 +28,7 @@ class AgentWork:
     command: str = ""
     cancel: int | None = None
     on_line: Callable[[str], None] | None = None
+    on_started: Callable[[int], None] | None = None  # told the process in whose exit code its word will be
     on_finished: Callable[[], None] | None = None  # told at once: finished work is paid work
 
 

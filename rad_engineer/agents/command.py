@@ -24,6 +24,7 @@ def run(work: AgentWork) -> AgentResult:
         limits=work.limits,
         cancel=work.cancel,
         on_line=work.on_line,
+        on_start=work.on_started,
         on_exit=lambda code: work.on_finished() if code == 0 and work.on_finished is not None else None,
     )
     return AgentResult(_outcome(ended), ended.code, ended.seconds, ended.output)

@@ -21,6 +21,8 @@ class Connection:
     zygote: Zygote
     pid: int | None = None  # told before the first job is looked at
     job: int | None = None  # what it has to do; none while it waits
+    child: int | None = None  # the process whose end must not be lost with the worker
+    child_done: bool = False
     first_job: Mapping[str, Any] | None = None
     closed: bool = False  # nobody is at the other end
     frames: Frames = field(default_factory=Frames)

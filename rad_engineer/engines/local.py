@@ -5,7 +5,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,7 +27,10 @@ Kind = Literal["event", "done", "died"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be said of a job; `died`: its worker has, and after it all that it had started."""
+    """What is to be said of a job; `died`: its worker has, and after it all that it had started.
+
+    `child_done` in its data: the child that the worker had named was killed by nobody, it had ended with status 0.
+    """
 
     job: int
     kind: Kind
@@ -187,6 +190,8 @@ class LocalEngine:
         if "pid" in frame:
             worker.pid = frame["pid"]
             worker.first_job = None
+        elif "child" in frame:
+            worker.child = frame["child"]
         elif "event" in frame:
             self._tell(worker, "event", frame["event"])
         elif "done" in frame:
@@ -198,7 +203,8 @@ class LocalEngine:
             return
         self._messages.append(Message(worker.job, kind, data))
         if kind != "event":
-            worker.job = None
+            worker.job = worker.child = None
+            worker.child_done = False
             self._idle.append(worker.number)
 
     def _request_kill(self, worker: Connection) -> None:
@@ -221,8 +227,8 @@ class LocalEngine:
             with suppress(ProcessLookupError, ChildProcessError):
                 os.kill(worker.pid, signal.SIGKILL)
                 status = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
-        self._forget(worker)
         self._kill_strays()
+        self._forget(worker)
         if worker.pid is None and worker.job is not None and worker.first_job is not None:
             # It was never there, so nothing has been done.
             self._give(self._fork(worker.number), worker.job, worker.first_job)
@@ -234,9 +240,8 @@ class LocalEngine:
         ended, there = zygote.receive()
         for report in ended:
             worker = self._by_serial.get(report["ended"])
-            if worker is None:
-                continue
-            self._end(worker, report)
+            if worker is not None:
+                self._end(worker, report)
         if not there:
             self._lose_zygote()
 
@@ -244,11 +249,18 @@ class LocalEngine:
         """A worker has ended; it may have finished its job before."""
         for frame in worker.receive(everything=True):
             self._take(worker, frame)
+        self._note_done(report["well"])
         self._forget(worker)
         self._tell_death(worker, report["status"], report["error"])
 
     def _tell_death(self, worker: Connection, status: int | None, error: str = "") -> None:
-        self._tell(worker, "died", {"status": status, "error": error})
+        data = {"status": status, "error": error, "child_done": worker.child_done}
+        self._tell(worker, "died", data)
+
+    def _note_done(self, pids: Collection[int]) -> None:
+        """Children that dead workers have left, ended with status 0: whoever buried them may have died beside."""
+        for worker in self._by_serial.values():
+            worker.child_done = worker.child_done or worker.child in pids
 
     def _forget(self, worker: Connection) -> None:
         self._unwatch(worker.socket.fileno())
@@ -306,7 +318,9 @@ class LocalEngine:
             known |= {worker.pid for worker in self._by_serial.values() if worker.pid is not None}
             sessions |= self._sessions
         keep = {pid for pid in process.children(os.getpid()) if pid in known or _session(pid) in sessions}
-        process.kill_descendants(keep=keep)
+        well: set[int] = set()
+        process.kill_descendants(keep=keep, well=well)
+        self._note_done(well)
 
     def _end_zygote(self, zygote: Zygote) -> None:
         self._unwatch(zygote.control.fileno())

@@ -167,6 +167,7 @@ class _Family:
         self._control = control
         self._wake = wake
         self._serials: dict[int, int] = {}
+        self._well: set[int] = set()  # orphans that had ended with status 0, not reported yet
         self._frames = Frames()
         self._connections: list[int] = []
 
@@ -230,7 +231,10 @@ class _Family:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def _bury(self) -> None:
-        """Collects ended workers; what they leave behind ends before anybody hears of it."""
+        """Collects ended workers; what they leave behind ends before anybody hears of it.
+
+        What had ended by itself is told with them: nobody but us knows how a dead worker's agent ended.
+        """
         ended = []
         while True:
             try:
@@ -241,14 +245,18 @@ class _Family:
                 break
             if pid in self._serials:
                 ended.append((self._serials.pop(pid), os.waitstatus_to_exitcode(status)))
+            elif status == 0:
+                self._well.add(pid)
         if ended:
-            process.kill_descendants(keep=self._serials.keys())
+            process.kill_descendants(keep=self._serials.keys(), well=self._well)
         for serial, code in ended:
             self._report(serial, code)
 
     def _report(self, serial: int, status: int | None, error: str = "") -> None:
+        report = {"ended": serial, "status": status, "error": error, "well": sorted(self._well)}
+        self._well.clear()
         try:
-            self._control.sendall(encode({"ended": serial, "status": status, "error": error}))
+            self._control.sendall(encode(report))
         except (BrokenPipeError, ConnectionResetError):
             return  # the loop will notice
 

@@ -98,12 +98,13 @@ def run(  # noqa: PLR0913 -- all but two have defaults
     limits: Limits = Limits(),  # noqa: B008 -- frozen
     cancel: int | None = None,
     on_line: Callable[[str], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
     on_exit: Callable[[int], None] | None = None,
 ) -> Completed:
     """Runs a command to its end and leaves no process of it behind.
 
-    `on_exit` is told the exit code as soon as the main process has ended by itself, before what it left is cleared
-    away: what must not be lost is written down then.
+    `on_start` is told the pid of the main process. `on_exit` is told its exit code as soon as it has ended by
+    itself, before it is buried and what it left is cleared away: what must not be lost is written down then.
 
     This process becomes a subreaper, and one run at a time is allowed in it: what it inherits meanwhile is taken
     for a leftover of the command. When `cancel` is readable, or closed at its far end, the tree is stopped.
@@ -121,6 +122,8 @@ def run(  # noqa: PLR0913 -- all but two have defaults
         return _not_started(error, argv, cwd, output)
     watch = Watch(child, pipe, output, limits, before, on_line, on_exit)
     try:
+        if on_start is not None:
+            on_start(child.pid)
         watch.until_end(cancel)
     finally:
         watch.close()

@@ -28,6 +28,18 @@ class Child:
         """The exit code, negative after a signal; None while it runs."""
         return self._wait(os.WNOHANG)
 
+    def peek(self) -> int | None:
+        """The exit code, but it stays there: should we die now, whoever inherits the child can still read it."""
+        if self.returncode is not None or not hasattr(os, "waitid"):
+            return self.poll()
+        try:
+            found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return self.poll()
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
     def wait(self) -> int:
         """Waits for the exit code."""
         code = self._wait(0)

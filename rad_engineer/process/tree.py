@@ -79,17 +79,19 @@ def signal_tree(pids: Collection[int], number: int, groups: Collection[int] = ()
             os.killpg(group, number)
 
 
-def kill_descendants(grace: float = 0.0, *, keep: Collection[int] = _NO_ONE) -> int:
+def kill_descendants(
+    grace: float = 0.0, *, keep: Collection[int] = _NO_ONE, well: set[int] | None = None
+) -> int:
     """Stops everything below this process but the children in `keep`; returns how many processes that were.
 
-    With a grace they are first asked to end. Ended children are reaped.
+    With a grace they are first asked to end. Ended children are reaped; those that had ended well are put in `well`.
     """
     stopped: set[int] = set()
     if grace > 0:
         stopped.update(_ask_to_end(grace, keep))
     give_up = time.monotonic() + _GIVE_UP
     pause = 0.0002
-    while roots := reap(keep):
+    while roots := reap(keep, well):
         tree = descendants(roots)
         signal_tree(tree, signal.SIGKILL, _foreign_groups(tree, keep))
         if stopped.issuperset(tree):
@@ -101,18 +103,24 @@ def kill_descendants(grace: float = 0.0, *, keep: Collection[int] = _NO_ONE) -> 
     return len(stopped)
 
 
-def reap(keep: Collection[int] = _NO_ONE) -> list[int]:
-    """Collects the exit statuses of ended children and returns the living ones, `keep` left out of both."""
+def reap(keep: Collection[int] = _NO_ONE, well: set[int] | None = None) -> list[int]:
+    """Collects the exit statuses of ended children and returns the living ones, `keep` left out of both.
+
+    Those with exit status 0 are put in `well`.
+    """
     if not has_children():
         return []
     living = []
     for pid in children(os.getpid()):
         if pid not in keep:
             try:
-                if os.waitpid(pid, os.WNOHANG)[0] == 0:
-                    living.append(pid)
+                ended, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 continue
+            if ended == 0:
+                living.append(pid)
+            elif status == 0 and well is not None:
+                well.add(pid)
     return living
 
 

@@ -180,9 +180,10 @@ class Watch:
         """Ends what the main process has left behind; it may finish its last write or use up the grace."""
         if not become_subreaper():  # nobody to walk to: its group is all we can know (macOS, untested there)
             signal_tree((), signal.SIGKILL, (self._child.pid,))
-        code = self._child.wait()
-        if self._on_exit is not None and self.reason == "exited":
+        code = self._child.peek()
+        if self._on_exit is not None and self.reason == "exited" and code is not None:
             self._on_exit(code)
+        self._child.wait()
         until = min(self._kill_at, time.monotonic() + (_SETTLE if self.reason == "exited" else _NEVER))
         pause = 0.001
         while (left := until - time.monotonic()) > 0 and reap(self._before):

@@ -59,7 +59,7 @@ def _answer(job: Mapping[str, Any], places: dict[str, Workplace], channel: Chann
 
 
 def _story(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[str, Any]:
-    run = StoryRun(place, job, lambda event: channel.send({"event": event}), channel.fileno())
+    run = StoryRun(place, job, channel)
     return {"outcome": stages.run_story(run).to_json()}
 
 

@@ -160,6 +160,7 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
         command=rules.agent_command,
         cancel=run.cancel,
         on_line=lambda line: run.say({"output": line}),
+        on_started=run.name_child,
         on_finished=lambda: run.checkpoint("agent"),
     )
     started = time.monotonic()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import story_files, timings
-from rad_engineer.worker.workplace import Say, Workplace
+from rad_engineer.engines.channel import Channel
+from rad_engineer.worker.workplace import Workplace
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,20 @@ class StoryRun:
 
     place: Workplace
     job: Mapping[str, Any]
-    say: Say
-    cancel: int
+    channel: Channel
+
+    def say(self, event: dict[str, Any]) -> None:
+        """Tells the coordinator what happens."""
+        self.channel.send({"event": event})
+
+    def name_child(self, pid: int) -> None:
+        """Names the process whose good end is to be noted should this one not live to do it."""
+        self.channel.send({"child": pid})
+
+    @property
+    def cancel(self) -> int:
+        """The descriptor that becomes readable when the attempt should end."""
+        return self.channel.fileno()
 
     @property
     def story(self) -> Mapping[str, Any]:
@@ -43,16 +56,8 @@ class StoryRun:
 
     def checkpoint(self, stage: str, **content: Any) -> None:
         """Writes down, durably, that a stage has ended."""
-        about = {
-            "identity": self.story["identity"],
-            "key": self.story["key"],
-            "attempt": self.attempt,
-            "stage": stage,
-            "base": self.job.get("base"),
-            "slot": self.job.get("slot"),
-        }
         with timings.part("checkpoint"):
-            story_files.write_checkpoint(self.folder, {**about, **content})
+            story_files.write_stage(self.folder, self.job, stage, **content)
 
     def finished(self, stage: str, started: float, *, ok: bool = True, **more: Any) -> None:
         """Tells the coordinator that a stage has ended."""

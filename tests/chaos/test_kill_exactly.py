@@ -36,8 +36,11 @@ class Started:
         self.run = project.start(
             "run", "prd.json", *options, "--yes", "--parallel", "-j", "2", "--attempts", "1"
         )
-        self.until(lambda: len(agents(self.run.pid)) == len(names))
+        self.until(lambda: len(self.started()) == len(names) == len(agents(self.run.pid)))
         self.agents = {story_of(pid): pid for pid in agents(self.run.pid)}
+        self.until(
+            lambda: all(state(pid) == "S" for pid in workers(self.run.pid))
+        )  # they wait for their agents
 
     def until(self, condition: Callable[[], object]) -> None:
         """Waits for something that must happen."""
@@ -64,7 +67,10 @@ class Started:
 
     def started(self) -> list[str]:
         """Which attempts have been started, in order of their names."""
-        return sorted((self.box / "started").read_text().split("\n")[:-1])
+        try:
+            return sorted((self.box / "started").read_text().split("\n")[:-1])
+        except FileNotFoundError:
+            return []
 
     def finish(self, wanted: int) -> None:
         """Waits for the end of the run."""
@@ -108,6 +114,24 @@ def test_a_death_and_an_answer_at_once_are_not_taken_for_each_other(project: Pro
     assert project.statuses() == {"A": "passed", "B": "failed"}
     assert project.landed("rad/demo") == ["A"]
     assert started.started() == ["A 1", "A 1", "B 1"]
+
+
+@pytest.mark.parametrize("also", ["nobody", "zygote"])
+def test_an_agent_that_has_ended_is_not_started_again_though_its_worker_dies(
+    project: Project, also: str
+) -> None:
+    """The worker is killed before it has even looked at how its agent ended."""
+    started = Started(project, "A")
+    worker, victim = started.worker_of("A"), started.agents["A"]
+    with stopped(started, worker):
+        started.end("A")
+        started.until(lambda: state(victim) == "Z")
+        for pid in zygotes(started.run.pid) if also == "zygote" else ():
+            os.kill(pid, signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
+    started.finish(0)
+    assert started.started() == ["A 1"]
+    assert project.landed("rad/demo") == ["A"]
 
 
 def test_an_agent_that_dies_with_its_worker_is_started_again(project: Project) -> None:

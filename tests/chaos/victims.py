@@ -6,7 +6,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from rad_engineer.process.tree import children
+from rad_engineer.process.tree import children, descendants
 
 VICTIMS = ("coordinator", "zygote", "worker", "agent", "everything")
 ENDING = ("coordinator", "everything")  # after these a new start is needed
@@ -46,6 +46,19 @@ def agents(coordinator: int) -> list[int]:
     """The main processes of the agents."""
     below = [pid for worker in workers(coordinator) for pid in children(worker)]
     return [pid for pid in below if "agent.sh" in _command(pid) and not _is_ours(pid)]
+
+
+def family(coordinator: int) -> list[str]:
+    """All processes of a run that does not end: what they are, and what they do."""
+    return [f"{pid} {_doing(pid)} {_command(pid)[:80]}" for pid in descendants([coordinator])]
+
+
+def _doing(pid: int) -> str:
+    try:
+        parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        return f"{parent[0]} of {parent[1]} in {Path(f'/proc/{pid}/wchan').read_text()}"
+    except OSError:
+        return "gone"
 
 
 def _all(coordinator: int, chance: random.Random) -> list[int]:

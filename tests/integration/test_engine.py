@@ -165,7 +165,7 @@ def test_a_job_is_cancelled_and_the_worker_stays(coordinator):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_worker_that_dies_is_replaced(coordinator, number):
     worker = coordinator.submit(die=number)
-    assert coordinator.message("died", worker) == {"status": -number, "error": ""}
+    assert coordinator.message("died", worker) == {"status": -number, "error": "", "child_done": False}
     assert coordinator.ask(say="still here") == {"said": "still here"}
 
 

@@ -129,3 +129,19 @@ def test_what_may_not_be_run_is_passed_over_and_told_only_when_nothing_else_is_t
         output_of(["tool"], tmp_path, {"PATH": f"{tmp_path}:{BIN}"})
     (tmp_path / "true").mkdir()
     assert output_of(["true"], tmp_path, {"PATH": f"{tmp_path}:{BIN}"})[0] == 0
+
+
+@pytest.mark.parametrize(("command", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", -9)])
+def test_its_end_can_be_seen_without_being_taken_away(how, tmp_path, command, code):
+    ends = os.pipe()
+    try:
+        child = spawn(
+            ["sh", "-c", f"read line; {command}"], tmp_path, {"PATH": BIN}, (ends[0], 1, 2), new_session=True
+        )
+        assert child.peek() is None
+        os.write(ends[1], b"go\n")
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert [child.peek(), child.peek(), child.wait(), child.peek()] == [code] * 4
+    finally:
+        for end in ends:
+            os.close(end)

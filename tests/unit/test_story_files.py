@@ -35,6 +35,16 @@ def test_no_cut_and_no_changed_byte_makes_another_checkpoint(tmp_path):
         assert f"remove {path} and resume" in str(caught.value.hint)
 
 
+def test_only_a_checkpoint_that_still_counts_is_replaced_with_care(tmp_path):
+    """That of an earlier attempt is worth nothing: overwritten it is effective before it is synced."""
+    folder = folder_of(tmp_path)
+    seen = []
+    for attempt, stage in ((1, "agent"), (1, "policy"), (2, "agent"), (2, "policy")):
+        story_files.write_checkpoint(folder, {"attempt": attempt, "stage": stage})
+        seen.append((folder / "checkpoint.json").stat().st_ino)
+    assert seen[0] != seen[1] == seen[2] != seen[3]
+
+
 @pytest.mark.parametrize("damaged", [b"", b"{", b"\x00" * 100])
 def test_what_a_crash_has_cut_short_is_written_anew(tmp_path, damaged):
     folder = folder_of(tmp_path)
