@@ -161,8 +161,7 @@ class Runner:
         with timings.part("schedule"):
             for message in messages:
                 self._handle(message)
-        if self.stop.received:
-            self.stop.drain()
+        self.stop.drain()
         self._hurry()
 
     def _hurry(self) -> None:

@@ -1,5 +1,7 @@
 """An agent that is any command line: prompt on stdin and in RAD_PROMPT_FILE, exit code as its word."""
 
+import os
+
 from rad_engineer import process
 from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork
 
@@ -11,8 +13,8 @@ def run(work: AgentWork) -> AgentResult:
     env = {
         **work.env,
         "RAD_PROMPT_FILE": str(work.prompt),
-        "RAD_STORY_ID": work.story_id,
-        "RAD_STORY_TITLE": work.title,
+        "RAD_STORY_ID": _as_utf8(work.story_id),
+        "RAD_STORY_TITLE": _as_utf8(work.title),
         "RAD_ATTEMPT": str(work.attempt),
     }
     ended = process.run(
@@ -28,6 +30,11 @@ def run(work: AgentWork) -> AgentResult:
         on_exit=lambda code: work.on_finished() if code == 0 and work.on_finished is not None else None,
     )
     return AgentResult(_outcome(ended), ended.code, ended.seconds, ended.output)
+
+
+def _as_utf8(text: str) -> str:
+    """Text that reaches a child as UTF-8 whatever the locale is."""
+    return os.fsdecode(text.encode("utf-8", "replace"))
 
 
 def _outcome(ended: process.Completed) -> AgentOutcome:

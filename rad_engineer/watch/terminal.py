@@ -2,7 +2,10 @@
 
 import atexit
 import io
+import os
+import signal
 from collections.abc import Sequence
+from types import FrameType
 from typing import Literal
 
 from rich.console import Console
@@ -62,6 +65,8 @@ class Screen:
             start = _HIDE + start
             self._hidden = True  # before it is: a signal may come at any moment
             atexit.register(self.close)
+            if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+                signal.signal(signal.SIGTSTP, self._suspend)
         self._drawn = [sum(width(piece) for piece, _ in line) for line in lines]
         self._out.write(f"{start}{body}{_BELOW}")
 
@@ -75,9 +80,16 @@ class Screen:
         """Takes the block away and gives the cursor back."""
         columns, _ = self.size
         atexit.unregister(self.close)
+        if signal.getsignal(signal.SIGTSTP) == self._suspend:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         if self._drawn or self._hidden:
             self._out.write(f"{self._back(columns)}{_BELOW}{_SHOW}")
         self._drawn, self._hidden = [], False
+
+    def _suspend(self, number: int, _frame: FrameType | None) -> None:
+        """^Z: the shell gets its cursor; when it brings us back, the next frame is drawn where we are then."""
+        self.close()
+        os.kill(os.getpid(), number)
 
     def _back(self, columns: int) -> str:
         """From the end of the block to the start of its first row."""
