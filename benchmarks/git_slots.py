@@ -81,12 +81,14 @@ def stories(pool, repo, scratch, seconds):
         message = f"story {number}\n\nRad-Run: bench\nRad-Story: {number}\nRad-Identity: {number}\n"
         commit = measure(seconds, "commit", pool.commit, staged, start, message, quarantine)
         measure(seconds, "adopt", pool.adopt, quarantine)
-        kind = "merge, tip moved" if tip != start else "merge, tip unmoved"
-        merged = measure(seconds, kind, pool.merge, tip, commit, parent=start)
-        options = {"parent": start, "ref": "refs/rad/bench/c"}
-        landed = measure(
-            seconds, f"candidate, {kind[7:]}", pool.candidate, tip, commit, merged.tree, **options
-        )
+        kind = "tip moved" if tip != start else "tip unmoved"
+        with pool.quarantined() as place:
+            options = {"parent": start, "quarantine": place}
+            merged = measure(seconds, f"merge, {kind}", pool.merge, tip, commit, **options)
+            landed = measure(
+                seconds, f"candidate, {kind}", pool.candidate, tip, commit, merged.tree, **options
+            )
+            measure(seconds, f"kept, {kind}", pool.keep_candidates, {"refs/rad/bench/c": landed}, place)
         changes = [(branch, landed, tip), ("refs/rad/bench/tip", landed, None)]
         assert measure(seconds, "swap", git.update_refs, repo, changes)
         seconds["STORY"].append(spent + time.perf_counter())

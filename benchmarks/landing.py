@@ -2,10 +2,12 @@
 
 import os
 import statistics
+import tempfile
 import time
 from pathlib import Path
 
 from rad_engineer import git, swap
+from rad_engineer.slots.pool import Pool
 
 TIMES = 15
 BRANCH = "benchmark"
@@ -22,18 +24,25 @@ def milliseconds(folder: Path) -> float:
     (branch,) = (ref for ref in git.refs(repository, "refs/heads/") if ref != "refs/heads/main")
     work = git.resolve(repository, branch)
     tip = git.resolve(repository, f"{work}~2")
-    seconds = [_land(repository, work, tip) for _ in range(TIMES)]
+    with tempfile.TemporaryDirectory(dir=folder.parent) as cache:
+        pool = Pool(repository, Path(cache), BRANCH)
+        pool.teach(work)
+        pool.teach(tip)
+        seconds = [_land(repository, pool, work, tip) for _ in range(TIMES)]
     git.update_refs(repository, [(f"refs/heads/{BRANCH}", "", None)])
     return statistics.median(seconds) * 1000
 
 
-def _land(repository: git.Repository, work: str, tip: str) -> float:
+def _land(repository: git.Repository, pool: Pool, work: str, tip: str) -> float:
     git.update_refs(repository, [(f"refs/heads/{BRANCH}", tip, None)])
     began = time.perf_counter()
-    merged = git.merge(repository, tip, work)
-    new = git.commit_tree(repository, str(merged.tree), tip, f"landing {began}", repository.author)
+    ref = f"refs/rad/{BRANCH}-candidates/one"
+    with pool.quarantined() as quarantine:
+        merged = pool.merge(tip, work, parent=f"{work}~1", quarantine=quarantine)
+        new = pool.candidate(tip, work, str(merged.tree), parent=f"{work}~1", quarantine=quarantine)
+        pool.keep_candidates({ref: new}, quarantine)
     git.checked_out(repository)
-    moved = swap.swap(repository, BRANCH, "benchmark", old=tip, new=new, done=())
+    moved = swap.swap(repository, BRANCH, BRANCH, old=tip, new=new, done=(ref,))
     seconds = time.perf_counter() - began
     if not moved:
         raise RuntimeError("the branch was moved by somebody else")

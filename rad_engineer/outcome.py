@@ -1,9 +1,12 @@
 """How an attempt at a story ended, as the worker tells it."""
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+FEEDBACK_TAIL = 4_000
 OutcomeKind = Literal["verified", "unverified", "unchanged", "failed", "later", "interrupted"]
 
 
@@ -48,3 +51,12 @@ class Outcome:
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Outcome) if field.name != "kind"}
+
+
+_VARYING = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?|/tmp/\S+")
+
+
+def text_fingerprint(reason: str, text: str) -> str:
+    """Names a failure so that the same one twice is seen: numbers, times and temporary paths do not count."""
+    plain = _VARYING.sub("#", text[-FEEDBACK_TAIL:])
+    return f"{reason}:{hashlib.sha256(plain.encode('utf-8', 'replace')).hexdigest()[:16]}"

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rad_engineer.errors import NoInput
 from rad_engineer.git.collection import NoCollection
-from rad_engineer.git.command import GitFailed, ask, call, fields, identity, run, text
+from rad_engineer.git.command import GitFailed, ask, call, fields, run, text
 from rad_engineer.git.discovery import discover
 from rad_engineer.git.merge_tree import Merge, merge
 from rad_engineer.git.ref_store import (
     Landing,
     checked_out,
     clean_stale_locks,
+    keep,
     landings,
     refs,
     rescue_ref,
@@ -32,18 +33,16 @@ __all__ = [
     "changed",
     "checked_out",
     "clean_stale_locks",
-    "commit_tree",
     "default_branch",
     "diff",
     "dirty",
     "discover",
     "head",
     "is_ancestor",
+    "keep",
     "landings",
     "last_good",
     "merge",
-    "message",
-    "new_objects",
     "refs",
     "rescue_ref",
     "resolve",
@@ -93,29 +92,6 @@ def default_branch(repository: Repository) -> str | None:
     return None if out is None else text(out).removeprefix("refs/remotes/origin/")
 
 
-def commit_tree(
-    repository: Repository,
-    tree: str,
-    parent: str,
-    message: str,
-    author: str,
-    *,
-    env: Mapping[str, str] | None = None,
-) -> str:
-    """Writes a commit with a single parent; it is durable when this returns, unless `env` names a quarantine."""
-    whole = {**identity(author), **(env or {})}
-    data = message.encode("utf-8", "replace").replace(b"\0", b"")
-    quarantined = "GIT_OBJECT_DIRECTORY" in whole
-    out = run(repository, "commit-tree", "-p", parent, tree, data=data, env=whole, durable=not quarantined)
-    return text(out)
-
-
-def message(repository: Repository, commit: str, env: Mapping[str, str] | None = None) -> str:
-    """The message of a commit, as it was written."""
-    raw = run(repository, "cat-file", "commit", commit, env=env)
-    return raw.partition(b"\n\n")[2].decode("utf-8", "replace")
-
-
 def changed(
     repository: Repository, old: str, new: str, env: Mapping[str, str] | None = None
 ) -> list[tuple[str, str]]:
@@ -126,16 +102,6 @@ def changed(
     )  # fmt: skip
     parts = fields(out)
     return list(zip(parts[::2], parts[1::2], strict=True))
-
-
-def new_objects(place: Repository | Path, old: str, new: str, env: Mapping[str, str]) -> list[str]:
-    """Every object of a tree, itself included, that an older one does not have in the same place."""
-    out = run(
-        place, "diff-tree", "-r", "-t", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-commit-id",
-        "--end-of-options", old, new, "--", env=env,
-    )  # fmt: skip
-    about = [part[1:].split(" ") for part in fields(out)[::2]]
-    return [new, *(words[3] for words in about if words[4] != "D" and words[1] != "160000")]
 
 
 def diff(repository: Repository, old: str, new: str, env: Mapping[str, str] | None = None) -> bytes:

@@ -17,6 +17,8 @@ _MISMATCH = re.compile(
 )
 _BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/|$)|/\.|\.$|/$|^[/.]|^-|^@$|^HEAD$")
 _INTENT = "rad-engineer.refs"
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LINKS = 5  # symbolic refs that git follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,52 @@ def refs(repository: Repository, prefix: str) -> dict[str, str]:
 
 def tip(repository: Repository, branch: str) -> str | None:
     """The commit a branch is at; None where there is no such branch."""
+    found = _loose(repository.common_dir / "refs/heads" / branch)
+    if _HASH.fullmatch(found):
+        return found
     out = ask(
         repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"refs/heads/{branch}^{{commit}}"
     )
     return None if out is None else text(out)
+
+
+def _loose(path: Path) -> str:
+    """What a ref file says; "" where there is none: the ref may be packed, or kept in another way."""
+    try:
+        return path.read_text("utf-8", "surrogateescape").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def keep(repository: Repository, ref: str, commit: str) -> None:
+    """Points a ref of ours, which nobody else writes, at a commit: a file as git would write it, where that works."""
+    if not _written(repository, ref, commit):
+        update_refs(repository, [(ref, commit, None)])
+
+
+def _written(repository: Repository, ref: str, commit: str) -> bool:
+    place = repository.common_dir / ref
+    lock = Path(f"{place}.lock")
+    if (repository.common_dir / "reftable").exists():
+        return False
+    try:
+        if not place.parent.is_dir():  # git takes folders away that have become empty
+            place.parent.mkdir()
+            place.parent.chmod(place.parent.parent.stat().st_mode & 0o7777)
+        handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError:  # somebody packs refs at this moment, or has removed the folder
+        return False
+    try:
+        try:
+            os.write(handle, f"{commit}\n".encode("ascii"))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        lock.rename(place)
+    except OSError:
+        lock.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def valid_branch(name: str) -> bool:
@@ -122,13 +166,37 @@ def clean_stale_locks(repository: Repository, names: Iterable[str]) -> list[Path
 
 def checked_out(repository: Repository) -> dict[str, Path]:
     """Every branch that a work tree has checked out, or is rebasing or bisecting; and where."""
-    out = run(repository, "for-each-ref", "--format=%(refname)%00%(worktreepath)%00", "refs/heads/")
-    parts = os.fsdecode(out).replace("\0\n", "\0").split("\0")
-    found = {ref: Path(path) for ref, path in zip(parts[:-1:2], parts[1::2], strict=True) if path}
-    for git_dir in (repository.common_dir, *(repository.common_dir / "worktrees").glob("*")):
+    git_dirs = (repository.common_dir, *(repository.common_dir / "worktrees").glob("*"))
+    found = _heads(repository, git_dirs)
+    for git_dir in git_dirs:
         for ref in _busy(git_dir):
             found.setdefault(ref, _work_tree(repository, git_dir))
     return found
+
+
+def _heads(repository: Repository, git_dirs: Iterable[Path]) -> dict[str, Path]:
+    """What is checked out: read from the files, by git where one of them is not plain."""
+    heads = {git_dir: _head(repository, git_dir) for git_dir in git_dirs}
+    if None not in heads.values():
+        return {ref: _work_tree(repository, git_dir) for git_dir, ref in heads.items() if ref}
+    out = run(repository, "for-each-ref", "--format=%(refname)%00%(worktreepath)%00", "refs/heads/")
+    parts = os.fsdecode(out).replace("\0\n", "\0").split("\0")
+    return {ref: Path(path) for ref, path in zip(parts[:-1:2], parts[1::2], strict=True) if path}
+
+
+def _head(repository: Repository, git_dir: Path) -> str | None:
+    """The branch that the HEAD of a work tree names, "" where it names none; None where only git can tell."""
+    if (git_dir / "HEAD").is_symlink():
+        return None
+    found = _loose(git_dir / "HEAD")
+    for _link in range(_LINKS):
+        ref = found.removeprefix("ref: ") if found.startswith("ref: ") else ""
+        if not ref.startswith("refs/heads/"):
+            return "" if _HASH.fullmatch(found) else None
+        found = _loose(repository.common_dir / ref)
+        if not found.startswith("ref: "):
+            return None if ref == "refs/heads/.invalid" else ref
+    return None
 
 
 def _busy(git_dir: Path) -> list[str]:

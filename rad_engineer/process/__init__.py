@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from rad_engineer.errors import OUT_OF_MEANS
 from rad_engineer.process.child import Child, spawn
@@ -44,6 +44,7 @@ __all__ = [
     "Completed",
     "Limits",
     "Reason",
+    "Talk",
     "absolute_path",
     "alive",
     "become_subreaper",
@@ -62,6 +63,7 @@ __all__ = [
     "started",
     "stop_process",
     "sweep",
+    "talk",
 ]
 
 _CHUNK = 1 << 16
@@ -178,6 +180,44 @@ def capture(
 def absolute_path(path: str) -> str:
     """A search path without what depends on the current folder; an empty part means that folder as well."""
     return os.pathsep.join(part for part in path.split(os.pathsep) if part.startswith("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A small program of ours that answers as long as it is asked; it ends when nobody can ask any more."""
+
+    child: Child
+    asked: int
+    answers: BinaryIO
+
+    def ask(self, question: bytes) -> None:
+        """Writes to it; BrokenPipeError when it is gone."""
+        view = memoryview(question)
+        while view:
+            view = view[os.write(self.asked, view) :]
+
+    def close(self) -> None:
+        """Sees it end."""
+        os.close(self.asked)
+        self.answers.close()
+        self.child.wait()
+
+
+def talk(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Talk:
+    """Starts a program to talk with; raises OSError."""
+    questions, answers = os.pipe(), os.pipe()
+    nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    theirs = (questions[0], answers[1], nothing)
+    try:
+        child = spawn(argv, cwd, env, theirs, new_session=False)
+    except (OSError, ValueError):
+        os.close(questions[1])
+        os.close(answers[0])
+        raise
+    finally:
+        for descriptor in theirs:
+            os.close(descriptor)
+    return Talk(child, questions[1], os.fdopen(answers[0], "rb"))
 
 
 def shell(command: str) -> list[str]:

@@ -12,20 +12,12 @@ from pathlib import Path
 from rad_engineer import process
 from rad_engineer.durable import sync_folder
 from rad_engineer.git.command import GitFailed, call, run
+from rad_engineer.git.objects import alternates
 from rad_engineer.git.repository import Repository
 
 PACK_FROM = 1_000
 BRANCH = "refs/heads/work"
 _serial = itertools.count()
-
-
-def alternates(path: Path) -> str:
-    """A path as `objects/info/alternates` and GIT_ALTERNATE_OBJECT_DIRECTORIES want it."""
-    text = str(path)
-    if not any(character in text for character in '":\n\\#'):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 def objects_env(objects: Path, *others: Path) -> dict[str, str]:

@@ -7,16 +7,17 @@ every attempt, never read. Objects come into the user's repository by way of a q
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Literal
 
 from rad_engineer import git, timings
 from rad_engineer.durable import writing
-from rad_engineer.git import GitFailed, Merge
+from rad_engineer.git import GitFailed, Merge, objects
 from rad_engineer.git.repository import Repository
+from rad_engineer.git.trees import Trees
 from rad_engineer.slots import object_store, staging, working_copy
 from rad_engineer.slots.private_files import PrivateFiles
 from rad_engineer.slots.removal import open_attic, remove_path
@@ -55,7 +56,7 @@ class Pool:
         self._private = PrivateFiles(repository, tuple(copy))
         self._names: dict[Path, tuple[str, Names]] = {}
         self._seen: defaultdict[Path, Seen] = defaultdict(Seen)
-        self._trees: dict[str, str] = {}
+        self._trees = Trees(repository.common_dir, self.store.objects)
         self._open_attic: int | None = None
 
     def slot(self, kind: Kind, number: int) -> Slot:
@@ -77,43 +78,50 @@ class Pool:
             stores = (self.store.objects, self.repository.objects)
             env = object_store.objects_env(*stores if quarantine is None else (quarantine, *stores))
             try:
-                self._move(slot, target, kept, env)
+                self._move(slot, target, kept, env, quarantine)
             except (GitFailed, OSError, RecursionError):
                 self.remove(slot)
-                self._move(slot, target, kept, env)
+                self._move(slot, target, kept, env, quarantine)
             working_copy.plant(self.repository, slot, self.store, head, kept.patterns)
 
-    def _move(self, slot: Slot, target: str, kept: Kept, env: dict[str, str]) -> None:
+    def _move(
+        self, slot: Slot, target: str, kept: Kept, env: dict[str, str], quarantine: Path | None
+    ) -> None:
         repository = self.repository
         at = working_copy.read_state(slot).at
         working_copy.make(repository, slot)
         working_copy.forget_state(slot)
         (slot.git_dir / "index.lock").unlink(missing_ok=True)
-        names = self._names_at(slot, at, env)
+        names = self._names_at(slot, at)
         self._names.pop(slot.git_dir, None)
         with timings.part("walk"):
             clean(str(slot.path), names, kept, self._attic, self._seen[slot.git_dir])
         working_copy.check_out(repository, slot, target, env)
-        if at is None:
-            names = working_copy.load_names(repository, slot)
-        elif at != target:
-            working_copy.follow(repository, slot, names, at, target, env)
+        if at != target:
+            names = self._followed(slot, names, at, target, quarantine)
         if names.gitlinks:
             working_copy.skip(repository, slot, names.gitlinks)
         self._names[slot.git_dir] = (target, names)
         working_copy.write_state(slot, State(target, kept.patterns))
 
-    def _names_at(self, slot: Slot, at: str | None, env: dict[str, str]) -> Names:
+    def _names_at(self, slot: Slot, at: str | None) -> Names:
         """The names in the trusted index: remembered, where this process was the last to move the copy."""
         known_at, names = self._names.get(slot.git_dir, (None, Names()))
         if at is None or known_at is None:
             return working_copy.load_names(self.repository, slot)
-        if known_at != at:
-            try:
-                working_copy.follow(self.repository, slot, names, known_at, at, env)
-            except GitFailed:
-                return working_copy.load_names(self.repository, slot)
-        return names
+        return names if known_at == at else self._followed(slot, names, known_at, at)
+
+    def _followed(
+        self, slot: Slot, names: Names, old: str | None, new: str, quarantine: Path | None = None
+    ) -> Names:
+        """The names of a tree that the trusted index holds, from those of another; read anew where that one is gone."""
+        try:
+            if old is not None:
+                working_copy.follow(names, self._trees.differences(old, new, quarantine))
+                return names
+        except GitFailed:
+            pass
+        return working_copy.load_names(self.repository, slot)
 
     @property
     def _attic(self) -> int:
@@ -133,7 +141,7 @@ class Pool:
                 working_copy.make(self.repository, slot)
         (slot.git_dir / "index.lock").unlink(missing_ok=True)  # of a git that was killed with its worker
         at = working_copy.read_state(slot).at
-        names = self._names_at(slot, at, {})
+        names = self._names_at(slot, at)
         if at is not None:
             self._names[slot.git_dir] = (at, names)
         asked = staging.Staging(
@@ -145,6 +153,7 @@ class Pool:
             names,
             self._seen[slot.git_dir],
             self._bounds,
+            self._trees,
         )
         return staging.stage(asked, never)
 
@@ -153,11 +162,8 @@ class Pool:
         return self._commit(staged.tree, parent, message, quarantine)
 
     def _commit(self, tree: str, parent: str, message: str, quarantine: Path) -> str:
-        repository, env = self.repository, self.objects_env(quarantine)
-        commit = git.commit_tree(repository, tree, parent, message, repository.author, env=env)
-        object_store.complete(repository, self.store.objects, quarantine, [commit])
-        self._trees[commit] = tree
-        return commit
+        body = objects.commit(tree, parent, message, self.repository.author)
+        return objects.write(quarantine, self.repository.object_format, "commit", body)
 
     def objects_env(self, quarantine: Path) -> dict[str, str]:
         """The environment in which git reads a quarantine and the run's objects, and writes to the quarantine."""
@@ -184,44 +190,51 @@ class Pool:
 
     def keep_ref(self, ref: str, commit: str) -> None:
         """Keeps a commit alive under a ref of ours."""
-        git.update_refs(self.repository, [(ref, commit, None)])
+        git.keep(self.repository, ref, commit)
 
-    def merge(self, tip: str, commit: str, *, parent: str) -> Merge:
-        """Merges a story's commit, which stands on `parent`, with the tip; the tree is then in the user's objects."""
+    @contextmanager
+    def quarantined(self) -> Iterator[Path]:
+        """A quarantine for merges; what nobody has adopted by the end is forgotten."""
+        place = self.root / "runs" / self._run / f"merge-{os.getpid()}-{next(_serial)}"
+        with writing(place):
+            place.mkdir(parents=True)
+        try:
+            yield place
+        finally:
+            self.forget(place)
+
+    def merge(self, tip: str, commit: str, *, parent: str, quarantine: Path) -> Merge:
+        """Merges a story's commit, which stands on `parent`, with the tip; what is new is then in quarantine."""
         if tip == parent:
-            return Merge(self.tree_of(commit))
+            return Merge(self.tree_of(commit, quarantine))
         for needed in (tip, commit):
-            self.store.teach(needed)
-        quarantine = self._own_quarantine()
+            if not (quarantine / needed[:2] / needed[2:]).exists():
+                self.store.teach(needed)
         merged = git.merge(self.store.path, tip, commit, self.objects_env(quarantine))
-        if merged.tree is None:
-            self.forget(quarantine)
-        else:
-            made = git.new_objects(self.store.path, tip, merged.tree, self.objects_env(quarantine))
-            object_store.complete(self.repository, self.store.objects, quarantine, made)
-            self.adopt(quarantine)
+        if merged.tree is not None:
+            found = self._trees.differences(tip, merged.tree, quarantine, trees=True)
+            object_store.complete(
+                self.repository, self.store.objects, quarantine, staging.new_objects(merged.tree, found)
+            )
         return merged
 
-    def candidate(self, tip: str, commit: str, tree: str, *, parent: str, ref: str) -> str:
-        """The commit to swap in: the story's own where it stands on the tip, else a new one, kept under `ref`."""
+    def candidate(self, tip: str, commit: str, tree: str, *, parent: str, quarantine: Path) -> str:
+        """The commit to swap in: the story's own where it stands on the tip, else a new one, in quarantine."""
         if tip == parent:
             return commit
-        quarantine = self._own_quarantine()
-        made = self._commit(tree, tip, git.message(self.repository, commit), quarantine)
-        self.adopt(quarantine)
-        self.keep_ref(ref, made)
-        return made
+        message = self._trees.read(commit, quarantine)[1].partition(b"\n\n")[2]
+        return self._commit(tree, tip, message.decode("utf-8", "replace"), quarantine)
 
-    def _own_quarantine(self) -> Path:
-        return self.root / "runs" / self._run / f"merge-{os.getpid()}-{next(_serial)}"
+    def keep_candidates(self, kept: Mapping[str, str], quarantine: Path) -> None:
+        """Adopts candidates that are to land, each under its ref; a story's own commit is kept already."""
+        if any((quarantine / commit[:2] / commit[2:]).exists() for commit in kept.values()):
+            self.adopt(quarantine)
+            for ref, commit in kept.items():
+                self.keep_ref(ref, commit)
 
-    def tree_of(self, commit: str) -> str:
+    def tree_of(self, name: str, quarantine: Path | None = None) -> str:
         """The tree of a commit; of a tree, itself."""
-        found = self._trees.get(commit)
-        if found is None:
-            out = git.run(self.repository, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
-            found = self._trees[commit] = out.decode("ascii").strip()
-        return found
+        return self._trees.tree_of(name, quarantine)
 
     def teach(self, commit: str) -> None:
         """Makes a commit visible to agents; moving a copy to it does the same."""
@@ -237,7 +250,7 @@ class Pool:
 
     def untracked(self, slot: Slot) -> tuple[str, ...]:
         """Top-level names in a copy that its tree does not have."""
-        names = self._names_at(slot, working_copy.read_state(slot).at, {})
+        names = self._names_at(slot, working_copy.read_state(slot).at)
         with os.scandir(slot.path) as entries:
             found = [entry.name for entry in entries]
         return tuple(sorted(name for name in found if name != ".git" and not names.has(name)))

@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rad_engineer import timings
-from rad_engineer.git.command import GitFailed, fields, run, text
+from rad_engineer.git.command import GitFailed, fields, text
 from rad_engineer.git.repository import Repository
+from rad_engineer.git.trees import GITLINK, TREE, Difference, Trees
 from rad_engineer.slots.object_store import complete, objects_env
 from rad_engineer.slots.tree_names import Kept, Names, is_dot_git
 from rad_engineer.slots.tree_walk import MAX_IGNORE_FILE, Bounds, Seen, Survey, largest, make_readable, survey
 from rad_engineer.slots.working_copy import (
-    GITLINK,
-    TREE,
-    Difference,
     Slot,
     call,
     copy_index,
-    differences,
     git,
     read_state,
     skip,
@@ -56,6 +53,7 @@ class Staging:
     names: Names
     seen: Seen
     bounds: Bounds
+    trees: Trees
 
     @property
     def env(self) -> dict[str, str]:
@@ -197,13 +195,18 @@ def _only_spared(error: GitFailed) -> bool:
 def _tree(staging: Staging) -> Staged:
     repository, slot, env = staging.repository, staging.slot, staging.env
     tree = text(git(repository, slot, "write-tree", env=env, index=_INDEX))
-    found = differences(repository, slot, staging.base, tree, env, trees=True)
+    found = staging.trees.differences(staging.base, tree, staging.quarantine, trees=True)
     files = [entry for entry in found if TREE not in (entry.old_mode, entry.new_mode)]
     problem, detail = _look_at(staging, files)
     if problem is None:
-        made = [entry.new_object for entry in found if entry.status != "D" and entry.new_mode != GITLINK]
-        complete(repository, staging.objects, staging.quarantine, [tree, *made])
+        complete(repository, staging.objects, staging.quarantine, new_objects(tree, found))
     return Staged(tree, tuple((entry.status, entry.path) for entry in files), problem, detail)
+
+
+def new_objects(tree: str, differences: Iterable[Difference]) -> list[str]:
+    """The objects of a tree, itself included, that the one it was compared with does not have in the same place."""
+    found = (entry for entry in differences if entry.status != "D" and entry.new_mode != GITLINK)
+    return [tree, *(entry.new_object for entry in found)]
 
 
 def _look_at(staging: Staging, files: list[Difference]) -> tuple[str | None, str]:
@@ -214,9 +217,7 @@ def _look_at(staging: Staging, files: list[Difference]) -> tuple[str | None, str
         ):
             return "nested-git", entry.path
         if entry.new_mode == _LINK:
-            target = os.fsdecode(
-                run(staging.slot.git_dir, "cat-file", "blob", entry.new_object, env=staging.env)
-            )
+            target = os.fsdecode(staging.trees.read(entry.new_object, staging.quarantine)[1])
             if leaves_tree(entry.path, target):
                 return "symlink-escape", f"{entry.path} -> {target}"[:300]
         elif entry.status == "M" and _file_size(staging.slot, entry.path) > staging.bounds.file_bytes:

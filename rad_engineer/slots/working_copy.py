@@ -6,20 +6,20 @@ Nothing here reads the `.git` inside the copy: whoever works there may have writ
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rad_engineer.git import command as git_command
 from rad_engineer.git.command import GitFailed
+from rad_engineer.git.objects import alternates
 from rad_engineer.git.repository import Repository
-from rad_engineer.slots.object_store import RunStore, alternates, make_git_dir
+from rad_engineer.git.trees import GITLINK, Difference
+from rad_engineer.slots.object_store import RunStore, make_git_dir
 from rad_engineer.slots.tree_names import Names
 
 TIMEOUT = 300.0
-GITLINK = "160000"
-TREE = "040000"
 _STATE = "rad-state.json"
 
 
@@ -124,41 +124,13 @@ def load_names(repository: Repository, slot: Slot) -> Names:
     return names
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One path that two trees do not agree on."""
-
-    status: str  # A, M, D or T
-    path: str
-    old_mode: str
-    new_mode: str
-    new_object: str
-
-
-def follow(
-    repository: Repository, slot: Slot, names: Names, old: str, new: str, env: Mapping[str, str]
-) -> None:
+def follow(names: Names, differences: Iterable[Difference]) -> None:
     """Brings the names of one tree to those of another."""
-    for found in differences(repository, slot, old, new, env):
+    for found in differences:
         if found.status != "A":
             names.drop(found.path)
         if found.status != "D":
             names.add(found.path, gitlink=found.new_mode == GITLINK)
-
-
-def differences(
-    repository: Repository, slot: Slot, old: str, new: str, env: Mapping[str, str], *, trees: bool = False
-) -> list[Difference]:
-    """What differs between two trees; with the directories on the way, if wanted."""
-    arguments = ["diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-commit-id"]
-    if trees:
-        arguments.append("-t")
-    parts = git_command.fields(git(repository, slot, *arguments, "--end-of-options", old, new, "--", env=env))
-    found = []
-    for about, path in zip(parts[::2], parts[1::2], strict=True):
-        old_mode, new_mode, _old, new_object, status = about[1:].split(" ")
-        found.append(Difference(status[0], path, old_mode, new_mode, new_object))
-    return found
 
 
 def check_out(repository: Repository, slot: Slot, target: str, env: Mapping[str, str]) -> None:

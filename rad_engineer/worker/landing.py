@@ -7,6 +7,7 @@ culprit goes back to its agent, what stood behind it waits for the next batch.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from rad_engineer import gates, timings
@@ -51,10 +52,9 @@ class Landing:
 def land(court: verdict.Court, tip: str, stories: Sequence[Mapping[str, Any]]) -> Landing:
     """Merges and judges a batch on `tip`; moves no branch."""
     landing = Landing(tip)
-    with timings.part("landing"):
-        chain = _chain(court, landing, tip, stories)
     try:
-        _settle(court, landing, chain)
+        with court.place.pool.quarantined() as quarantine:
+            _land(replace(court, quarantine=quarantine), quarantine, landing, stories)
     except verdict.Cancelled:
         landing.landed.clear()
         landing.back.clear()
@@ -63,17 +63,33 @@ def land(court: verdict.Court, tip: str, stories: Sequence[Mapping[str, Any]]) -
     return landing
 
 
+def _land(
+    court: verdict.Court, quarantine: Path, landing: Landing, stories: Sequence[Mapping[str, Any]]
+) -> None:
+    """What is green becomes the user's; what is not, and what was made for it, is forgotten with the quarantine."""
+    with timings.part("landing"):
+        chain = _chain(court, quarantine, landing, stories)
+    _settle(court, landing, chain)
+    with timings.part("landing"):
+        good = {entry["identity"] for entry in landing.landed}
+        kept = {link.story["ref"]: link.candidate for link in chain if link.story["identity"] in good}
+        court.place.pool.keep_candidates(kept, quarantine)
+
+
 def _chain(
-    court: verdict.Court, landing: Landing, tip: str, stories: Sequence[Mapping[str, Any]]
+    court: verdict.Court, quarantine: Path, landing: Landing, stories: Sequence[Mapping[str, Any]]
 ) -> list[Link]:
-    pool, chain, head = court.place.pool, [], tip
+    pool, head = court.place.pool, landing.tip
+    chain: list[Link] = []
     for story in stories:
-        merged = pool.merge(head, story["commit"], parent=story["parent"])
+        merged = pool.merge(head, story["commit"], parent=story["parent"], quarantine=quarantine)
         if merged.tree is None:
             outcome = verdict.conflict(merged, story["commit"])
             landing.back.append({"identity": story["identity"], "outcome": outcome.to_json()})
             continue
-        head = pool.candidate(head, story["commit"], merged.tree, parent=story["parent"], ref=story["ref"])
+        head = pool.candidate(
+            head, story["commit"], merged.tree, parent=story["parent"], quarantine=quarantine
+        )
         chain.append(Link(story, head, merged.tree))
     return chain
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rad_engineer import agents, durable, git, store, story_files, timings
 from rad_engineer.core import prompt
-from rad_engineer.outcome import Outcome
+from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.worker import setup, verdict
 from rad_engineer.worker.story_run import StoryRun
@@ -179,14 +179,14 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
 
 def _agent_failed(run: StoryRun, result: agents.AgentResult) -> Outcome:
     reason = _AGENT_REASONS[result.outcome]
-    tail = result.output[-verdict.FEEDBACK_TAIL :]
+    tail = result.output[-FEEDBACK_TAIL:]
     code = f"exit code {result.code}" if result.code is not None else "no exit code"
     return Outcome(
         "failed",
         reason=reason,
         detail=f"{code} after {result.seconds:.0f} s",
         feedback=f"The last attempt ended early ({reason}, {code}). The end of its output:\n{tail}",
-        fingerprint=verdict.text_fingerprint(reason, result.output) if reason == "agent-failed" else None,
+        fingerprint=text_fingerprint(reason, result.output) if reason == "agent-failed" else None,
         final=reason == "agent-missing",
         commit=_rescue(run, _slot(run)) if run.place.rules.workspace == "slots" else None,
     )
@@ -271,7 +271,7 @@ def _policy(run: StoryRun, changed: tuple[str, ...], commit: str) -> Outcome | N
         reason="protected-path",
         detail=listed,
         feedback=f"These paths judge the work and may not be changed by it: {listed}. Leave them as they were.",
-        fingerprint=verdict.text_fingerprint("protected-path", listed),
+        fingerprint=text_fingerprint("protected-path", listed),
     )
 
 

@@ -1,7 +1,5 @@
 """The verdict on a tree: gates, run by us, in a clean copy that no agent has ever written to."""
 
-import hashlib
-import re
 import select
 import shutil
 import time
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rad_engineer import durable, gates, store, swap, timings
 from rad_engineer.gates import Baseline, Gate, GateResult
-from rad_engineer.outcome import Outcome
+from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
 from rad_engineer.worker import readings, setup
@@ -22,8 +20,6 @@ from rad_engineer.worker.workplace import Say, Workplace, gate_environment
 if TYPE_CHECKING:
     from rad_engineer.git import Merge
     from rad_engineer.slots.pool import Slot
-
-FEEDBACK_TAIL = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +32,7 @@ class Court:
     say: Say
     cancel: int
     judged: str = ""  # the commit that evidence is to name, where it is not the head of the copy
+    quarantine: Path | None = None  # where what is judged lies, as long as it is not the user's
 
     @property
     def cancelled(self) -> bool:
@@ -64,14 +61,8 @@ def reader(place: Workplace, commit: str | None) -> Callable[[str], bytes | None
 
 def court_of(run: StoryRun, commit: str = "") -> Court:
     """The court for one attempt; evidence names the commit."""
-    return Court(
-        run.place,
-        int(run.job["lane"]),
-        run.attempt_folder / "gates",
-        run.say,
-        run.cancel,
-        judged=commit,
-    )
+    logs = run.attempt_folder / "gates"
+    return Court(run.place, int(run.job["lane"]), logs, run.say, run.cancel, judged=commit)
 
 
 def as_gates(rules: Sequence[GateRule]) -> tuple[Gate, ...]:
@@ -108,18 +99,28 @@ def story_refs(run: StoryRun) -> tuple[str, str]:
 
 def judge_story(run: StoryRun, commit: str, changed: tuple[str, ...], learnings: tuple[str, ...]) -> Outcome:
     """Judges the merge of the story's commit with the branch as it is now."""
-    place, pool = run.place, run.place.pool
-    if place.rules.kind == "rehearsal":
+    if run.place.rules.kind == "rehearsal":
         return Outcome("unverified", reason="rehearsal", commit=commit, changed=changed)
+    with run.place.pool.quarantined() as quarantine:
+        outcome = _judge_merged(run, commit, quarantine)
+    if outcome.kind != "verified":
+        return outcome
+    return replace(outcome, base=run.job["base"], learnings=learnings, changed=changed[:50])
+
+
+def _judge_merged(run: StoryRun, commit: str, quarantine: Path) -> Outcome:
+    """The verdict on the merge, which becomes the user's only when it is green and the tip is still the same."""
     started = time.monotonic()
+    place, pool, base = run.place, run.place.pool, run.job["base"]
     with timings.part("landing"):
-        tip = pool.tip(str(place.rules.branch)) or run.job["base"]
-        merged = pool.merge(tip, commit, parent=run.job["base"])
+        tip = pool.tip(str(place.rules.branch)) or base
+        merged = pool.merge(tip, commit, parent=base, quarantine=quarantine)
     if merged.tree is None:
         run.finished("verify", started, ok=False)
         return conflict(merged, commit)
     try:
-        results = run_gates(court_of(run, commit), merged.tree, tip, gates_of(run))
+        court = replace(court_of(run, commit), quarantine=quarantine)
+        results = run_gates(court, merged.tree, tip, gates_of(run))
     except Cancelled:
         return Outcome("interrupted", commit=commit)
     if isinstance(results, Outcome):
@@ -130,9 +131,11 @@ def judge_story(run: StoryRun, commit: str, changed: tuple[str, ...], learnings:
     if outcome.kind != "verified":
         return outcome
     with timings.part("landing"):
-        candidate = pool.candidate(tip, commit, merged.tree, parent=run.job["base"], ref=story_refs(run)[1])
-    return Outcome("verified", commit=commit, base=run.job["base"], tip=tip, candidate=candidate, unverified=outcome.unverified,
-                   gates=outcome.gates, learnings=learnings, changed=changed[:50])  # fmt: skip
+        if pool.tip(str(place.rules.branch)) not in (tip, None):
+            return outcome  # to be merged and judged again: nothing of this merge is kept
+        candidate = pool.candidate(tip, commit, merged.tree, parent=base, quarantine=quarantine)
+        pool.keep_candidates({story_refs(run)[1]: candidate}, quarantine)
+    return replace(outcome, tip=tip, candidate=candidate)
 
 
 def judge_unchanged(run: StoryRun) -> Outcome:
@@ -178,7 +181,7 @@ def run_gates(court: Court, tree: str, head: str, wanted: Sequence[Gate]) -> lis
 
     def ready() -> None:
         with timings.part("gate copy"):
-            pool.move(copy, tree, head, keep=setup.kept(copy.git_dir).paths)
+            pool.move(copy, tree, head, keep=setup.kept(copy.git_dir).paths, quarantine=court.quarantine)
         failed = set_up_copy(court, copy, tree, head)
         if failed is not None:
             raise _NotSetUp(failed)
@@ -209,7 +212,7 @@ def _held_against(court: Court, head: str, wanted: Sequence[Gate]) -> dict[str, 
 
 
 def _remember(court: Court, tree: str, wanted: Sequence[Gate], results: Sequence[GateResult]) -> None:
-    tree = court.place.pool.tree_of(tree)
+    tree = court.place.pool.tree_of(tree, court.quarantine)
     for gate, result in zip(wanted, results, strict=True):
         if gate.scope == "project" and result.seen is not None:
             readings.remember(court.place, gate, tree, result.seen)
@@ -227,7 +230,7 @@ def set_up_copy(
         copy.git_dir,
         court.logs / "setup.log",
         lambda: place.pool.untracked(copy),
-        lambda to, paths: place.pool.move(copy, to, head, keep=(*keep, *paths)),
+        lambda to, paths: place.pool.move(copy, to, head, keep=(*keep, *paths), quarantine=court.quarantine),
         place.pool.take_away,
     )
     with timings.part("setup"):
@@ -294,11 +297,12 @@ def baseline(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
 def _ask(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
     place = court.place
     copy = place.pool.slot("gate", court.lane)
-    place.pool.move(copy, commit, commit, keep=setup.kept(copy.git_dir).paths)
+    with timings.part("gate copy"):
+        place.pool.move(copy, commit, commit, keep=setup.kept(copy.git_dir).paths)
     failed_setup = set_up_copy(court, copy, commit, commit)
     if failed_setup is not None:
         return failed_setup
-    with scratch(place, court.lane) as folder:
+    with timings.part("gates"), scratch(place, court.lane) as folder:
         found = gates.baseline(
             gate,
             cwd=copy.path,
@@ -386,12 +390,3 @@ def conflict(merged: "Merge", commit: str) -> Outcome:
     return Outcome(
         "failed", reason="conflict", detail=", ".join(merged.paths[:5]), feedback=feedback, commit=commit
     )
-
-
-_VARYING = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?|/tmp/\S+")
-
-
-def text_fingerprint(reason: str, text: str) -> str:
-    """Names a failure so that the same one twice is seen: numbers, times and temporary paths do not count."""
-    plain = _VARYING.sub("#", text[-FEEDBACK_TAIL:])
-    return f"{reason}:{hashlib.sha256(plain.encode('utf-8', 'replace')).hexdigest()[:16]}"

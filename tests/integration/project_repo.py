@@ -6,6 +6,8 @@ import stat
 import subprocess
 from pathlib import Path
 
+from rad_engineer.git import objects
+
 CLEAN = {
     "PATH": os.environ.get("PATH", os.defpath),
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -123,3 +125,10 @@ def on_disk(top, *, algorithm="sha1", ignore=(".git",)):
 def blob(content, algorithm="sha1"):
     """The name git gives to a content."""
     return hashlib.new(algorithm, b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def commit_of(repo, tree, parent, message, author):
+    """A commit written as landings write theirs."""
+    return objects.write(
+        repo.objects, repo.object_format, "commit", objects.commit(tree, parent, message, author)
+    )

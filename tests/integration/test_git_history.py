@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from project_repo import POISON, commit_all, git, make_repo, poison, write
+from project_repo import POISON, commit_all, commit_of, git, make_repo, poison, write
 
 from rad_engineer import git as rad_git
 from rad_engineer.errors import NoInput
@@ -37,12 +37,10 @@ def message(run="r1", story="S-1", identity="cafe"):
 def test_landings_are_read_from_trailers_of_the_first_parent_line(top, repo):
     base = rad_git.head(repo)
     tree = git(top, "rev-parse", "HEAD^{tree}")
-    one = rad_git.commit_tree(repo, tree, base, message(), repo.author)
-    foreign = rad_git.commit_tree(
-        repo, tree, one, "Just a commit\n\nRad-Run is not a trailer here\n", repo.author
-    )
-    two = rad_git.commit_tree(repo, tree, foreign, message(story="S 2: ü", identity="beef"), repo.author)
-    side = rad_git.commit_tree(repo, tree, base, message(identity="side"), repo.author)
+    one = commit_of(repo, tree, base, message(), repo.author)
+    foreign = commit_of(repo, tree, one, "Just a commit\n\nRad-Run is not a trailer here\n", repo.author)
+    two = commit_of(repo, tree, foreign, message(story="S 2: ü", identity="beef"), repo.author)
+    side = commit_of(repo, tree, base, message(identity="side"), repo.author)
     merged = git(top, "commit-tree", "-p", two, "-p", side, "-m", "merge", tree)
     found = rad_git.landings(repo, base, merged)
     assert [(each.commit, each.run, each.story_id, each.identity) for each in found] == [

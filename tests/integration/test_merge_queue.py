@@ -1,7 +1,7 @@
 """Who lands when: the queue of green stories against a real branch that others may move, take or delete."""
 
 import pytest
-from project_repo import commit_all, git, make_repo, poison, write
+from project_repo import commit_all, commit_of, git, make_repo, poison, write
 
 from rad_engineer import git as rad_git
 from rad_engineer.core import graph
@@ -33,9 +33,7 @@ class Landing:
 
     def commit(self, parent=None, text="work"):
         parent = parent or self.base
-        return rad_git.commit_tree(
-            self.repo, git(self.top, "rev-parse", "HEAD^{tree}"), parent, text, "U <u@x>"
-        )
+        return commit_of(self.repo, git(self.top, "rev-parse", "HEAD^{tree}"), parent, text, "U <u@x>")
 
     def green(self, story, tip=None, **more):
         """The story's commit is its candidate, judged on that tip."""

@@ -224,11 +224,16 @@ def test_two_stories_are_merged_and_both_are_seen(project):
     first = project.land(project.base, "s1")
     project.slot = other
     second = project.land(project.base, "s2")
-    merged = project.pool.merge(first, second, parent=project.base)
-    gate = project.pool.slot("gate", 1)
-    project.pool.move(gate, merged.tree, first)
-    assert {"one.txt", "two.txt"} <= set(on_disk(gate.path))
-    made = project.pool.candidate(first, second, merged.tree, parent=project.base, ref="refs/rad/c/s2")
+    before = objects(project.top)
+    with project.pool.quarantined() as quarantine:
+        place = {"parent": project.base, "quarantine": quarantine}
+        merged = project.pool.merge(first, second, **place)
+        gate = project.pool.slot("gate", 1)
+        project.pool.move(gate, merged.tree, first, quarantine=quarantine)
+        assert {"one.txt", "two.txt"} <= set(on_disk(gate.path))
+        made = project.pool.candidate(first, second, merged.tree, **place)
+        assert objects(project.top) == before
+        project.pool.keep_candidates({"refs/rad/c/s2": made}, quarantine)
     assert rad_git.refs(project.repo, "refs/rad/c/") == {"refs/rad/c/s2": made}
     assert git(project.top, "log", "--format=%s %P", "-1", made) == f"story {first}"
     assert "Rad-Story: s2" in git(project.top, "log", "--format=%B", "-1", made)
@@ -242,11 +247,37 @@ def test_on_an_unmoved_tip_the_storys_own_commit_is_the_candidate(project):
     project.move()
     write(project.slot.path / "one.txt", "one\n")
     commit = project.land(project.base, "s1")
-    merged = project.pool.merge(project.base, commit, parent=project.base)
-    assert merged.tree == git(project.top, "rev-parse", f"{commit}^{{tree}}")
-    made = project.pool.candidate(project.base, commit, merged.tree, parent=project.base, ref="refs/rad/c/x")
+    with project.pool.quarantined() as quarantine:
+        place = {"parent": project.base, "quarantine": quarantine}
+        merged = project.pool.merge(project.base, commit, **place)
+        assert merged.tree == git(project.top, "rev-parse", f"{commit}^{{tree}}")
+        made = project.pool.candidate(project.base, commit, merged.tree, **place)
+        project.pool.keep_candidates({"refs/rad/c/x": made}, quarantine)
     assert made == commit
     assert rad_git.refs(project.repo, "refs/rad/c/") == {}
+
+
+def test_a_merge_that_is_given_up_leaves_nothing_behind_and_its_gate_copy_goes_on(project):
+    project.move()
+    write(project.slot.path / "one.txt", "one\n")
+    first = project.land(project.base, "s1")
+    project.move()
+    write(project.slot.path / "two.txt", "two\n")
+    second = project.land(project.base, "s2")
+    before = objects(project.top)
+    gate = project.pool.slot("gate", 1)
+    with project.pool.quarantined() as quarantine:
+        merged = project.pool.merge(first, second, parent=project.base, quarantine=quarantine)
+        project.pool.move(gate, merged.tree, first, quarantine=quarantine)
+    assert objects(project.top) == before
+    inode = gate.path.stat().st_ino
+    project.open()  # another worker, who has never seen that tree
+    project.pool.move(gate, second, second)
+    assert gate.path.stat().st_ino == inode
+    assert on_disk(gate.path) == tree_of(project.top, second)
+    write(gate.path / "one.txt", "left over\n")
+    project.pool.move(gate, second, second)
+    assert on_disk(gate.path) == tree_of(project.top, second)
 
 
 def test_a_conflict_leaves_nothing_behind(project):
@@ -257,7 +288,8 @@ def test_a_conflict_leaves_nothing_behind(project):
     write(project.slot.path / "README.md", "two\n")
     second = project.land(project.base, "s2")
     before = objects(project.top)
-    merged = project.pool.merge(first, second, parent=project.base)
+    with project.pool.quarantined() as quarantine:
+        merged = project.pool.merge(first, second, parent=project.base, quarantine=quarantine)
     assert (merged.tree, merged.paths) == (None, ("README.md",))
     assert objects(project.top) == before
     assert not list((project.tmp / "cache" / "runs" / "run1").glob("merge-*"))

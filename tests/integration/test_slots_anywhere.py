@@ -95,8 +95,14 @@ def test_works_with_long_object_names(tmp_path):
     project.move(commit)
     project.clean(commit)
     assert git(project.slot.path, "fsck", "--no-dangling") == ""
-    merged = project.pool.merge(commit, commit, parent=project.base)
-    assert merged.tree == git(project.top, "rev-parse", f"{commit}^{{tree}}")
+    with project.pool.quarantined() as quarantine:
+        place = {"parent": project.base, "quarantine": quarantine}
+        merged = project.pool.merge(commit, commit, **place)
+        assert merged.tree == git(project.top, "rev-parse", f"{commit}^{{tree}}")
+        made = project.pool.candidate(commit, commit, merged.tree, **place)
+        project.pool.keep_candidates({"refs/rad/c/x": made}, quarantine)
+    assert git(project.top, "fsck", "--no-dangling") == ""
+    assert git(project.top, "log", "-1", "--format=%T %P", made) == f"{merged.tree} {commit}"
 
 
 def test_works_in_a_shallow_clone_and_in_a_linked_work_tree(tmp_path):
