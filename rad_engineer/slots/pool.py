@@ -212,11 +212,16 @@ class Pool:
                 self.store.teach(needed)
         merged = git.merge(self.store.path, tip, commit, self.objects_env(quarantine))
         if merged.tree is not None:
-            found = self._trees.differences(tip, merged.tree, quarantine, trees=True)
-            object_store.complete(
-                self.repository, self.store.objects, quarantine, staging.new_objects(merged.tree, found)
-            )
+            own = set(
+                self._new_objects(parent, commit, quarantine)
+            )  # adopted with the commit, whose ref keeps them
+            made = [name for name in self._new_objects(tip, merged.tree, quarantine) if name not in own]
+            object_store.complete(self.repository, self.store.objects, quarantine, made)
         return merged
+
+    def _new_objects(self, old: str, new: str, quarantine: Path) -> list[str]:
+        differences = self._trees.differences(old, new, quarantine, trees=True)
+        return staging.new_objects(self.tree_of(new, quarantine), differences)
 
     def candidate(self, tip: str, commit: str, tree: str, *, parent: str, quarantine: Path) -> str:
         """The commit to swap in: the story's own where it stands on the tip, else a new one, in quarantine."""
