@@ -156,15 +156,22 @@ class LocalEngine:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            try:
-                self._living_zygote().fork(self._serial, theirs, self._env)
-            except _GONE:
-                self._lose_zygote()
-                self._living_zygote().fork(self._serial, theirs, self._env)
-        worker = Connection(number, self._serial, ours, self._living_zygote())
+            zygote = self._ask_for_worker(theirs)
+        worker = Connection(number, self._serial, ours, zygote)
         self._workers[number] = self._by_serial[worker.serial] = worker
         self._watch(ours.fileno(), lambda: self._read(worker))
         return worker
+
+    def _ask_for_worker(self, connection: socket.socket) -> Zygote:
+        """Asks the zygote, or the one after it, and so on while they die."""
+        while True:
+            zygote = self._living_zygote()
+            try:
+                zygote.fork(self._serial, connection, self._env)
+            except _GONE:
+                self._lose_zygote()
+            else:
+                return zygote
 
     def _send(self, worker: Connection, message: Mapping[str, Any]) -> None:
         worker.send(message)

@@ -96,7 +96,10 @@ def exec_zygote(entry: str, env: Mapping[str, str]) -> Zygote:
     child = process.start(argv, env={**os.environ, **mark, "PYTHONPATH": path}, pass_fds=[theirs.fileno()])
     child.returncode = 0  # waited for by pid, as a forked one is
     theirs.close()
-    ours.sendall(encode({"entry": entry, "env": dict(env)}))
+    with suppress(
+        BrokenPipeError, ConnectionResetError
+    ):  # it has died already: whoever wants a worker will see
+        ours.sendall(encode({"entry": entry, "env": dict(env)}))
     return Zygote(child.pid, ours, entry, env)
 
 
