@@ -36,6 +36,7 @@ class StoryRecord:
     base: str | None = None  # what the running attempt stands on
     slot: int | None = None
     approved: bool = False
+    taken_back: str | None = None  # a landing that does not count, because its done field was set back
 
 
 @dataclass(slots=True)
@@ -215,9 +216,10 @@ def _story_waiting(record: StoryRecord, event: Event) -> None:
 
 
 def _story_approved(record: StoryRecord, _event: Event) -> None:
-    record.status = "pending"
     record.approved = True
-    record.reason = None
+    if record.status == "waiting":
+        record.status = "pending"
+        record.reason = None
 
 
 def _story_passed(record: StoryRecord, event: Event) -> None:
@@ -231,8 +233,9 @@ def _story_marked(record: StoryRecord, event: Event) -> None:
     record.marked_in = event.data.get("path", "")
 
 
-def _story_reopened(record: StoryRecord, _event: Event) -> None:
+def _story_reopened(record: StoryRecord, event: Event) -> None:
     record.status = "pending"
+    record.taken_back = event.data.get("commit") or record.taken_back
     record.marked_in = ""
     record.marked = record.landed = record.by_hand = False
     record.commit = record.reason = record.fingerprint = None

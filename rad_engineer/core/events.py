@@ -20,7 +20,7 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 | story_approved | | a human released it |
 | story_passed | by | marked as passed by hand |
 | story_marked | path | its done field was written into the PRD |
-| story_reopened | | the user took the done field back: it runs again |
+| story_reopened | commit | what was known of it holds no more; `commit` landed once and does not count either |
 | gates_finished | scope, commit, ok, gates | wave or final gates on the branch head |
 | note | text | something the report should say |
 | run_finished | exit_code, timings | nothing runs and nothing is ready, or the run was stopped |
@@ -65,7 +65,7 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The public form: one flat object."""
+        """The public form: one flat object; what an event is about is never overwritten by its data."""
         head: dict[str, Any] = {
             "event": self.kind,
             "seq": self.seq,
@@ -76,8 +76,7 @@ class Event:
         }
         if self.story is not None:
             head["identity"] = self.identity
-        head.update(self.data)
-        return head
+        return {**head, **self.data, **head}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Event":

@@ -65,9 +65,13 @@ def _fenced(text: str) -> str:
 
 
 def _tail(lines: Sequence[str], limit: int) -> str:
+    """The newest lines that fit, and at least one: the newest is shortened rather than left out."""
+    *older, newest = lines
+    if len(newest) + 3 > limit:
+        newest = newest[: limit - 4] + "…"
     kept: list[str] = []
     size = 0
-    for line in reversed(lines):
+    for line in (newest, *reversed(older)):
         size += len(line) + 3
         if size > limit:
             kept.append(f"({len(lines) - len(kept)} earlier ones left out)")

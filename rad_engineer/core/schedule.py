@@ -29,6 +29,7 @@ class Schedule:
     """Hands out stories; every call costs what it changes, never a look at all stories.
 
     `statuses` say what has happened before, by story index; a story that is not in it is as its file says.
+    One that is `landing` counts as running: it holds its files, and its turn in its file.
     Stories outside `only` and `wave` are left alone: needs on them stay unmet, barriers do not wait for them.
     """
 
@@ -73,14 +74,6 @@ class Schedule:
             self.ready.start(story)
             self.state[story] = RUNNING
         return story
-
-    def resumed(self, story: int) -> None:
-        """The story was started before this schedule was made, and its work waits to land."""
-        if self.state[story] != PENDING:
-            return
-        self._change(story, RUNNING)
-        self.ready.hold(story)
-        self._refresh(story)
 
     def could_start(self) -> bool:
         """Whether a story could start right now, if a worker were free."""
@@ -222,9 +215,12 @@ class Schedule:
         """Brings everything in line with the states at the start, the worst news first."""
         graph, state = self.graph, self.state
         for story, selected in enumerate(self.selected):
-            if selected and state[story] == PENDING:
+            if selected and state[story] in {PENDING, RUNNING}:
                 self._live[story] = 1
                 self.gating.enter(story)
+            if state[story] == RUNNING:
+                self.ready.hold(story)
+                self.turns.run(story)
         for story, live in enumerate(self._live):
             if live:
                 self._push(story)

@@ -38,6 +38,7 @@ BY_STATUS: Final = {
     "done-unverified": UNVERIFIED,
     "skipped": SKIPPED,
     "waiting": WAITING,
+    "landing": RUNNING,
 }
 """Every other status, `blocked` too, says only that the story has not ended: what blocks it is found anew."""
 

@@ -7,13 +7,14 @@ from rad_engineer.core.states import LIMITED, PENDING, RUNNING
 
 
 class Turns:
-    """One story of a file at a time; those that came back from waiting go before the rest."""
+    """One story of a file at a time: those that run already, those that came back from waiting, then the rest."""
 
     def __init__(self, sequences: Sequence[Sequence[int]], prd_of: Sequence[int]) -> None:
         self._sequences = sequences
         self._prd_of = prd_of
         self._place = {story: place for sequence in sequences for place, story in enumerate(sequence)}
         self._next = [0] * len(sequences)
+        self._running: list[list[int]] = [[] for _ in sequences]
         self._back: list[list[int]] = [[] for _ in sequences]
         self.holder: list[int | None] = [None] * len(sequences)
         self.stopped: dict[int, int] = {}  # PRD -> the story that stopped it
@@ -32,6 +33,11 @@ class Turns:
             if state[sequence[place]] in {PENDING, RUNNING, LIMITED}:
                 return sequence[place]
         return self.held_by(story)
+
+    def run(self, story: int) -> None:
+        """The story ran before anybody had a turn."""
+        if story in self._place:
+            self._running[self._prd_of[story]].append(story)
 
     def stopper(self, story: int) -> int | None:
         """The story that stopped this story's file."""
@@ -54,8 +60,13 @@ class Turns:
         """Gives the turn to the next story of the file that can have it."""
         self.holder[prd] = None
         sequence, back = self._sequences[prd], self._back[prd]
+        running = self._running[prd]
         while prd not in self.stopped:
-            if back:
+            if running:
+                story = running.pop()
+                if state[story] not in {RUNNING, LIMITED}:
+                    continue
+            elif back:
                 story = sequence[heappop(back)]
             elif self._next[prd] < len(sequence):
                 story = sequence[self._next[prd]]

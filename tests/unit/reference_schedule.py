@@ -32,7 +32,7 @@ class Reference:
         graph = self.graph
         self.state = [BY_FILE[story.state] for story in graph.stories]
         for story, status in self.statuses.items():
-            self.state[story] = status if status in KEPT else "pending"
+            self.state[story] = "running" if status == "landing" else status if status in KEPT else "pending"
         for story, state in enumerate(self.state):
             if state in BAD:
                 self._doom(story)

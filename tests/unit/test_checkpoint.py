@@ -215,6 +215,15 @@ def test_what_landed_on_a_branch_that_was_taken_away_waits_and_is_not_called_lan
     assert (record_of(run).status, record_of(run).landed, record_of(run).attempts) == ("waiting", False, 1)
 
 
+@pytest.mark.parametrize("end", ["story_landed", "story_failed", "story_passed"])
+def test_an_approval_that_comes_too_late_changes_no_end(end):
+    run = one()
+    run.say(end, "US-1", by="ann")
+    before = record_of(run).status
+    run.say("story_approved", "US-1")
+    assert (record_of(run).status, record_of(run).approved) == (before, True)
+
+
 def test_an_approved_story_waits_no_more():
     run = one()
     run.say("story_started", "US-1", attempt=1)

@@ -17,6 +17,15 @@ STORY_KINDS = [kind for kind in KINDS if kind.startswith(("story_", "stage_", "g
 RUN_KINDS = [kind for kind in KINDS if kind not in STORY_KINDS]
 
 
+def test_what_an_event_is_about_is_not_overwritten_by_its_data():
+    event = Event(
+        "note", 3, 5.0, "r1", "US-1", 2, "abc", {"text": "x", "seq": 9, "identity": "other", "event": "?"}
+    )
+    found = event.to_json()
+    assert list(found)[:4] == ["event", "seq", "at", "run"]
+    assert Event.from_json(found) == Event("note", 3, 5.0, "r1", "US-1", 2, "abc", {"text": "x"})
+
+
 def test_the_table_of_events_lists_every_kind_that_is_synced():
     assert len(KINDS) == len(set(KINDS))
     assert set(KINDS) >= SYNCED

@@ -25,7 +25,7 @@ class Heard:
     def say(self, *what, **data):
         self.ledger.record(*what, **data)
 
-    def settle(self, landed=None, earlier=None, *, branch=True, fields=(0, 1)):
+    def settle(self, landed=None, earlier=None, *, branch=True, fields=(0, 1), holds=("b1",)):
         """The kinds that it recorded, and what it tells."""
         before = self.ledger.journal.seq
         said = known.settle(
@@ -34,6 +34,7 @@ class Heard:
             landed or {},
             branch_exists=branch,
             has_done_field=frozenset(fields),
+            holds=holds.__contains__,
         )
         self.ledger.commit()
         events = [event for event, _end in store.scan_journal(self.path)][before:]
@@ -80,9 +81,11 @@ def test_a_branch_that_is_gone_undoes_nothing(run):
     assert run.settle({}, branch=False) == ([], [])
 
 
-def test_a_story_that_needed_no_change_is_not_looked_for_on_the_branch(run):
-    run.say("story_landed", 0, commit="b1", gates=())
-    assert run.settle({}) == ([], [])
+def test_a_story_that_needed_no_change_has_landed_as_long_as_the_branch_holds_what_it_stood_on(run):
+    run.say("story_landed", 0, commit="c7", gates=())  # the tip as it was, another story's landing
+    assert run.settle({ID["B"]: "c7"}, holds=("b1", "c7"))[1] == []
+    assert run.record().status == "passed"
+    assert ("story_reopened", "A", False) in run.settle({}, holds=("b1",))[0]
 
 
 def test_what_a_person_passed_stays_passed(run):
@@ -105,6 +108,54 @@ def test_a_done_field_that_was_set_back_opens_the_story_again(run):
     assert events == [("story_reopened", "A", False)]
     assert said == ["A: its done field was set back, so it runs again"]
     assert run.record().status == "pending"
+
+
+def test_what_was_taken_back_stays_so_until_it_lands_anew(run):
+    run.say("story_landed", 0, commit="c1", gates=())
+    run.say("story_marked", 0, path=PATH)
+    run.settle({ID["A"]: "c1"})
+    assert run.settle({ID["A"]: "c1"}) == (
+        [],
+        [],
+    )  # killed before it ran again: the branch still has the old one
+    assert run.record().status == "pending"
+    assert run.settle({ID["A"]: "c2"}) == ([("story_landed", "A", True)], [])
+
+
+def test_what_was_taken_back_in_an_earlier_run_is_so_in_this_one(run):
+    earlier = known.Known(taken_back={ID["A"]: "c1"})
+    assert run.settle({ID["A"]: "c1"}, earlier) == ([("story_reopened", "A", False)], [])
+    assert run.settle({ID["A"]: "c1"}) == ([], [])
+    assert run.record().status == "pending"
+    assert run.settle({ID["A"]: "c2"}) == ([("story_landed", "A", True)], [])
+
+
+def test_what_an_earlier_run_marked_and_the_user_set_back_is_taken_back(run):
+    earlier = known.Known(passed={ID["A"]: "c1"}, marked={ID["A"]: PATH})
+    assert run.settle({ID["A"]: "c1"}, earlier)[0] == [("story_reopened", "A", False)]
+    assert run.settle({ID["A"]: "c1"}) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "opened"),
+    [
+        ("story_failed", {"reason": "gate-red"}, True),
+        ("story_interrupted", {}, True),
+        ("story_blocked", {"by": ["B"]}, True),
+        ("story_unverified", {"commit": "c1"}, True),
+        ("story_waiting", {"reason": "human"}, True),
+        ("story_waiting", {"reason": "branch-busy"}, False),
+        ("story_verified", {"commit": "c1"}, False),
+        ("attempt_failed", {"reason": "gate-red"}, False),
+    ],
+)
+def test_a_story_that_the_file_now_calls_done_is_done_whatever_became_of_it(tmp_path, kind, data, opened):
+    run = Heard(tmp_path, graph(story("A", state="done"), story("B"), parallel=True))
+    run.say(kind, 0, **data)
+    events, said = run.settle({})
+    assert events == ([("story_reopened", "A", False)] if opened else [])
+    assert len(said) == opened
+    assert run.record().status not in ("failed", "interrupted", "blocked", "done-unverified")
 
 
 @pytest.mark.parametrize(("path", "fields"), [("/elsewhere/phase1.json", (0, 1)), (PATH, (1,))])
@@ -228,9 +279,15 @@ def test_the_newest_run_that_knows_a_story_tells_of_it(tmp_path):
     past(tmp_path, "2", STARTED, ("story_failed", "B", {"reason": "idle"}))
     past(tmp_path, "3", STARTED, ("story_failed", "A", {"reason": "idle"}), kind="rehearsal")
     found = known.earlier(store.runs(tmp_path), ID.values())
-    assert (found.passed, found.marked) == ({ID["A"]: "c1"}, {ID["A"]: PATH})
+    assert (found.passed, found.marked, found.taken_back) == ({ID["A"]: "c1"}, {ID["A"]: PATH}, {})
     assert found.marked_in(ID["A"], PLAN, 0)
     assert not found.marked_in(ID["B"], PLAN, 1)
+
+
+def test_a_landing_that_was_taken_back_is_remembered(tmp_path):
+    past(tmp_path, "1", STARTED, LANDED, ("story_reopened", "A", {"commit": "c1"}))
+    found = known.earlier(store.runs(tmp_path), ID.values())
+    assert (found.passed, found.taken_back) == ({}, {ID["A"]: "c1"})
 
 
 def test_runs_behind_the_one_that_told_everything_are_not_read(tmp_path):

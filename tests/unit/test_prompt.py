@@ -134,6 +134,14 @@ def test_of_many_earlier_stories_the_last_are_told():
     assert "US-0:" not in found
 
 
+def test_the_newest_line_is_shortened_rather_than_left_out():
+    found = sections(told(earlier=("old", "y" * 2 * EARLIER_LIMIT)))["What earlier stories changed"].split(
+        "\n"
+    )
+    assert found[0] == "(1 earlier ones left out)"
+    assert found[1] == "- " + "y" * (EARLIER_LIMIT - 4) + "…"
+
+
 def test_what_fills_the_limit_to_the_last_character_is_told_whole():
     line = "z" * (LEARNINGS_LIMIT // 4 - len("- \n"))
     assert sections(told(learnings=(line,) * 4))["Learnings"] == "\n".join([f"- {line}"] * 4)

@@ -52,7 +52,7 @@ def plans(draw: Any) -> Graph:
 
 
 STATUSES = st.sampled_from(
-    ["passed", "already-done", "failed", "done-unverified", "skipped", "waiting", "pending"]
+    ["passed", "already-done", "failed", "done-unverified", "skipped", "waiting", "pending", "landing"]
 )
 
 

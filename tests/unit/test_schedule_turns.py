@@ -37,15 +37,29 @@ def test_an_approval_in_a_file_that_a_failure_has_stopped_starts_nothing() -> No
 
 
 def test_an_attempt_that_ends_in_a_file_that_a_failure_has_stopped_is_the_last() -> None:
-    run = in_order("todo", "todo")
-    run.resumed("B")  # its work waits to land from before
-    assert run.take() == "A"
-    run.failed("A")
+    run = in_order("todo", "todo", statuses={"A": "failed", "B": "landing"})
+    assert run.take() == ""
     run.again("B")  # it did not fit: there is no other attempt while the file is stopped
     assert run.take() == ""
     assert run.why("B") == "blocked by A, which has failed"
     assert run.schedule.newly_blocked() == [(1, (0,))]
     assert run.schedule.open_count() == 0
+
+
+def test_what_waits_to_land_from_before_has_the_turn_wherever_it_stands() -> None:
+    run = in_order("todo", "todo", "todo", "todo", statuses=dict.fromkeys("BC", "landing"))
+    assert run.take() == ""
+    assert [run.why(key) for key in "AD"] == ["comes after C in its file"] * 2
+    assert run.land("B") == ""
+    assert [run.land(key) for key in "CAD"] == ["A", "D", ""]
+
+
+def test_what_waits_to_land_from_before_and_does_not_fit_is_back_in_its_order() -> None:
+    run = in_order("todo", "todo", "todo", statuses=dict.fromkeys("BC", "landing"))
+    run.again("C")
+    run.again("B")
+    assert run.take() == "A"
+    assert [run.land(key) for key in "ABC"] == ["B", "C", ""]
 
 
 def test_who_is_approved_last_starts_at_once() -> None:
