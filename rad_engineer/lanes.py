@@ -16,6 +16,11 @@ class Limits:
     grace: float = 30.0
     fail_fast: bool = False
 
+    @property
+    def most(self) -> int | None:
+        """How many stories are begun at most."""
+        return 1 if self.once else self.max_stories
+
 
 @dataclass(slots=True)
 class Running:
@@ -43,12 +48,14 @@ class Lanes:
     slots: list[int] = field(default_factory=list)
     next_slot: int = 0
     held: dict[int, int] = field(default_factory=dict)  # story -> slot that is its own
+    foreign: frozenset[int] = frozenset()  # slots that hold unfinished work of other runs
 
     def slot_for(self, story: int) -> int:
         """The slot of a story: the one it holds, else a free one, else a new one."""
         if story not in self.held:
-            if not self.slots:
-                self.slots.append(self.next_slot)
+            while not self.slots:
+                if self.next_slot not in self.foreign:
+                    self.slots.append(self.next_slot)
                 self.next_slot += 1
             self.held[story] = self.slots.pop()
         return self.held[story]
@@ -64,7 +71,7 @@ class Lanes:
         if slot < 0:
             return
         self.held[story] = slot
-        known = set(self.slots) | set(self.held.values())
+        known = set(self.slots) | set(self.held.values()) | self.foreign
         self.slots.extend(n for n in range(self.next_slot, slot) if n not in known)
         self.next_slot = max(self.next_slot, slot + 1)
         if slot in self.slots:

@@ -39,6 +39,7 @@ class Runner:
         on_landed: Callable[[int], None],
         between: Callable[[float], None],
         paid: Mapping[int, int] | None = None,
+        foreign: frozenset[int] = frozenset(),
     ) -> None:
         self.rundir = rundir
         self.rules = rules
@@ -52,13 +53,14 @@ class Runner:
         self.on_landed = on_landed
         self.between = between
         self.stop = Stop()
-        self.lanes = Lanes(free=list(range(limits.jobs - 1, -1, -1)))
+        self.lanes = Lanes(free=list(range(limits.jobs - 1, -1, -1)), foreign=foreign)
         for story, slot in (paid or {}).items():
             self.lanes.reserve(story, slot)
         self.jobs: dict[int, Running] = {}
         self.resuming: set[int] = set(paid or {})
         self.feedback: dict[int, str] = {}
-        self.started = 0
+        self.begun: set[int] = set()
+        self.going_on: list[int] = []  # stories whose next attempt does not stand in line
         self.bug = ""
         self.disk: CannotWrite | None = None
         self.gates = None if queue is None else BranchGates(rundir, rules, ledger, schedule, queue)
@@ -86,14 +88,14 @@ class Runner:
             return self._exit_code()
 
     def _draining(self) -> bool:
-        return bool(self.stop.received or self.disk or self._past_deadline() or self._had_enough())
+        failed = self.limits.fail_fast and self._failed
+        return bool(self.stop.received or self.disk or self._past_deadline() or failed)
 
     def _past_deadline(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _had_enough(self) -> bool:
-        most = 1 if self.limits.once else self.limits.max_stories
-        return (most is not None and self.started >= most) or (self.limits.fail_fast and self._failed)
+        return self.limits.most is not None and len(self.begun) >= self.limits.most
 
     def _judge_branch(self) -> None:
         """Runs wave gates of waves that have ended well, and the final gates when nothing else is left."""
@@ -113,14 +115,15 @@ class Runner:
             self._submit(running)
 
     def _chosen(self) -> list[int]:
-        chosen: list[int] = []
         if self._draining() or (self.gates is not None and self.gates.wants_baseline):
-            return chosen  # before the gates have answered, no agent is paid
-        while len(chosen) < min(self.engine.free, len(self.lanes.free)) and not self._had_enough():
+            return []  # before the gates have answered, no agent is paid
+        most = min(self.engine.free, len(self.lanes.free))
+        chosen, self.going_on = self.going_on[:most], self.going_on[most:]
+        while len(chosen) < most and not self._had_enough():
             story = self.schedule.take()
             if story is None:
                 break
-            self.started += 1
+            self.begun.add(story)
             chosen.append(story)
         return chosen
 
@@ -204,6 +207,9 @@ class Runner:
         if "output" in data:
             self.ledger.output(self.graph.keys[running.story], data["output"])
             return
+        if data["event"] == "note":
+            self.ledger.record("note", text=f"{self.graph.keys[running.story]}: {data['text']}")
+            return
         event = dict(data)
         self.ledger.record(event.pop("event"), running.story, attempt=running.job["attempt"], **event)
 
@@ -279,16 +285,9 @@ class Runner:
 
     def _verified(self, story: int, outcome: Outcome) -> None:
         self.ledger.record(
-            "story_verified",
-            story,
-            commit=outcome.commit,
-            tip=outcome.tip,
-            candidate=outcome.candidate,
-            unverified=outcome.unverified,
-            gates=outcome.gates,
-            learnings=outcome.learnings,
-            changed=outcome.changed,
-        )
+            "story_verified", story, commit=outcome.commit, tip=outcome.tip, candidate=outcome.candidate,
+            unverified=outcome.unverified, gates=outcome.gates, learnings=outcome.learnings, changed=outcome.changed,
+        )  # fmt: skip
         if self.queue is not None:
             self.queue.add(story, outcome)
 
@@ -321,7 +320,10 @@ class Runner:
                 "attempt_failed", story, reason=outcome.reason, detail=outcome.detail,
                 fingerprint=outcome.fingerprint, gates=outcome.gates, commit=outcome.commit,
             )  # fmt: skip
-            self.schedule.again(story)
+            if self.limits.most is None:
+                self.schedule.again(story)
+            else:  # what was begun is brought to its end
+                self.going_on.append(story)
 
     def _fail(self, story: int, outcome: Outcome) -> None:
         self._failed = True
@@ -390,7 +392,7 @@ class Runner:
         known = self.ledger.checkpoint.stories.items()
         return ending.exit_code(
             [record for identity, record in known if identity in self.graph.by_identity],
-            more=self._had_enough() and not self.limits.fail_fast and self.schedule.could_start(),
+            more=self._had_enough() and self.schedule.could_start(),
             gates_red=self.gates is not None and self.gates.red,
             open_stories=self.schedule.open_count() + (self.queue.length if self.queue is not None else 0),
             allow_unverified=self.rules.allow_unverified,

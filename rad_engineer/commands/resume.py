@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import durable, settings, store
+from rad_engineer import durable, past_run, settings, store
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput
 from rad_engineer.launch import ground, inputs
@@ -29,8 +29,9 @@ def resume(
     from rad_engineer.commands import showing  # noqa: PLC0415
 
     here = ground.look(os.environ)
-    rundir = _choose(here, run)
-    if store.state(rundir) == "finished":
+    allowed = bool(flags.get("allow_unverified"))
+    rundir = _choose(here, run, allowed=allowed)
+    if not _goes_on(rundir, allowed=allowed):
         return _again(rundir, here, json=json)
     about = rundir.read_run()
     wanted = settings.with_flags(Settings.from_json(about["settings"]), flags)
@@ -39,7 +40,8 @@ def resume(
     if rules["workspace"] == "shared":
         place = replace(place, repository=None)
         if ground.is_at(Path(rules["top"]), None):
-            place = replace(place, top=Path(rules["top"]), cache=Path(rules["cache"]))
+            top, home, cache = (Path(rules[name]) for name in ("top", "home", "cache"))
+            place = replace(place, top=top, home=home, cache=cache)
     files = tuple(ground.moved(file, rules["home"], here.home) for file in about["files"])
     found = inputs.read(files, reading(place))
     agent = _agent(about, wanted)
@@ -54,8 +56,16 @@ def resume(
     return int(ended.exit_code)
 
 
-def _choose(here: ground.Ground, name: str | None) -> store.RunDir:
-    runs = store.runs(here.home)
+def _goes_on(rundir: store.RunDir, *, allowed: bool) -> bool:
+    """Whether a run has not ended, or has left work that may land now that it need not be verified."""
+    if store.state(rundir) != "finished":
+        return True
+    records = store.load(rundir).stories.values() if allowed else ()
+    return any(record.status == "done-unverified" and not record.landed for record in records)
+
+
+def _choose(here: ground.Ground, name: str | None, *, allowed: bool) -> store.RunDir:
+    runs = past_run.folders(here)
     if name is not None:
         for rundir in runs:
             if rundir.run == name or rundir.run.startswith(name):
@@ -63,7 +73,7 @@ def _choose(here: ground.Ground, name: str | None) -> store.RunDir:
         raise NoInput(f"there is no run {name}", hint="see `rad-engineer status`")
     for number, rundir in enumerate(runs):
         try:
-            if store.state(rundir) != "finished":
+            if _goes_on(rundir, allowed=allowed):
                 return rundir
         except durable.StateDamaged:
             if number == 0:

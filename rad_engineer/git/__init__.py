@@ -74,8 +74,13 @@ def head(repository: Repository) -> str:
 
 
 def is_ancestor(repository: Repository, older: str, newer: str) -> bool:
-    """Whether everything in `older` is also in `newer`."""
-    return ask(repository, "merge-base", "--is-ancestor", older, newer) is not None
+    """Whether everything in `older` is also in `newer`; nothing holds a commit that is gone."""
+    try:
+        return ask(repository, "merge-base", "--is-ancestor", older, newer) is not None
+    except GitFailed as error:
+        if "Not a valid commit name" in error.stderr:
+            return False
+        raise
 
 
 def whole(repository: Repository, commit: str, base: str) -> bool:

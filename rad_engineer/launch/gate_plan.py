@@ -107,7 +107,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoic
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
     for story in inputs.graph.stories:
-        if story.state == "todo":
+        if story.state in ("todo", "human"):  # what waits for a person runs once it is approved
             found += [(f"verify {story.id}", check.command) for check in story.checks]
     return found
 

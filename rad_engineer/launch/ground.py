@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,13 +62,16 @@ def _only_one(top: Path | None, theirs: Sequence[Path]) -> None:
 
 
 def look(env: Mapping[str, str]) -> Ground:
-    """The place of the current folder, for commands that only look; a folder without a repository is fine."""
+    """The place of the current folder, for commands that only look; no repository, or none that works, is fine."""
     here = folder()
     top = work_tree(here)
     found = settings.load(top or here, {}, env)
-    if top is None or found.workspace == "shared":
+    repository = None
+    if top is not None and found.workspace != "shared":
+        with suppress(ConfigInvalid):  # nothing can have landed in it, but it may have been worked in
+            repository = git.discover(top)
+    if repository is None:
         return Ground(here, here, cache_of(found, env, f"shared-{_hash(here)}"), None, found)
-    repository = git.discover(top)
     return Ground(repository.top, repository.home, cache_of(found, env, repository.id), repository, found)
 
 

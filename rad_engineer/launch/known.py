@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rad_engineer import durable, store
-from rad_engineer.core.checkpoint import Checkpoint
+from rad_engineer.core.checkpoint import Checkpoint, StoryRecord
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
 from rad_engineer.ledger import Ledger
@@ -19,6 +19,16 @@ class Known:
 
     passed: dict[str, str | None] = field(default_factory=dict)
     marked: dict[str, str] = field(default_factory=dict)  # in which file
+    taken_back: dict[str, str] = field(default_factory=dict)  # landings that the user has undone in the PRD
+
+    def take(self, identity: str, record: StoryRecord) -> None:
+        """Takes in what a run knows of a story."""
+        if record.status == "passed" or record.landed:
+            self.passed[identity] = record.commit
+            if record.marked:
+                self.marked[identity] = record.marked_in
+        if record.taken_back:
+            self.taken_back[identity] = record.taken_back
 
     def marked_in(self, identity: str, graph: Graph, index: int) -> bool:
         """Whether we marked the story in the very file it stands in now; another work tree has another file."""
@@ -68,14 +78,9 @@ def earlier(home_runs: Sequence[store.RunDir], identities: Iterable[str]) -> Kno
                 continue
             raise
         told = True
-        for identity in shared:
-            record = checkpoint.stories.get(identity)
-            if record is not None and (record.status == "passed" or record.landed):
-                known.passed[identity] = record.commit
-                if record.marked:
-                    known.marked[identity] = record.marked_in
-            if record is not None:
-                open_ones.discard(identity)
+        for identity in shared & checkpoint.stories.keys():
+            open_ones.discard(identity)
+            known.take(identity, checkpoint.stories[identity])
     return known
 
 
@@ -99,39 +104,64 @@ def settle(
     *,
     branch_exists: bool,
     has_done_field: frozenset[int],
+    holds: Callable[[str], bool],
 ) -> list[str]:
     """Brings the checkpoint in step with git and with the PRDs as they are now; returns what to tell the user.
 
     `landed` is what the branch itself says: identity -> commit. `has_done_field` are the stories whose file
-    keeps a done field that now says "not done".
+    keeps a done field that now says "not done". `holds` tells whether a commit is on the branch.
     """
     graph, checkpoint = ledger.graph, ledger.checkpoint
     notes = _vanished(graph, checkpoint)
     for index, identity in enumerate(graph.identities):
         record = checkpoint.stories.get(identity)
         passed = record is not None and (record.status == "passed" or record.landed)
+        commit = landed.get(identity)
         if graph.stories[index].state == "done":
-            if branch_exists and record is not None and record.landed and identity not in landed:
-                notes.append(
-                    f"{graph.keys[index]}: the PRD says done, but the branch does not hold it any more"
-                )
-            if record is not None and identity in landed and not passed:
-                _recover(ledger, index, landed[identity])
+            notes += _done(ledger, index, record, commit, lost=branch_exists and commit is None)
             continue
         path = graph.prds[graph.prd_of[index]].path
         marked = known.marked_in(identity, graph, index) or (record is not None and record.marked_in == path)
         if marked and index in has_done_field:
-            if passed:
-                ledger.record("story_reopened", index)
+            if passed or commit is not None:
+                ledger.record("story_reopened", index, commit=commit)
                 notes.append(f"{graph.keys[index]}: its done field was set back, so it runs again")
-            continue
-        commit = landed.get(identity)
-        if commit is not None:
-            if not passed:
-                _recover(ledger, index, commit)
-            continue
-        _without_landing(ledger, index, known, passed=passed, branch_exists=branch_exists, notes=notes)
+        elif commit is not None:
+            _with_landing(ledger, index, commit, known.taken_back.get(identity), passed=passed)
+        else:
+            lost = branch_exists and not (record and record.commit and holds(record.commit))
+            notes += _without_landing(ledger, index, known, passed=passed, lost=lost, gone=not branch_exists)
     return notes
+
+
+def _done(
+    ledger: Ledger, index: int, record: StoryRecord | None, commit: str | None, *, lost: bool
+) -> list[str]:
+    """The file says done: that holds, whatever became of the branch or of our own attempts."""
+    key = ledger.graph.keys[index]
+    if record is None:
+        return []
+    if record.landed:
+        return [f"{key}: the PRD says done, but the branch does not hold it any more"] if lost else []
+    if commit is not None and commit != record.taken_back and record.status != "passed":
+        _recover(ledger, index, commit)
+        return []
+    green = record.status in ("passed", "landing") or record.reason == "branch-busy"
+    if green or record.status == "pending":
+        return []
+    ledger.record("story_reopened", index)
+    return [f"{key}: the PRD says done now, so what became of it in this run counts no more"]
+
+
+def _with_landing(ledger: Ledger, index: int, commit: str, undone: str | None, *, passed: bool) -> None:
+    """The branch holds the story: it has landed, unless the user took exactly that landing back."""
+    record = ledger.checkpoint.stories.get(ledger.graph.identities[index])
+    if commit == (record.taken_back if record is not None else None):
+        return
+    if commit == undone:
+        ledger.record("story_reopened", index, commit=commit)
+    elif not passed:
+        _recover(ledger, index, commit)
 
 
 def _recover(ledger: Ledger, index: int, commit: str) -> None:
@@ -157,19 +187,19 @@ def _vanished(graph: Graph, checkpoint: Checkpoint) -> list[str]:
 
 
 def _without_landing(
-    ledger: Ledger, index: int, known: Known, *, passed: bool, branch_exists: bool, notes: list[str]
-) -> None:
-    """The branch does not hold the story: finished elsewhere, merged and gone, or lost."""
+    ledger: Ledger, index: int, known: Known, *, passed: bool, lost: bool, gone: bool
+) -> list[str]:
+    """No landing on the branch is the story's: it needed none, was finished elsewhere, merged and gone, or lost."""
     identity, key = ledger.graph.identities[index], ledger.graph.keys[index]
     record = ledger.checkpoint.stories.get(identity)
     if record is not None and record.by_hand:
-        return
-    in_base = record is not None and passed and record.commit == ledger.checkpoint.base
-    if passed and not in_base and branch_exists:
+        return []
+    if passed and lost:
         ledger.record("story_reopened", index)
-        notes.append(f"{key}: the branch was rewritten and no longer holds it, so it runs again")
-    elif not passed and identity in known.passed and not branch_exists:
+        return [f"{key}: the branch was rewritten and no longer holds it, so it runs again"]
+    if gone and not passed and identity in known.passed:
         ledger.record("story_landed", index, commit=known.passed[identity], gates=(), recovered=True)
+    return []
 
 
 def statuses(graph: Graph, checkpoint: Checkpoint) -> dict[int, str]:

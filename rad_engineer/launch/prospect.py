@@ -12,6 +12,7 @@ from rad_engineer.git.repository import Repository
 from rad_engineer.launch import known
 from rad_engineer.launch.inputs import find_story
 from rad_engineer.launch.run_branch import RunBranch
+from rad_engineer.rules import Rules
 from rad_engineer.settings import Settings
 
 _SHOWN = 5
@@ -28,9 +29,10 @@ class Prospect:
     earlier: known.Known
     landed: Mapping[str, str]
     home_runs: Sequence[store.RunDir]
+    rules: Rules
 
     def anything_to_do(self) -> bool:
-        """Whether a story may start or be released, or a final gate that was red is to be asked again."""
+        """Whether a story may start or be released, or a gate of the branch that was red is to be asked again."""
         schedule = self._schedule()
         waits = any(
             schedule.selected[story] and schedule.status(story) == "waiting"
@@ -72,7 +74,9 @@ class Prospect:
         found = set()
         for index, identity in enumerate(self.graph.identities):
             reopened = index in fields and self.earlier.marked_in(identity, self.graph, index)
-            if not reopened and (identity in self.landed or self._passed_earlier(index, identity)):
+            commit = self.landed.get(identity)
+            landed = commit is not None and commit != self.earlier.taken_back.get(identity)
+            if not reopened and (landed or self._passed_earlier(index, identity)):
                 found.add(index)
         return found
 
@@ -85,16 +89,21 @@ class Prospect:
         return git.is_ancestor(self.repository, commit, self.branch.tip)
 
     def _gates_are_red(self) -> bool:
-        """The newest verdict on this branch."""
-        if self.branch is None or not self.wanted.final_gates:
+        """The newest verdicts on this branch; those of gates that there are no more do not count."""
+        if self.branch is None or not (self.rules.final_gates or self.rules.wave_gates):
             return False
         for rundir in self.home_runs[: known.MOST_RUNS]:
             rules = rundir.read_run().get("rules", {})
             if rules.get("kind") == "real" and rules.get("branch") == self.branch.name:
-                verdict = store.load(rundir).verdicts.get("final")
-                if verdict is not None:
-                    return not verdict["ok"]
+                verdicts = store.load(rundir).verdicts
+                if verdicts:
+                    return any(
+                        not said["ok"] and self._still_asked(scope) for scope, said in verdicts.items()
+                    )
         return False
+
+    def _still_asked(self, scope: str) -> bool:
+        return bool(self.rules.final_gates if scope == "final" else self.rules.wave_gates)
 
 
 def selection(graph: Graph, wanted: Settings) -> dict[str, Any]:

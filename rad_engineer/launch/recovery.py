@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rad_engineer import git, process, store
+from rad_engineer import git, process, store, story_files
+from rad_engineer.core.checkpoint import StoryRecord
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.errors import ExitCode
@@ -71,14 +72,34 @@ def restore_queue(ledger: Ledger, queue: MergeQueue | None, rules: Rules) -> lis
     return found
 
 
-def cut_off(ledger: Ledger) -> dict[int, int]:
+def cut_off(ledger: Ledger, rundir: store.RunDir) -> dict[int, int]:
     """Attempts that a crash or a signal cut off, with the slot that holds their work (-1: none)."""
     found = {}
     for identity, record in ledger.checkpoint.stories.items():
         index = ledger.graph.by_identity.get(identity)
         if index is not None and record.status in ("running", "interrupted"):
             found[index] = record.slot if record.slot is not None else -1
+            _retell(ledger, index, record, rundir.story(ledger.graph.stories[index].id, identity))
     return found
+
+
+def _retell(ledger: Ledger, index: int, record: StoryRecord, folder: Path) -> None:
+    """An agent that had ended when the journal was cut off: the story's checkpoint knows it."""
+    if record.stage not in (None, "prepare"):
+        return
+    seen = story_files.read_checkpoint(folder)
+    if seen is not None and (seen["attempt"], seen["stage"]) == (record.attempts, "agent"):
+        ledger.record("stage_finished", index, stage="agent", ok=True, seconds=0.0, recovered=True)
+
+
+def foreign_slots(home_runs: Sequence[store.RunDir], rundir: store.RunDir) -> frozenset[int]:
+    """Slots in which other unfinished runs have left work that exists nowhere else."""
+    found: set[int | None] = set()
+    for other in home_runs[: known.MOST_RUNS]:
+        if other != rundir and store.state(other) != "finished":
+            records = store.load(other).stories.values()
+            found.update(record.slot for record in records if record.status in ("running", "interrupted"))
+    return frozenset(slot for slot in found if slot is not None)
 
 
 def feedback(ledger: Ledger, rundir: store.RunDir) -> dict[int, str]:

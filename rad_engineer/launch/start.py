@@ -118,7 +118,7 @@ class _Launch:
         earlier = known.Known() if self.resumed else known.earlier(self.home_runs, self.graph.identities)
         landed = self._landed(branch)
         prospect = Prospect(self.graph, self.order.settings, self.order.ground.repository, branch,
-                            earlier, landed, self.home_runs)  # fmt: skip
+                            earlier, landed, self.home_runs, rules)  # fmt: skip
         marks_due = not self.order.rehearsal and prospect.marks_due()
         if not (self.resumed or marks_due or prospect.anything_to_do()):
             code, why = prospect.idle()
@@ -270,9 +270,8 @@ class _Launch:
             recovery.judge_again(ledger)
         green = recovery.restore_queue(ledger, queue, rules)
         statuses = known.statuses(self.graph, ledger.checkpoint)
-        for story in green:
-            statuses.pop(story, None)
-        paid = recovery.cut_off(ledger)
+        statuses.update(dict.fromkeys(green, "landing"))
+        paid = recovery.cut_off(ledger, rundir)
         ledger.commit()
         schedule = Schedule(
             self.graph,
@@ -280,14 +279,13 @@ class _Launch:
             hold_waves=bool(rules.wave_gates and queue is not None),
             **selection(self.graph, self.order.settings),
         )
-        for story in green:
-            schedule.resumed(story)
         wanted = self.order.settings
         engine = LocalEngine(self.order.zygote, wanted.jobs, {process.MARK: rundir.run})
         runner = Runner(
             rundir, rules, ledger, schedule, engine,
             Limits(wanted.jobs, wanted.max_stories, wanted.once, wanted.deadline, wanted.grace, wanted.fail_fast),
             queue=queue, story_job=jobs, on_landed=marks.add, paid=paid,
+            foreign=recovery.foreign_slots(self.home_runs, rundir),
             between=lambda now: self._between(now, marks, ledger, rundir, schedule),
         )  # fmt: skip
         runner.feedback.update(recovery.feedback(ledger, rundir))
@@ -310,10 +308,14 @@ class _Launch:
         earlier: known.Known, landed: Mapping[str, str],
     ) -> None:  # fmt: skip
         """Brings the checkpoint in step with git and the PRDs, and writes down what the user should know."""
-        exists = branch is not None and (branch.exists or branch.tip != branch.base)
-        fields = done_fields(self.graph)
-        if rules.workspace == "slots" and rules.kind == "real":
-            self.notes += known.settle(ledger, earlier, landed, branch_exists=exists, has_done_field=fields)
+        repository = self.order.ground.repository
+        if repository is not None and branch is not None and rules.kind == "real":
+            self.notes += known.settle(
+                ledger, earlier, landed,
+                branch_exists=branch.exists or branch.tip != branch.base,
+                has_done_field=done_fields(self.graph),
+                holds=lambda commit: git.is_ancestor(repository, commit, branch.tip),
+            )  # fmt: skip
         lenient = rules.kind != "real" or rules.allow_unverified
         if not lenient and not rules.gates and not any(s.checks for s in self.graph.stories):
             self.notes.append("no gate is configured or found: stories can be no more than unverified")
@@ -369,11 +371,13 @@ class _Launch:
             entry.identity
             for entry in git.landings(queue.repository, str(ledger.checkpoint.base), queue.branch)
         }
+        tip = f"refs/heads/{queue.branch}"
         return [
             self.graph.by_identity[identity]
             for identity, record in ledger.checkpoint.stories.items()
-            if record.landed and record.commit != ledger.checkpoint.base and identity not in held
-        ]
+            if record.landed and identity not in held and identity in self.graph.by_identity
+            and not (record.commit and git.is_ancestor(queue.repository, record.commit, tip))
+        ]  # fmt: skip
 
     def _close(self, ledger: Ledger, rundir: store.RunDir, runner: Runner, code: ExitCode) -> Ended:
         if runner.bug:

@@ -157,6 +157,10 @@ class Pool:
         )
         return staging.stage(asked, never)
 
+    def touched(self, slot: Slot, paths: Iterable[str]) -> list[str]:
+        """Which of these paths somebody wrote in a copy since it was moved."""
+        return [path for path in paths if working_copy.written_since_moved(slot, path)]
+
     def commit(self, staged: Staged, parent: str, message: str, quarantine: Path) -> str:
         """Writes the commit of what was staged, in quarantine."""
         return self._commit(staged.tree, parent, message, quarantine)

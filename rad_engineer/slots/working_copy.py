@@ -62,6 +62,14 @@ def forget_state(slot: Slot) -> None:
     (slot.git_dir / _STATE).unlink(missing_ok=True)
 
 
+def written_since_moved(slot: Slot, path: str) -> bool:
+    """Whether a path of the copy is younger than its trusted index; nothing is opened for it."""
+    try:
+        return os.lstat(slot.path / path).st_mtime_ns > os.lstat(slot.git_dir / "index").st_mtime_ns
+    except OSError:
+        return False
+
+
 def git(
     repository: Repository,
     slot: Slot,

@@ -84,8 +84,7 @@ def _chain(
     for story in stories:
         merged = pool.merge(head, story["commit"], parent=story["parent"], quarantine=quarantine)
         if merged.tree is None:
-            outcome = verdict.conflict(merged, story["commit"])
-            landing.back.append({"identity": story["identity"], "outcome": outcome.to_json()})
+            _send_back(court, landing, story, verdict.conflict(merged, story["commit"]))
             continue
         head = pool.candidate(
             head, story["commit"], merged.tree, parent=story["parent"], quarantine=quarantine
@@ -101,7 +100,7 @@ def _settle(court: verdict.Court, landing: Landing, chain: list[Link]) -> None:
     good, culprit = len(chain), judged
     if _red(judged, chain):
         good, culprit, judged = _bisect(court, landing.tip, chain, judged)
-        _send_back(landing, chain[good], culprit)
+        _send_back(court, landing, chain[good].story, _refusal(chain[good], culprit))
         landing.waiting = [link.story["identity"] for link in chain[good + 1 :]]
     for link in chain[:good]:
         seen = [] if isinstance(judged, Outcome) else judged
@@ -157,8 +156,11 @@ def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> t
     return low, why, judged
 
 
-def _send_back(landing: Landing, link: Link, why: Judged) -> None:
-    landing.back.append({"identity": link.story["identity"], "outcome": _refusal(link, why).to_json()})
+def _send_back(court: verdict.Court, landing: Landing, story: Mapping[str, Any], why: Outcome) -> None:
+    """What does not land goes back to its agent, who finds what it did before as a patch."""
+    patch = court.logs / f"{story['identity']}.patch"
+    outcome = verdict.with_patch(court.place, replace(why, commit=story["commit"]), story["parent"], patch)
+    landing.back.append({"identity": story["identity"], "outcome": outcome.to_json()})
 
 
 def _refusal(link: Link, why: Judged) -> Outcome:

@@ -7,11 +7,10 @@ and until the commit has a ref the slot belongs to the story.
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import agents, durable, git, store, story_files, timings
+from rad_engineer import agents, git, store, story_files, timings
 from rad_engineer.core import prompt
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from rad_engineer.slots.pool import Slot
 
 MAX_LEARNINGS = 20
-MAX_PATCH = 4_000_000
 _AGENT_REASONS = {
     "failed": "agent-failed",
     "missing": "agent-missing",
@@ -36,16 +34,8 @@ def run_story(run: StoryRun) -> Outcome:
     """Runs what is left of the attempt; what did not land is also left as a patch."""
     outcome = _run_stages(run)
     if outcome.kind == "failed" and outcome.commit and outcome.commit != run.job["base"]:
-        return _with_patch(run, outcome)
+        return verdict.with_patch(run.place, outcome, run.job["base"], run.attempt_folder / "diff.patch")
     return outcome
-
-
-def _with_patch(run: StoryRun, outcome: Outcome) -> Outcome:
-    patch = git.diff(run.place.repository, run.job["base"], str(outcome.commit))
-    path = run.attempt_folder / "diff.patch"
-    with durable.writing(path):
-        path.write_bytes(patch[:MAX_PATCH])
-    return replace(outcome, feedback=f"{outcome.feedback}\n\nWhat the last attempt changed is kept in {path}")
 
 
 def _run_stages(run: StoryRun) -> Outcome:
@@ -241,6 +231,7 @@ def _commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
             detail=staged.detail,
             feedback=f"{staged.problem}: {staged.detail}",
         )
+    _tell_dropped(run, slot)
     if not staged.changed:
         run.finished("commit", started)
         return verdict.judge_unchanged(run)
@@ -256,6 +247,12 @@ def _commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
         place.pool.keep_ref(verdict.story_refs(run)[0], commit)
     run.checkpoint("policy", commit=commit, changed=changed[:200])
     return commit, changed
+
+
+def _tell_dropped(run: StoryRun, slot: "Slot") -> None:
+    """Agents tick boxes in PRDs and write progress notes: that is left out, and said."""
+    for path in run.place.pool.touched(slot, run.place.rules.dropped):
+        run.say({"event": "note", "text": f"its edit of {path} is left out"})
 
 
 def _policy(run: StoryRun, changed: tuple[str, ...], commit: str) -> Outcome | None:

@@ -171,6 +171,7 @@ def test_edits_of_the_prd_are_dropped(project: Project) -> None:
     assert ran.code == 3
     assert project.passes() == ["A"]
     assert project.git("diff", "--stat", "main", "rad/demo").split()[0] == "out/A.txt"
+    assert "note: A: its edit of prd.json is left out" in ran.err
 
 
 def test_an_agent_that_hangs_is_stopped(project: Project) -> None:
