@@ -36,6 +36,12 @@ def test_a_slot_that_was_free_is_not_given_away_once_it_is_reserved():
     assert lanes.slot_for(3) == 1
 
 
+def test_slots_with_work_of_other_runs_are_nobodys():
+    lanes = Lanes(foreign=frozenset({0, 2}))
+    lanes.reserve(9, 4)
+    assert [lanes.slot_for(story) for story in (1, 2, 3)] == [3, 1, 5]
+
+
 @given(
     st.dictionaries(st.integers(0, 5), st.integers(0, 6), max_size=4),
     st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=30),
