@@ -14,6 +14,7 @@ from rad_engineer import gates, timings
 from rad_engineer.gates import Gate, GateResult
 from rad_engineer.outcome import Outcome
 from rad_engineer.worker import verdict
+from rad_engineer.worker.story_run import with_patch
 
 Judged = list[GateResult] | Outcome
 """What the gates say of a chain; an Outcome where they could not be asked."""
@@ -159,7 +160,7 @@ def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> t
 def _send_back(court: verdict.Court, landing: Landing, story: Mapping[str, Any], why: Outcome) -> None:
     """What does not land goes back to its agent, who finds what it did before as a patch."""
     patch = court.logs / f"{story['identity']}.patch"
-    outcome = verdict.with_patch(court.place, replace(why, commit=story["commit"]), story["parent"], patch)
+    outcome = with_patch(court.place, replace(why, commit=story["commit"]), story["parent"], patch)
     landing.back.append({"identity": story["identity"], "outcome": outcome.to_json()})
 
 

@@ -15,7 +15,7 @@ from rad_engineer.core import prompt
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.worker import setup, verdict
-from rad_engineer.worker.story_run import StoryRun
+from rad_engineer.worker.story_run import StoryRun, with_patch
 
 if TYPE_CHECKING:
     from rad_engineer.slots.pool import Slot
@@ -34,7 +34,7 @@ def run_story(run: StoryRun) -> Outcome:
     """Runs what is left of the attempt; what did not land is also left as a patch."""
     outcome = _run_stages(run)
     if outcome.kind == "failed" and outcome.commit and outcome.commit != run.job["base"]:
-        return verdict.with_patch(run.place, outcome, run.job["base"], run.attempt_folder / "diff.patch")
+        return with_patch(run.place, outcome, run.job["base"], run.attempt_folder / "diff.patch")
     return outcome
 
 

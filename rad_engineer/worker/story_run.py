@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import story_files, timings
+from rad_engineer import git, story_files, timings
 from rad_engineer.engines.channel import Channel
+from rad_engineer.outcome import Outcome
 from rad_engineer.worker.workplace import Workplace
+
+MAX_PATCH = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,10 @@ class StoryRun:
         """Tells the coordinator that a stage has ended."""
         seconds = round(time.monotonic() - started, 3)
         self.say({"event": "stage_finished", "stage": stage, "ok": ok, "seconds": seconds, **more})
+
+
+def with_patch(place: Workplace, outcome: Outcome, base: str, path: Path) -> Outcome:
+    """The outcome of work that does not land as it is: the next attempt finds it as a patch."""
+    patch = git.diff(place.repository, base, str(outcome.commit))
+    story_files.write_note(path.parent, path.name, patch[:MAX_PATCH])
+    return replace(outcome, feedback=f"{outcome.feedback}\n\nWhat the last attempt changed is kept in {path}")

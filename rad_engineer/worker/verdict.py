@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import durable, gates, git, store, story_files, swap, timings
+from rad_engineer import durable, gates, store, swap, timings
 from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
@@ -377,13 +377,6 @@ def protected(run: StoryRun, changed: Sequence[str], commit: str, quarantine: Pa
         scripts = gates.changed_scripts(before, after, commands)
         broken.extend(f"package.json (script {name})" for name in scripts)
     return broken
-
-
-def with_patch(place: Workplace, outcome: Outcome, base: str, path: Path) -> Outcome:
-    """The outcome of work that does not land as it is: the next attempt finds it as a patch."""
-    patch = git.diff(place.repository, base, str(outcome.commit))
-    story_files.write_note(path.parent, path.name, patch[:MAX_PATCH])
-    return replace(outcome, feedback=f"{outcome.feedback}\n\nWhat the last attempt changed is kept in {path}")
 
 
 def conflict(merged: "Merge", commit: str) -> Outcome:

@@ -24,13 +24,20 @@ class Place:
     def untracked(self):
         return tuple(entry.name for entry in self.top.iterdir() if entry.name not in self.tracked)
 
-    def clean(self):
-        for name in self.untracked():
+    def move(self, _tree, keep):
+        for name in set(self.untracked()) - set(keep):
             (self.top / name).unlink()
 
     def run(self, command="echo made >> made"):
-        copy = setup.Copy(self.top, self.git_dir, self.git_dir / "log", self.untracked, self.clean)
-        return setup.run(command, copy, ENV, 20.0, self.read)
+        copy = setup.Copy(
+            self.top,
+            self.git_dir,
+            self.git_dir / "log",
+            self.untracked,
+            self.move,
+            lambda path: path.unlink(),
+        )
+        return setup.run(command, copy, setup.Target("tree", "tree"), ENV, 20.0, self.read)
 
 
 @pytest.fixture
