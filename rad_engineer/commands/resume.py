@@ -42,7 +42,7 @@ def resume(
         if ground.is_at(Path(rules["top"]), None):
             top, home, cache = (Path(rules[name]) for name in ("top", "home", "cache"))
             place = replace(place, top=top, home=home, cache=cache)
-    files = tuple(ground.moved(file, rules["home"], here.home) for file in about["files"])
+    files = tuple(ground.moved(file, rules["home"], place.home) for file in about["files"])
     found = inputs.read(files, reading(place))
     agent = _agent(about, wanted)
     screen = showing.Screen(json=json, plain=plain)

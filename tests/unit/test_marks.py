@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_read_any_more_stops_nothing(place):
     place.path.write_text("{")
     place.marks.flush()
     assert place.path.read_text() == "{"
-    assert place.notes == [f"A is not in {place.path} any more; nothing was marked"]
+    assert place.notes == [f"{place.path} cannot be read as a PRD any more; nothing was marked"]
 
 
 def test_lines_are_added_to_progress_notes_that_are_there(place):
