@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rad_engineer.gates.detection import detect
     from rad_engineer.gates.judgement import Baseline, Gate, GateResult
     from rad_engineer.gates.output import excerpt, feedback, fingerprint
-    from rad_engineer.gates.protection import changed_scripts, overlay, scripts, violations
+    from rad_engineer.gates.protection import changed_scripts, changes_settings, overlay, scripts, violations
     from rad_engineer.gates.shell import masks_exit
 else:
     _HOMES = {
@@ -19,7 +19,7 @@ else:
         "detection": ("detect",),
         "judgement": ("Baseline", "Gate", "GateResult"),
         "output": ("excerpt", "feedback", "fingerprint"),
-        "protection": ("changed_scripts", "overlay", "scripts", "violations"),
+        "protection": ("changed_scripts", "changes_settings", "overlay", "scripts", "violations"),
         "shell": ("masks_exit",),
     }
 
@@ -37,6 +37,7 @@ __all__ = [
     "GateResult",
     "baseline",
     "changed_scripts",
+    "changes_settings",
     "detect",
     "environment",
     "excerpt",

@@ -1,6 +1,7 @@
 """What a story may not change because it judges the story: scripts that gates run, and protected globs."""
 
 import re
+import tomllib
 from collections.abc import Container, Iterable, Sequence
 from functools import lru_cache
 
@@ -156,6 +157,20 @@ def _compiled(glob: str) -> re.Pattern[str]:
             pattern, at = pattern + re.escape(text[at]), at + 1
     lead = "" if anchored else "(?:.*/)?"
     return re.compile(f"{lead}{pattern}(?:/.*)?", re.DOTALL)
+
+
+def changes_settings(before: bytes | None, after: bytes | None) -> bool:
+    """Whether another pyproject.toml changes the settings of runs; one that nobody can read has none."""
+    return _settings(before) != _settings(after)
+
+
+def _settings(pyproject: bytes | None) -> object:
+    try:
+        tables = tomllib.loads((pyproject or b"").decode("utf-8"))
+    except ValueError:
+        return {}
+    tools = tables.get("tool")
+    return tools.get("rad-engineer", {}) if isinstance(tools, dict) else {}
 
 
 def changed_scripts(before: bytes | None, after: bytes | None, commands: Iterable[str]) -> list[str]:

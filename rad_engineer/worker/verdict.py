@@ -368,14 +368,15 @@ def _json(results: Sequence[GateResult]) -> tuple[Mapping[str, object], ...]:
 
 def protected(run: StoryRun, changed: Sequence[str], commit: str, quarantine: Path) -> list[str]:
     """Which changed paths judge the story: scripts that gates name, protected globs, npm scripts that gates run."""
-    rules = run.place.rules
-    commands = [gate.command for gate in gates_of(run)]
+    pool, rules = run.place.pool, run.place.rules
     broken = gates.violations(changed, rules.protected, rules.protect)
-    if "package.json" in changed and "package.json" not in broken:
-        before = run.place.pool.read(run.job["base"], "package.json", None)
-        after = run.place.pool.read(commit, "package.json", quarantine)
-        scripts = gates.changed_scripts(before, after, commands)
-        broken.extend(f"package.json (script {name})" for name in scripts)
+    for path in {"package.json", "pyproject.toml"}.intersection(changed).difference(broken):
+        before, after = pool.read(run.job["base"], path), pool.read(commit, path, quarantine)
+        if path == "pyproject.toml" and gates.changes_settings(before, after):
+            broken.append("pyproject.toml (tool.rad-engineer)")
+        elif path == "package.json":
+            scripts = gates.changed_scripts(before, after, [gate.command for gate in gates_of(run)])
+            broken.extend(f"package.json (script {name})" for name in scripts)
     return broken
 
 

@@ -18,23 +18,24 @@ TOML = '[gates]\nfirst = "sh touch.sh"\ncheck = "sh check.sh"\n[workspace]\nsetu
 
 BREAK = "echo 'ANSWER = 41' > app.py\n"
 ATTACKS = {
-    "postinstall": "echo 'touch deps/owner' > mine-too.sh; echo mine-too.sh > package.json\n",
     "hidden-script": BREAK + "echo 'touch deps/owner' > post.sh\n",
+    "postinstall": "echo 'touch deps/owner' > mine-too.sh; echo mine-too.sh > package.json\n",
     "tests-write": "echo 'echo BAD > deps/lib/poison.py; echo GOOD = False > deps/lib/judge.py' > mine.sh\n",
     "agent-writes": "echo GOOD = False > deps/lib/judge.py; touch deps/lib/poison.py; chmod -R 0 deps/lib\n",
     "broken": BREAK,
 }
 
 
+FILES = {
+    "rad-engineer.toml": TOML, "install.sh": INSTALL, "check.sh": CHECK, "app.py": "ANSWER = 42\n",
+    "touch.sh": "test ! -e mine.sh || sh mine.sh\n", "post.sh": "true\n", "package.json": "post.sh\n",
+    ".gitignore": "deps/\n",
+}  # fmt: skip
+
+
 def test_nothing_of_a_story_stays_in_what_setup_made(project: Project) -> None:
-    files = {
-        "rad-engineer.toml": TOML, "install.sh": INSTALL, "check.sh": CHECK, "app.py": "ANSWER = 42\n",
-        "touch.sh": "test ! -e mine.sh || sh mine.sh\n", "post.sh": "true\n", "package.json": "post.sh\n",
-        ".gitignore": "deps/\n",
-    }  # fmt: skip
-    hostile = Hostile(project, {name: WRITE + script for name, script in ATTACKS.items()}, **files)
-    counted = hostile.outside / "counted"
-    ran = hostile.run("--attempts", "1", "-j", "2", COUNTED=str(counted))
+    hostile = Hostile(project, {name: WRITE + script for name, script in ATTACKS.items()}, **FILES)
+    ran = hostile.run("--attempts", "1", "-j", "2", COUNTED="/dev/null")
     assert ran.code == 1
     ended = hostile.ended()
     assert ended == {
@@ -42,4 +43,19 @@ def test_nothing_of_a_story_stays_in_what_setup_made(project: Project) -> None:
         "broken": "gate-red", "honest-1": "passed", "honest-2": "passed",
     }, ran.out  # fmt: skip
     hostile.nothing_else_happened()
-    assert len(counted.read_text().split()) < 12, "what nobody has touched is made once for each copy"
+
+
+def test_a_script_that_is_no_manifest_is_run_as_the_branch_has_it(project: Project) -> None:
+    """Setup is due again because of what has landed; the next story in the copy has another script."""
+    attacks = {"bumps": "echo x > requirements.txt\n", "hidden-script": ATTACKS["hidden-script"], "plain": ""}
+    hostile = Hostile(project, {name: WRITE + script for name, script in attacks.items()}, **FILES)
+    counted = hostile.outside / "counted"
+    ran = hostile.run("--attempts", "1", "-j", "1", COUNTED=str(counted))
+    assert hostile.ended() == {
+        "bumps": "passed", "hidden-script": "gate-red", "plain": "passed", "honest-1": "passed", "honest-2": "passed"
+    }, ran.out  # fmt: skip
+    hostile.nothing_else_happened()
+    made = len(counted.read_text().split())
+    assert made == 5, (
+        "slot and gate copy at the start, the story with its own manifests, both copies on the new ones"
+    )

@@ -124,3 +124,18 @@ def test_changed_package_scripts() -> None:
     assert changed(postunit="true") == ["postunit"]
     assert gates.changed_scripts(b'{"scripts": {"test": "jest"}}', None, ["npm test"]) == ["test"]
     assert gates.changed_scripts(b'{"scripts": {"test": "jest"}}', b"{}", ["make test"]) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        (None, b"[project]\n", False),
+        (b"[tool.ruff]\n", b"[tool.ruff]\nline-length = 99\n", False),
+        (None, b"[tool.rad-engineer]\ndetect_gates = false\n", True),
+        (b"[tool.rad-engineer]\njobs = 2\n", b"tool = 3\n", True),
+        (b"[tool.rad-engineer]\njobs = 2\n", b"\xff[", True),
+        (b"\xff[", b"[project]\n", False),
+    ],
+)
+def test_settings_in_pyproject(before: bytes | None, after: bytes, *, changed: bool) -> None:
+    assert gates.changes_settings(before, after) == changed
