@@ -9,6 +9,7 @@ from pathlib import Path
 from rad_engineer.process.tree import children, descendants
 
 VICTIMS = ("coordinator", "zygote", "worker", "agent", "everything")
+_OURS = " -m rad_engineer"
 ENDING = ("coordinator", "everything")  # after these a new start is needed
 
 
@@ -45,7 +46,8 @@ def workers(coordinator: int) -> list[int]:
 def agents(coordinator: int) -> list[int]:
     """The main processes of the agents."""
     below = [pid for worker in workers(coordinator) for pid in children(worker)]
-    return [pid for pid in below if "agent.sh" in _command(pid) and not _is_ours(pid)]
+    named = [(pid, _command(pid)) for pid in below]  # once: what is just being started changes its name
+    return [pid for pid, command in named if "agent.sh" in command and _OURS not in command]
 
 
 def family(coordinator: int) -> list[str]:
@@ -80,7 +82,7 @@ def _command(pid: int) -> str:
 
 
 def _is_ours(pid: int) -> bool:
-    return " -m rad_engineer" in _command(pid)
+    return _OURS in _command(pid)
 
 
 def _session(pid: int) -> int:
