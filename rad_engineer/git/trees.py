@@ -1,6 +1,7 @@
 """Trees, each read once: what differs between two of them, and the tree of a commit."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,12 @@ TREE = "040000"
 _REGULAR = "100"
 _MOST = 10_000  # trees that are remembered
 
-Entries = dict[str, tuple[str, str]]
-"""What a tree holds: mode and object by name."""
+_Entry = tuple[bytes, bytes]
+Entries = dict[bytes, _Entry]
+"""What a tree holds: mode and object by name, as the bytes that git has for them."""
+_ENTRIES = {
+    width: re.compile(rb"([0-7]+) ([^\0]+)\0(.{%d})" % width, re.DOTALL) for width in (20, 32)
+}  # of an object's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ class Trees:
             prefix, one, two = waiting.pop()
             before, after = self._entries(one, quarantine), self._entries(two, quarantine)
             for name in {name for name, _entry in before.items() ^ after.items()}:
-                for entry in _differences(prefix + name, before.get(name, _NONE), after.get(name, _NONE)):
+                path = prefix + os.fsdecode(name)
+                for entry in _differences(path, before.get(name, _NONE), after.get(name, _NONE)):
                     is_tree = TREE in (entry.old_mode, entry.new_mode)
                     if is_tree:
                         waiting.append((f"{entry.path}/", entry.old_object, entry.new_object))
@@ -81,18 +87,18 @@ class Trees:
         return found
 
 
-_Entry = tuple[str, str]
-_NONE: _Entry = ("000000", "")
+_NONE: _Entry = (b"", b"")
 
 
 def _differences(path: str, old: _Entry, new: _Entry) -> list[Difference]:
     """A file that became a directory, or the other way round, has gone, and something new has come."""
-    if _NONE not in (old, new) and (old[0] == TREE) != (new[0] == TREE):
+    old_mode, new_mode = (mode.decode("ascii").rjust(6, "0") for mode, _name in (old, new))
+    if _NONE not in (old, new) and (old_mode == TREE) != (new_mode == TREE):
         return [*_differences(path, old, _NONE), *_differences(path, _NONE, new)]
-    status = "M" if old[0] == new[0] or old[0][:3] == new[0][:3] == _REGULAR else "T"
+    status = "M" if old_mode == new_mode or old_mode[:3] == new_mode[:3] == _REGULAR else "T"
     if old is _NONE or new is _NONE:
         status = "A" if old is _NONE else "D"
-    return [Difference(status, path, old[0], new[0], old[1], new[1])]
+    return [Difference(status, path, old_mode, new_mode, old[1].hex(), new[1].hex())]
 
 
 def _place(entry: Difference) -> tuple[str, str]:
@@ -101,12 +107,4 @@ def _place(entry: Difference) -> tuple[str, str]:
 
 def parse(body: bytes, width: int) -> Entries:
     """The entries of a tree object; `width` is the length of an object's name in bytes."""
-    found: Entries = {}
-    position = 0
-    while position < len(body):
-        space = body.index(b" ", position)
-        end = body.index(b"\0", space)
-        mode = body[position:space].decode("ascii").rjust(6, "0")
-        found[os.fsdecode(body[space + 1 : end])] = (mode, body[end + 1 : end + 1 + width].hex())
-        position = end + 1 + width
-    return found
+    return {name: (mode, found) for mode, name, found in _ENTRIES[width].findall(body)}
