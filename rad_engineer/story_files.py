@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import durable
+from rad_engineer import durable, logs
 from rad_engineer.locks import hold
+from rad_engineer.process.tree import boot_id
 
 
 def write_note(folder: Path, name: str, data: bytes) -> None:
@@ -39,7 +40,7 @@ def write_stage(folder: Path, job: Mapping[str, Any], stage: str, **content: Any
 
 def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     """Writes a story's checkpoint, under the lock of its folder; durable, with all its names, when it returns."""
-    data = durable.sealed(content)
+    data = durable.sealed({"boot": boot_id(), **content})
     path = folder / "checkpoint.json"
     with durable.writing(path):
         place = _opened(folder)
@@ -82,6 +83,22 @@ def _written_first(path: Path, data: bytes, attempt: int) -> bool:
     finally:
         os.close(handle)
     return True
+
+
+def finished_stage(folder: Path, attempt: int) -> dict[str, Any] | None:
+    """The checkpoint of this very attempt; None where it has none, or where what it speaks of may be gone.
+
+    A slot is not synced: after a power cut only that part of an attempt is believed which git holds.
+    """
+    found = read_checkpoint(folder)
+    if found is None or found["attempt"] != attempt:
+        return None
+    if found["stage"] == "agent" and found["boot"] != boot_id():
+        logs.warning(
+            "the machine was off since the agent ended: its attempt starts again", folder=str(folder)
+        )
+        return None
+    return found
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:

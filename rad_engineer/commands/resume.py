@@ -10,7 +10,7 @@ from typing import Any
 from rad_engineer import durable, past_run, settings, store
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput
-from rad_engineer.launch import ground, inputs
+from rad_engineer.launch import ground, inputs, known
 from rad_engineer.settings import Settings
 from rad_engineer.watch.output import Output
 
@@ -71,12 +71,12 @@ def _choose(here: ground.Ground, name: str | None, *, allowed: bool) -> store.Ru
             if rundir.run == name or rundir.run.startswith(name):
                 return rundir
         raise NoInput(f"there is no run {name}", hint="see `rad-engineer status`")
-    for number, rundir in enumerate(runs):
+    for rundir in runs:
         try:
-            if _goes_on(rundir, allowed=allowed):
+            if _goes_on(rundir, allowed=allowed) and (rundir is runs[0] or known.whole([rundir])):
                 return rundir
         except durable.StateDamaged:
-            if number == 0:
+            if rundir is runs[0]:  # a damaged run that others came after is left alone
                 raise
     raise NoInput("there is no unfinished run here", hint="start one: rad-engineer run PRD")
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from rad_engineer.durable import sync_folder, writing
 from rad_engineer.errors import CannotWrite
 from rad_engineer.git.command import ask, call, fields, run, text
 from rad_engineer.git.repository import Repository
@@ -114,11 +115,21 @@ def update_refs(repository: Repository, changes: Sequence[tuple[str, str, str | 
             data=os.fsencode("".join(lines)), durable=True,
         )  # fmt: skip
     if code == 0:
+        _sync_folders(repository, [ref for ref, new, _old in changes if new])
         return True
     reason = err.decode("utf-8", "replace")
     if _MISMATCH.search(reason):
         return False
     raise CannotWrite(f"git could not move {changes[0][0]}: {reason.strip()}", hint=_lock_hint(reason))
+
+
+def _sync_folders(repository: Repository, moved: Iterable[str]) -> None:
+    """Makes the names of refs durable: git syncs what is in them, and then renames."""
+    folders = {folder for ref in moved for folder in PurePath(ref).parents}
+    with writing(repository.common_dir):
+        for folder in sorted(folders - {PurePath()}, reverse=True):
+            with suppress(FileNotFoundError):  # packed meanwhile by somebody else, who syncs as well
+                sync_folder(repository.common_dir / folder)
 
 
 def _lock_hint(reason: str) -> str | None:

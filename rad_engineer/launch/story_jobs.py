@@ -69,12 +69,7 @@ class StoryJobs:
         record = self.checkpoint.stories.get(identity) if self.checkpoint is not None else None
         if record is None or record.base is None:
             return {}
-        found = story_files.read_checkpoint(self.rundir.story(story_id, identity))
-        paid = (
-            found is not None
-            and found["attempt"] == record.attempts
-            and found["stage"] in ("agent", "policy")
-        )
+        paid = story_files.finished_stage(self.rundir.story(story_id, identity), record.attempts)
         return {"resume_base": record.base} if paid else {"rescue_base": record.base}
 
     def on_event(self, event: Event, checkpoint: Checkpoint) -> None:

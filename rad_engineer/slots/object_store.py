@@ -218,11 +218,8 @@ class RunStore:
         return self._made() and (self.objects / commit[:2] / commit[2:]).exists()
 
     def _made(self) -> bool:
-        """Whether the store is whole: it is not synced, so one from before a power cut does not count."""
-        try:
-            return (self.path / "boot").read_text("ascii") == process.boot_id()
-        except FileNotFoundError:
-            return False
+        """Whether the store is whole."""
+        return of_this_boot(self.path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -244,7 +241,7 @@ class RunStore:
                 shutil.rmtree(old)
         make_git_dir(new, self._repository.object_format, more="[core]\n\tbare = true\n")
         self._pull(new, commit, f"--depth={self._history}")
-        (new / "boot").write_text(process.boot_id(), "ascii")
+        mark_boot(new)
         new.rename(self.path)
 
     def _pull(self, store: Path, commit: str, *options: str) -> None:
@@ -265,6 +262,19 @@ class RunStore:
 
 def _url(path: Path) -> str:
     return os.fsdecode(os.fsencode(path).replace(b"%", b"%25").replace(b"?", b"%3f").replace(b"#", b"%23"))
+
+
+def of_this_boot(path: Path) -> bool:
+    """Whether a git directory of ours is whole: none is synced, so one from before a power cut does not count."""
+    try:
+        return (path / "boot").read_text("ascii") == process.boot_id()
+    except FileNotFoundError:
+        return False
+
+
+def mark_boot(path: Path) -> None:
+    """Says since when a git directory of ours is there."""
+    _write(path / "boot", process.boot_id())
 
 
 def make_git_dir(

@@ -88,6 +88,8 @@ class Pool:
         self, slot: Slot, target: str, kept: Kept, env: dict[str, str], quarantine: Path | None
     ) -> None:
         repository = self.repository
+        if slot.path.exists() and not object_store.of_this_boot(slot.git_dir):
+            self.remove(slot)
         at = working_copy.read_state(slot).at
         working_copy.make(repository, slot)
         working_copy.forget_state(slot)
@@ -137,7 +139,8 @@ class Pool:
         with writing(quarantine):
             self.store.teach(base)
             quarantine.mkdir(parents=True, exist_ok=True)
-            if not slot.git_dir.is_dir():
+            if not object_store.of_this_boot(slot.git_dir):
+                remove_path(slot.git_dir, self._attic)
                 working_copy.make(self.repository, slot)
         (slot.git_dir / "index.lock").unlink(missing_ok=True)  # of a git that was killed with its worker
         at = working_copy.read_state(slot).at

@@ -16,7 +16,7 @@ from rad_engineer.git.command import GitFailed
 from rad_engineer.git.objects import alternates
 from rad_engineer.git.repository import Repository
 from rad_engineer.git.trees import GITLINK, Difference
-from rad_engineer.slots.object_store import RunStore, make_git_dir
+from rad_engineer.slots.object_store import RunStore, make_git_dir, mark_boot
 from rad_engineer.slots.tree_names import Names
 
 TIMEOUT = 300.0
@@ -117,6 +117,7 @@ def make(repository: Repository, slot: Slot) -> None:
         shutil.rmtree(new, ignore_errors=True)
         make_git_dir(new, repository.object_format, objects=alternates(repository.objects))
         (new / "info/exclude").write_bytes(os.fsencode(repository.excludes))
+        mark_boot(new)
         new.rename(slot.git_dir)
     slot.path.mkdir(parents=True, exist_ok=True)
 

@@ -63,10 +63,8 @@ def _resume_point(run: StoryRun) -> Mapping[str, Any]:
     """The checkpoint of this very attempt; nothing where it has none."""
     if not run.job.get("resume"):
         return {}
-    found = story_files.read_checkpoint(run.folder)
-    if found is None or found["attempt"] != run.attempt:
-        return {}
-    return {} if _lost(run, found) else found
+    found = story_files.finished_stage(run.folder, run.attempt)
+    return {} if found is None or _lost(run, found) else found
 
 
 def _lost(run: StoryRun, found: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ import pytest
 
 from rad_engineer import durable, story_files
 from rad_engineer.errors import CannotWrite
+from rad_engineer.process.tree import boot_id
 
 
 def folder_of(tmp_path):
@@ -17,7 +18,12 @@ def test_the_last_checkpoint_is_read_back(tmp_path):
     for attempt in (1, 2, 3):
         story_files.write_checkpoint(folder, {"attempt": attempt, "agent": {"ok": True}})
         found = story_files.read_checkpoint(folder)
-        assert found == {"schema_version": durable.SCHEMA_VERSION, "attempt": attempt, "agent": {"ok": True}}
+        assert found == {
+            "schema_version": durable.SCHEMA_VERSION,
+            "boot": boot_id(),
+            "attempt": attempt,
+            "agent": {"ok": True},
+        }
     assert [path.name for path in folder.iterdir()] == ["checkpoint.json"]
 
 
@@ -63,6 +69,18 @@ def test_the_checkpoint_of_a_later_version_is_refused_not_overlooked(tmp_path):
     (folder / "checkpoint.json").write_bytes(line)
     with pytest.raises(durable.StateDamaged, match="schema_version"):
         story_files.read_checkpoint(folder)
+
+
+def test_what_an_agent_left_is_not_believed_after_a_power_cut_but_what_git_holds_is(tmp_path):
+    folder = folder_of(tmp_path)
+    for stage, boot, believed in (
+        ("agent", boot_id(), True),
+        ("agent", "before", False),
+        ("policy", "before", True),
+    ):
+        story_files.write_checkpoint(folder, {"attempt": 1, "stage": stage, "boot": boot})
+        assert (story_files.finished_stage(folder, 1) is not None) is believed
+        assert story_files.finished_stage(folder, 2) is None
 
 
 def test_a_file_in_the_way_is_no_checkpoint_and_cannot_become_one(tmp_path):
