@@ -1,0 +1,92 @@
+"""The n-th call of a kind fails: a clear error or a failed story, never a wrong "passed", and the next run ends well.
+
+RAD_FAULT_STRIDE=1 makes a campaign of it: n = 1, 2, 3 … in every kind of process, until a run passes untouched.
+"""
+
+import os
+import shutil
+from collections import Counter
+from errno import EAGAIN, EINTR, EIO, EMFILE, ENOMEM, ENOSPC, EROFS
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import COORDINATOR, GIT, WORKER, ZYGOTE, Fault, Trial, build_shim, calls, fresh
+
+STRIDE = int(os.environ.get("RAD_FAULT_STRIDE", "0"))
+KINDS = {
+    "write": ((ENOSPC, "once"), (EIO, "once"), (0, "short"), (EINTR, "once")),
+    "sync": ((EIO, "once"), (ENOSPC, "once")),
+    "name": ((ENOSPC, "once"), (EIO, "once"), (EROFS, "once")),
+    "open": ((EMFILE, "once"), (ENOSPC, "once"), (EROFS, "once")),
+    "fd": ((EMFILE, "once"), (ENOMEM, "once")),
+    "spawn": ((EAGAIN, "once"), (ENOMEM, "once")),
+    "start": ((ENOSPC, "once"), (0, "once")),
+    "disk": ((ENOSPC, "on"), (EROFS, "on")),
+    "memory": ((ENOMEM, "once"),),
+}
+EVERYWHERE = COORDINATOR | ZYGOTE | WORKER | GIT
+CAMPAIGN = [
+    *((role, kind) for role in (COORDINATOR, WORKER) for kind in ("write", "sync", "name", "open", "fd", "spawn")),
+    (ZYGOTE, "spawn"),
+    *((GIT, kind) for kind in ("start", "write", "sync", "name", "open")),
+    (EVERYWHERE, "disk"),
+]  # fmt: skip
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the shim is compiled")
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_shim(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcomes"),
+    [
+        (Fault(COORDINATOR, "write", 12, EIO), ("73", "healed")),
+        (Fault(COORDINATOR, "spawn", 1, EAGAIN), ("73",)),
+        (Fault(COORDINATOR, "name", 13, ENOSPC), ("73", "healed")),
+        (Fault(WORKER, "sync", 9, EIO), ("73", "healed")),
+        (Fault(WORKER, "spawn", 4, ENOMEM), ("73", "healed")),
+        (Fault(GIT, "start", 50, 0), ("73", "healed")),
+        (Fault(EVERYWHERE, "disk", 150, ENOSPC, "on"), ("73",)),
+    ],
+    ids=str,
+)
+def test_the_nth_call_fails(tmp_path: Path, shim: Path, fault: Fault, outcomes: tuple[str, ...]) -> None:
+    seen = Trial(tmp_path / "trial", shim).fail(fault)
+    assert seen.wrong == "", seen
+    assert seen.outcome in outcomes, seen
+    assert seen.hits
+
+
+def test_a_landing_that_the_journal_could_not_take_is_not_landed_again(tmp_path: Path, shim: Path) -> None:
+    """The PRD is marked only when the journal knows; what the branch holds counts whatever the PRD says."""
+    for n in range(30, 46, 5):
+        seen = Trial(fresh(tmp_path / "trial"), shim).fail(Fault(COORDINATOR, "write", n, EIO))
+        assert seen.wrong == "", (n, seen)
+
+
+@pytest.mark.skipif(not STRIDE, reason="a campaign: RAD_FAULT_STRIDE=1")
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize(("role", "kind"), CAMPAIGN)
+def test_every_call_fails(tmp_path: Path, shim: Path, role: int, kind: str) -> None:
+    """Prints a table: call, errno, outcome, how often."""
+    table: Counter[tuple[str, str]] = Counter()
+    wrong = []
+    n, untouched = 1, 0
+    while untouched < 2:
+        number, mode = KINDS[kind][n // STRIDE % len(KINDS[kind])]
+        folder = fresh(tmp_path / "trial")
+        seen = Trial(folder, shim).fail(Fault(role, kind, n, number, mode))
+        hit = calls(folder)[1]
+        untouched = 0 if hit else untouched + 1
+        if hit:
+            table[f"{os.strerror(number) if number else 'killed or short'}, {mode}", seen.outcome] += 1
+        wrong += [(str(Fault(role, kind, n, number, mode)), seen)] if seen.wrong else []
+        n += STRIDE
+    print(
+        *(f"{role} {kind} | {about} | {outcome} | {count}" for (about, outcome), count in table.items()),
+        sep="\n",
+    )
+    assert wrong == []
