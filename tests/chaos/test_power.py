@@ -83,7 +83,7 @@ def go_on(trial: Trial, disk: Disk, boot: Path) -> str:
     (trial.folder / "paid-again").unlink(missing_ok=True)  # a slot is not synced: see `safe`
     bought = {line.split()[0] for line in paid.read_text().splitlines()} if paid.exists() else set()
     if ended.returncode != 0 or "Traceback" in ended.stderr:
-        return f"ended with {ended.returncode}: {ended.stderr}"
+        return f"ended with {ended.returncode}: {ended.stderr}{ended.stdout[-2000:]}"
     if bought & safe:
         return f"bought again: {sorted(bought & safe)}"
     if "the branch was rewritten" in ended.stdout:
