@@ -140,7 +140,7 @@ class Pool:
             self.store.teach(base)
             self.forget(
                 quarantine
-            )  # what a cut-off attempt left in it may be torn, and git would not write it again
+            )  # what a cut-off attempt left may be torn, and git would not write it again
             quarantine.mkdir(parents=True)
             if not object_store.of_this_boot(slot.git_dir):
                 remove_path(slot.git_dir, self._attic)
