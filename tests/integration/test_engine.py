@@ -19,7 +19,6 @@ import pytest
 from process_marks import Mark, clean_environment, marked_processes, wait_until_gone
 
 from rad_engineer import process
-from rad_engineer.engines.zygote import exec_zygote
 from rad_engineer.process.tree import children, descendants
 
 HERE = Path(__file__).parent
@@ -221,18 +220,6 @@ def test_jobs_survive_the_zygote_and_new_workers_come(coordinator, mark):
     assert coordinator.ask(say="again") == {"said": "again"}
     assert coordinator.close()["children"] is False
     assert mark.left() == []
-
-
-def test_a_zygote_that_dies_while_it_starts_is_told_of_when_it_is_used(tmp_path, monkeypatch):
-    """More than the socket holds is sent to it, so that it is surely dead before all is sent."""
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nexit 0\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    zygote = exec_zygote("engine_program:serve", {"LONG": "x" * 4_000_000})
-    with zygote.control:
-        os.waitpid(zygote.pid, 0)
-        assert zygote.receive() == ([], False)
 
 
 def test_after_the_zygotes_death_dead_workers_are_replaced_too(coordinator, mark):
