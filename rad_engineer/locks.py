@@ -6,6 +6,7 @@ What the lock file says about its holder is for the message only; whether it is 
 import fcntl
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from rad_engineer.errors import CannotWrite, Locked
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 _OWNER_BYTES = 4096
+_WORD = 0.5  # s in which a holder says who it is
 
 
 class Lock:
@@ -132,9 +134,28 @@ def _write_owner(descriptor: int, owner: Mapping[str, Any], path: Path) -> None:
 
 
 def _held(path: Path) -> str:
+    """Who holds a lock that cannot be had: it may have it for so short a time that it has not said so yet."""
+    until = time.monotonic() + _WORD
     owner = holder(path)
+    while not _is_there(owner) and time.monotonic() < until:
+        time.sleep(_FIRST_PAUSE)
+        owner = holder(path)
     if not owner.get("pid"):
         return f"{path} is locked by another process"
     where = f" on {owner['host']}" if owner.get("host") else ""
     command = f": {owner['command']}" if owner.get("command") else ""
     return f"{path} is locked by process {owner['pid']}{where}{command}"
+
+
+def _is_there(owner: Mapping[str, Any]) -> bool:
+    """Whether this can be the holder: a process of this machine that is gone was an earlier one."""
+    pid, host = owner.get("pid"), owner.get("host")
+    if not isinstance(pid, int) or host not in (None, socket.gethostname()):
+        return bool(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -94,13 +94,16 @@ def test_the_run_directory_is_deleted_between_runs(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "left", ["", "; cd /; exit 0"], ids=["and the agent fails", "and the agent has finished"]
+    ("left", "why"),
+    [("", "the agent ended with an error"), ("; cd /; exit 0", "(the working copy itself was removed)")],
+    ids=["and the agent fails", "and the agent has finished"],
 )
-def test_the_cache_directory_is_deleted_during_a_run(project: Project, left: str) -> None:
-    """Working copies can be made again: the attempt is lost, the run is not."""
+def test_the_cache_directory_is_deleted_during_a_run(project: Project, left: str, why: str) -> None:
+    """Working copies can be made again: the attempt is lost, the run is not, and nothing was deleted by it."""
     ran = meanwhile(project, f"rm -rf {project.env['XDG_CACHE_HOME']} {left}")
     assert (ran.code, project.passes()) == (0, ["A", "B", "C"]), ran.err
     assert "B attempt 1 failed" in ran.err
+    assert why in ran.err
 
 
 def test_the_cache_directory_is_deleted_between_runs(project: Project) -> None:

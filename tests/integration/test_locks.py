@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Self
@@ -131,6 +132,21 @@ def test_a_holder_that_left_nothing_readable_is_just_another_process(tmp_path, c
         path.write_bytes(content)
         with pytest.raises(Locked, match="locked by another process"):
             locks.acquire(path, 0, me())
+
+
+@pytest.mark.parametrize("before", ["", "a process that is gone"])
+def test_a_holder_that_has_not_said_yet_who_it_is_is_waited_for(tmp_path, before):
+    path = tmp_path / "lock"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with Holder(path) as other:
+        said = path.read_bytes()
+        path.write_text(json.dumps({"pid": gone.pid}) if before else "")
+        word = threading.Timer(0.05, path.write_bytes, [said])
+        word.start()
+        with pytest.raises(Locked, match=f"locked by process {other.process.pid}"):
+            locks.acquire(path, 0, me())
+        word.join()
 
 
 def test_where_no_lock_file_can_be_is_said(tmp_path):

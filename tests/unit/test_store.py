@@ -211,6 +211,19 @@ def test_after_a_failed_write_the_journal_refuses_every_further_one(tmp_path):
     assert read(path) == EVENTS[:1]
 
 
+def test_a_journal_that_was_removed_is_not_written_on(tmp_path):
+    path = tmp_path / "journal"
+    journal = store.Journal(path, "r1", 0, 0)
+    journal.append(EVENTS[0])
+    journal.commit()
+    path.unlink()
+    journal.append(EVENTS[1])
+    with pytest.raises(CannotWrite, match="its folder has been removed") as caught:
+        journal.commit()
+    assert "rad-engineer run PRD" in str(caught.value.hint)
+    journal.close()
+
+
 def test_a_full_disk_is_named(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
