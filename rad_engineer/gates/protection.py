@@ -18,6 +18,10 @@ _CHECKS = re.compile(
     re.IGNORECASE,
 )
 _TESTS = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|[^/]*\.(?:test|spec))\.\w+$|(?:^|/)conftest\.py$")
+_CHOOSE_A_SHELL = (
+    ".npmrc",
+    ".yarnrc",
+)  # `script-shell`: what runs the scripts, also where there is no such file yet
 _PRODUCT = frozenset({"manage.py", "setup.py"})
 _RECIPE = re.compile(r"^(?P<target>[\w./-]+(?: [\w./-]+)*)\s*::?(?!=)(?P<needs>[^\n]*)\n(?P<lines>(?:[\t ]+[^\n]*\n|\n)*)",
                      re.MULTILINE)  # fmt: skip
@@ -29,12 +33,19 @@ def scripts(
     """The repository's files that a gate command runs: `./check.sh`, `bash ci/test.sh`, make's Makefile.
 
     Tests named to a test runner are not among them: a story writes tests. A story's own verify command often runs
-    the product (`python app.py | grep ok`): of those, only what is by its name a check is taken.
+    the product (`python app.py | grep ok`): of those, only what is by its name a check is taken. A package manager's
+    file that says which shell runs the scripts counts even when it is new.
     """
-    found = dict.fromkeys(path for path in _named(command, files, "", 4) if path in names)
+    found = dict.fromkeys(
+        path for path in _named(command, files, "", 4) if path in names or _chooses_a_shell(path)
+    )
     if scope == "story":
-        return tuple(path for path in found if _CHECKS.search(path))
+        return tuple(path for path in found if _CHECKS.search(path) or _chooses_a_shell(path))
     return tuple(found)
+
+
+def _chooses_a_shell(path: str) -> bool:
+    return path.rpartition("/")[2] in _CHOOSE_A_SHELL
 
 
 def _named(line: str, files: Files, top: str, depth: int) -> Iterable[str]:
@@ -107,6 +118,7 @@ def _package(command: Command, files: Files, folder: str, depth: int) -> Iterabl
     if script is None:
         return
     folder = within(folder, script.folder)
+    yield from (within(place, name) for place in dict.fromkeys((folder, "")) for name in _CHOOSE_A_SHELL)
     text = scripts_of(files(within(folder, "package.json"))).get(script.name)
     if text:
         yield from _named(text, files, folder, depth - 1)

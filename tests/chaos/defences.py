@@ -64,6 +64,21 @@ DEFENCES = (
         AGENTS, "judge",
     ),
     Defence(
+        "a new .npmrc is protected", "gates/protection.py",
+        "if path in names or _chooses_a_shell(path)", "if path in names",
+        f"{GATES}::test_a_story_does_not_choose_the_shell_of_package_scripts", "bad",
+    ),
+    Defence(
+        "settings in pyproject.toml are protected", "gates/protection.py",
+        "return _settings(before) != _settings(after)", "return False",
+        AGENTS, "more-rules",
+    ),
+    Defence(
+        "what cannot be removed is left", "slots/removal.py",
+        "        with suppress(OSError):\n            _empty(", "        if True:\n            _empty(",
+        f"{SLOT}::test_what_cannot_be_removed_is_put_out_of_the_way", "not permitted",
+    ),
+    Defence(
         "rad-engineer.toml is protected", "launch/gate_plan.py",
         "{settings.FILE: None}", "{}",
         AGENTS, "rules",

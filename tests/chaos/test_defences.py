@@ -54,6 +54,7 @@ def ran(checkout: Path, test: str) -> "subprocess.CompletedProcess[str]":
 
 
 @campaign
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("test", sorted({defence.test for defence in DEFENCES}))
 def test_with_all_defences_it_passes(checkout: Path, test: str) -> None:
     ended = ran(checkout, test)
@@ -61,6 +62,7 @@ def test_with_all_defences_it_passes(checkout: Path, test: str) -> None:
 
 
 @campaign
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("defence", DEFENCES, ids=lambda defence: defence.name)
 def test_without_a_defence_its_test_fails(checkout: Path, defence: Defence) -> None:
     change(checkout / "rad_engineer" / defence.file, defence.old, defence.new)

@@ -1,6 +1,9 @@
 """Agents that want a gate to say yes: their work does not land, and nobody else's verdict is changed by it."""
 
+import shutil
 import sys
+
+import pytest
 
 from tests.conftest import Project
 from tests.e2e.hostile_project import WRITE, Hostile
@@ -65,3 +68,13 @@ def test_no_gate_is_fooled(project: Project) -> None:
         hostile.refused(ran, name, "gate-red", said, explained)
     hostile.nothing_else_happened()
     assert hostile.on_branch() == {*hostile.files, "out/honest-1.txt", "out/honest-2.txt"}
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_a_story_does_not_choose_the_shell_of_package_scripts(project: Project) -> None:
+    shell = "printf '#!/bin/sh\\nexit 0\\n' > fake; chmod +x fake; echo 'script-shell=./fake' > .npmrc\n"
+    package = '{"name": "demo", "scripts": {"test": "test ! -e out/bad"}}'
+    files = {"package.json": package, "rad-engineer.toml": '[gates]\ntests = "npm test"\n'}
+    hostile = Hostile(project, {"bad": WRITE + shell + "touch out/bad\n"}, **files)
+    hostile.refused(hostile.run(), "bad", "protected-path", "(.npmrc)")
+    hostile.nothing_else_happened()

@@ -53,7 +53,9 @@ def test_what_make_and_npm_run() -> None:
         "web/package.json": json.dumps({"scripts": {"test": "node check.js"}}).encode(),
     }
     assert gates.scripts("make test", NAMES, table.get) == ("Makefile", "check.sh", "tools/check.py")
-    assert gates.scripts("cd web && npm test", NAMES, table.get) == ("web/check.js",)
+    shells = ("web/.npmrc", "web/.yarnrc", ".npmrc", ".yarnrc")
+    assert gates.scripts("cd web && npm test", NAMES, table.get) == (*shells, "web/check.js")
+    assert gates.scripts("npm test", NAMES, table.get, scope="story") == (".npmrc", ".yarnrc")
     assert gates.scripts("make -f ci/other.mk x", NAMES, table.get) == ()
 
 
