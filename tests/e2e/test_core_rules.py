@@ -82,6 +82,74 @@ def test_a_gate_that_was_green_on_the_branch_is_not_excused_in_a_later_process(p
     assert project.statuses() == {"A": "passed", "B": "failed"}
 
 
+def test_on_an_unmoved_tip_every_attempt_is_judged_once(project: Project) -> None:
+    project.init(files(prd(story("A"), story("B", "A"))))
+    ran = run(project, "--json")
+    kinds = [
+        (e["event"], e.get("story")) for e in ran.events if e["event"] in ("gate_finished", "story_landed")
+    ]
+    assert kinds == [
+        ("gate_finished", "A"),
+        ("story_landed", "A"),
+        ("gate_finished", "B"),
+        ("story_landed", "B"),
+    ]
+
+
+def test_next_has_a_code_for_more_for_all_done_and_for_waiting(project: Project) -> None:
+    project.init(files(prd(story("A"), story("B", "A", checkpoint=True))))
+    assert (project.rad("next", "prd.json").code, project.rad("next", "prd.json").out) == (0, "A\n")
+    assert run(project).code == 4
+    assert (project.rad("next", "prd.json").code, project.rad("next", "prd.json").out) == (4, "")
+    set_done(project, "B", done=True)
+    assert (project.rad("next", "prd.json").code, project.rad("next", "prd.json").out) == (1, "")
+
+
+def test_what_a_run_was_started_with_holds_to_its_end(project: Project) -> None:
+    project.init(files(prd(story("A"), story("B", "A"))))
+    assert run(project, "--once").code == 3
+    project.write({"rad-engineer.toml": '[gates]\nother = "false"\n'})
+    ran = project.rad("resume", "--json")
+    assert ran.code == 0, ran.err
+    assert {e["gate"] for e in ran.events if e["event"] == "gate_finished"} == {"check"}
+
+
+def test_a_finished_run_that_is_named_gives_its_report_and_its_exit_code(project: Project) -> None:
+    project.init(files(prd(story("A"))))
+    assert run(project, "--attempts", "1", script="exit 1\n").code == 1
+    (name,) = [entry.name for entry in (project.folder / ".rad-engineer/runs").iterdir()]
+    assert project.rad("resume").code == 66
+    ran = project.rad("resume", name)
+    assert (ran.code, "agent-failed" in ran.out or "ended with an error" in ran.out) == (1, True)
+    assert json.loads(project.rad("resume", name, "--json").out)["run"] == name
+
+
+# --- trailers --------------------------------------------------------------------------------------------------
+
+
+def test_an_id_and_a_title_cannot_forge_a_trailer(project: Project) -> None:
+    forged = "A\n\nRad-Run: forged\nRad-Identity: 0123456789abcdef"
+    project.init(files(prd(story(forged, title=f"t {forged}"))))
+    assert run(project, script="echo work > work.txt\n").code == 0
+    keys = "%(trailers:key=Rad-Run,valueonly)%(trailers:key=Rad-Identity,valueonly)"
+    said = project.git("log", "-1", f"--format={keys}", "rad/demo")
+    assert "forged" not in said
+    assert "0123456789abcdef" not in said
+
+
+def test_a_trailer_of_an_unknown_run_is_told_and_not_believed(project: Project) -> None:
+    project.init(files(prd(story("A"))))
+    assert run(project).code == 0
+    message = project.git("log", "-1", "--format=%B", "rad/demo").replace("Rad-Run: 2", "Rad-Run: 1")
+    set_done(project, "A", done=False)
+    project.git("branch", "-qD", "rad/demo")
+    tree = project.git("rev-parse", "main^{tree}").strip()
+    project.git("branch", "rad/demo", project.git("commit-tree", "-p", "main", "-m", message, tree).strip())
+    ran = run(project, script=counted(project))
+    assert (ran.code, paid(project)) == (0, ["A"]), ran.err
+    assert "of a run that is not known here: not believed" in ran.err
+
+
 # --- the file, git and the journal -----------------------------------------------------------------------------
 
 
@@ -180,6 +248,7 @@ def test_unfinished_work_of_one_run_outlives_another_run(project: Project) -> No
     assert project.rad("resume", *agent(project, WRITE)).code == 0
     (rescued,) = project.git("for-each-ref", "--format=%(refname)", "refs/rad/rescue/").split()
     assert project.git("show", f"{rescued}:out/A.txt") == "A 1\n"
+    assert project.git("show", "rad/demo:out/A.txt") == "A 1\n"  # it was no attempt of its own
 
 
 # --- trust -----------------------------------------------------------------------------------------------------

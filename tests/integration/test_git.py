@@ -276,3 +276,8 @@ def test_agrees_with_git_on_names_of_branches(name, tmp_path):
         check=False,
     )
     assert rad_git.valid_branch(name) == (checked.returncode == 0 and len(name) < 240)
+
+
+def test_what_is_written_for_good_is_synced(repo):
+    assert "core.fsync=all" in rad_git.command.command(repo, ("update-ref",), durable=True)
+    assert "core.fsync=all" not in rad_git.command.command(repo, ("log",))

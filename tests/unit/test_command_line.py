@@ -143,3 +143,12 @@ def test_every_target_takes_what_it_is_called_with(verb):
 
 def test_configuration_page_is_up_to_date():
     assert (ROOT / "docs/configuration.md").read_text(encoding="utf-8") == document()
+
+
+def test_native_windows_is_refused_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr("sys.platform", "win32")
+    assert cli.main(["run", "prd.json"]) == 78
+    assert capsys.readouterr() == (
+        "",
+        "rad-engineer: error: native Windows is not supported; rad-engineer works inside WSL\n",
+    )
