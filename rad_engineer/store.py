@@ -16,7 +16,6 @@ import os
 import re
 import time
 import zlib
-from calendar import timegm
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -140,9 +139,12 @@ def runs(home: Path) -> list[RunDir]:
 def new_name(home: Path) -> str:
     """A name for a new run: it sorts behind all that are there, even when the clock was set back; unique."""
     now = time.time()
-    for rundir in runs(home)[:1]:
+    newest = next((rundir.run[:15] for rundir in runs(home)), "")
+    if newest >= time.strftime(_MOMENT, time.gmtime(now)):
+        from calendar import timegm  # noqa: PLC0415 - a clock that was set back is rare, and this takes a while
+
         with suppress(ValueError):
-            now = max(now, timegm(time.strptime(rundir.run[:15], _MOMENT)) + 1.0)
+            now = timegm(time.strptime(newest, _MOMENT)) + 1.0
     return time.strftime(_MOMENT, time.gmtime(now)) + "-" + os.urandom(2).hex()
 
 

@@ -1,7 +1,6 @@
 """Keeps `git gc` away while objects are on their way: by the lock that git itself takes for it."""
 
 import os
-import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +22,7 @@ class NoCollection:
 
     def __init__(self, repository: Repository | None) -> None:
         self._path = repository.common_dir / "gc.pid" if repository is not None else None
-        self._said = f"{os.getpid()} {socket.gethostname()}"
+        self._said = f"{os.getpid()} {os.uname().nodename}"
 
     def __enter__(self) -> Self:
         until = time.monotonic() + _PATIENCE
@@ -77,7 +76,7 @@ def _read(path: Path) -> str:
 def _runs(said: str) -> bool:
     """Whether the collection that wrote this still goes on, as git would see it."""
     pid, _, host = said.partition(" ")
-    if not pid.isdigit() or host != socket.gethostname():
+    if not pid.isdigit() or host != os.uname().nodename:
         return bool(host)
     try:
         os.kill(int(pid), 0)

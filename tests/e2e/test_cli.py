@@ -113,6 +113,25 @@ def test_no_library_of_another_verb_is_imported(env, folder):
             assert "typer" not in modules, argv
 
 
+def test_what_only_looks_loads_nothing_that_waits_for_others_or_counts_days(env, folder):
+    (folder / "prd.json").write_text('{"userStories": [{"id": "A", "title": "a", "passes": false}]}')
+    slow = {"socket", "selectors", "subprocess", "calendar", "locale", "statistics", "tempfile", "logging"}
+    for argv in (
+        ["next", "prd.json"],
+        ["plan", "prd.json"],
+        ["status", "prd.json"],
+        ["validate", "prd.json"],
+    ):
+        ended = run(
+            [sys.executable, "-X", "importtime", "-m", "rad_engineer", *argv],
+            env=env, cwd=folder, capture_output=True, text=True
+        )  # fmt: skip
+        assert ended.returncode in (0, 1), ended.stderr[-2000:]
+        modules = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+        assert "rad_engineer.importers" in modules
+        assert not modules & slow, argv
+
+
 def test_config_show_and_its_origins(env, folder):
     (folder / "rad-engineer.toml").write_text('[limits]\njobs = 3\n[gates]\ntest = "pytest"\n')
     ended = call("config", "show", "--origin", env={**env, "RAD_GRACE": "90s"}, cwd=folder)
