@@ -7,7 +7,7 @@ from typing import Any
 
 from rad_engineer import store, story_files, timings
 from rad_engineer.branch_gates import BranchGates
-from rad_engineer.core import ending
+from rad_engineer.core import ending, failures
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine, Message
 from rad_engineer.errors import CannotWrite, ConfigInvalid, ExitCode
@@ -310,7 +310,8 @@ class Runner:
         if outcome.final or record.attempts >= self.rules.attempts:
             self._fail(story, outcome)
         elif same:
-            detail = f"the same failure twice ({outcome.reason}): {outcome.detail}"
+            reason = failures.find(outcome.reason)
+            detail = outcome.detail or (reason.sentence if reason else "")
             self._fail(story, Outcome("failed", "plateau", detail, outcome.feedback, commit=outcome.commit,
                                       gates=outcome.gates))  # fmt: skip
         else:

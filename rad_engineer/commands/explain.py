@@ -8,18 +8,20 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import past_run, store
+from rad_engineer import gates, past_run, store
 from rad_engineer.commands.status import columns
 from rad_engineer.core import failures, standing
-from rad_engineer.core.printable import duration, hang, lines, one_line
+from rad_engineer.core.printable import cut, duration, hang, lines, one_line
 from rad_engineer.core.report import StoryReport
 from rad_engineer.core.report_text import mark, why
 from rad_engineer.errors import ExitCode
 from rad_engineer.launch import inputs
 from rad_engineer.past_run import PastRun
 
-_TAIL_LINES = 20
+_TAIL_LINES = 24
 _TAIL_BYTES = 16_384
+_WIDEST = 200
+_FAILURES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def _explanation(found: PastRun, index: int) -> Explanation:
         keep_going = bool(found.about.get("settings", {}).get("keep_going"))
         schedule = standing.schedule_of(found.graph, found.checkpoint, keep_going=keep_going)
         because = schedule.why(index)
-    log = _failing_log(story, logs)
+    log, output = _what_failed(story, logs)
     return Explanation(
         run=found.checkpoint.run or None,
         story=story,
@@ -77,7 +79,7 @@ def _explanation(found: PastRun, index: int) -> Explanation:
         next_action=_next(story),
         logs=logs,
         output_of=str(log) if log is not None else "",
-        output=_tail(log) if log is not None else "",
+        output=output,
     )
 
 
@@ -99,19 +101,22 @@ def _logs(folder: Path, attempt: int) -> Iterator[Path]:
     yield from sorted(path for path in last.glob("*.log") if path.name != "agent.log")
 
 
-def _failing_log(story: StoryReport, logs: tuple[Path, ...]) -> Path | None:
-    """The log that shows what went wrong: of the first red gate, else the agent's."""
+def _what_failed(story: StoryReport, logs: tuple[Path, ...]) -> tuple[Path | None, str]:
+    """The log that shows what went wrong, and the part to read: of the first gate that proves nothing, else the agent's."""
     if story.status in ("passed", "already-done"):
-        return None
-    red = [str(gate.get("name", "")) for gate in story.gates if gate.get("verdict") in ("red", "broken")]
-    for name in red:
-        for path in logs:
-            if path.parent.name == "gates" and path.stem == store.slug(name):
-                return path
+        return None, ""
+    for verdicts in (("red", "broken"), ("no-evidence",)):
+        for gate in story.gates:
+            name = store.slug(str(gate.get("name", "")))
+            log = next((path for path in logs if path.parent.name == "gates" and path.stem == name), None)
+            if gate.get("verdict") in verdicts and log is not None:
+                part = gates.on_a_screen(str(gate.get("output") or ""), _TAIL_LINES)
+                return log, part or _tail(log)
     reason = failures.find(story.reason)
     if reason is not None and reason.family in ("agent", "machine"):
-        return next((path for path in logs if path.name == "agent.log"), None)
-    return None
+        log = next((path for path in logs if path.name == "agent.log"), None)
+        return log, _tail(log) if log is not None else ""
+    return None, ""
 
 
 def _tail(path: Path) -> str:
@@ -137,10 +142,10 @@ def _lines(explanation: Explanation, width: int) -> Iterator[str]:
     if story.commit:
         yield f"commit:  {story.commit}"
     yield from _evidence(story, width)
-    yield from _gates(story.gates)
+    yield from _gates(story.gates, width)
     if explanation.output:
-        yield from ("", f"the end of {_near(Path(explanation.output_of))}:")
-        yield from (f"  {line}" for line in explanation.output.splitlines())
+        yield from ("", f"from {_near(Path(explanation.output_of))}:")
+        yield from (f"  {cut(line, _WIDEST)}" for line in lines(explanation.output))
     if explanation.logs:
         yield from ("", "logs:", *(f"  {_near(path)}" for path in explanation.logs))
     if explanation.next_action:
@@ -172,14 +177,19 @@ def _evidence(story: StoryReport, width: int) -> Iterator[str]:
             yield from hang(" " * 14, f"{shown})", width)
 
 
-def _gates(gates: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
-    if not gates:
+def _gates(results: tuple[Mapping[str, Any], ...], width: int) -> Iterator[str]:
+    if not results:
         return
     yield from ("", "gates:")
-    for gate in gates:
+    for gate in results:
         took = f" in {duration(gate['seconds'])}" if isinstance(gate.get("seconds"), int | float) else ""
         yield f"  {gate.get('verdict', '')!s:12}{one_line(str(gate.get('name', '')))}{took}"
-        yield from (f"{' ' * 14}{one_line(str(name))}" for name in list(gate.get("failures", ()))[:5])
+        if detail := one_line(str(gate.get("detail") or "")):
+            yield from hang(" " * 14, detail, width)
+        failed = list(gate.get("blamed") or gate.get("failures") or ())
+        yield from (f"{' ' * 14}{one_line(str(name))}" for name in failed[:_FAILURES])
+        if len(failed) > _FAILURES:
+            yield f"{' ' * 14}and {len(failed) - _FAILURES} more"
 
 
 def _near(path: Path) -> str:

@@ -58,7 +58,7 @@ _LIST = (
     ),
     Reason(
         "plateau", "work",
-        "two attempts failed in exactly the same way, so another one would be wasted",
+        "two attempts failed in exactly the same way",
         "change the story or the code it stumbles over, then run again",
     ),
     Reason(

@@ -126,7 +126,7 @@ def why(story: StoryReport) -> str:
         return ""
     detail = one_line(story.detail)
     said = one_line(story.explanation)
-    return f"{said} ({detail})" if detail and said and story.status != "blocked" else said or detail
+    return f"{said}: {detail}" if detail and said and story.status != "blocked" else said or detail
 
 
 def summary(report: Report, columns: int = 80) -> str:

@@ -64,6 +64,18 @@ def excerpt(output: str, limit: int = MAX_KEPT) -> str:
     return cut("\n".join(shown), limit)
 
 
+def on_a_screen(text: str, most: int) -> str:
+    """At most so many lines of an excerpt: from the first telling one on, and the end."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len(lines) <= most:
+        return "\n".join(lines)
+    half = most // 2
+    before, end = lines[:-half], lines[-half:]
+    start = next((at for at, line in enumerate(before) if _TELLING.search(line)), 0)
+    head = before[start : start + most - half - 1]
+    return "\n".join([*head, CUT, *end])
+
+
 def cut(text: str, limit: int) -> str:
     """At most `limit` bytes: a third from the beginning, the rest from the end, in whole lines."""
     if len(text.encode("utf-8", "replace")) <= limit:

@@ -77,11 +77,8 @@ def _unverified(event: Event, checkpoint: Checkpoint) -> str:
 
 
 def _failed(event: Event, _checkpoint: Checkpoint) -> str:
-    said = _reason(event.data)
-    detail = one_line(str(event.data.get("detail") or ""))
-    if event.kind == "attempt_failed":
-        return f"attempt {event.attempt} failed: {said}" + (f" ({detail})" if detail else "")
-    return f"FAILED: {said}" + (f" ({detail})" if detail else "")
+    said = ": ".join(filter(None, (_reason(event.data), one_line(str(event.data.get("detail") or "")))))
+    return f"attempt {event.attempt} failed: {said}" if event.kind == "attempt_failed" else f"FAILED: {said}"
 
 
 def _reason(data: Mapping[str, Any]) -> str:

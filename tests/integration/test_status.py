@@ -183,7 +183,7 @@ def test_explain_a_failure(place, capsys):
     assert explain("us-2") == 0
     text = capsys.readouterr().out
     assert "state:   failed, attempt 1" in text
-    assert "a gate is red because of this story (1 test fails)" in text
+    assert "a gate is red because of this story: 1 test fails" in text
     assert "E  assert 1 == 2" in text
     assert "\x1b" not in text
     assert text.count("assert 1 == 2") <= 20
