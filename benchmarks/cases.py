@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import landing
 import peers
@@ -180,6 +181,7 @@ def isolated(setting: Setting) -> Iterator[Line]:
         yield reached(
             f"{stories} isolated stories, {files} files: a story", _each(series, stories), "ms", most, beside
         )
+        yield from _parts(setting, candidate, files)
         repository = series.runs[-1].folder
         yield reached(f"  a landing alone, {files} files", landing.milliseconds(repository), "ms", 10)
         fresh = _worktree(setting, repository)
@@ -188,9 +190,23 @@ def isolated(setting: Setting) -> Iterator[Line]:
         yield seen(what, times, "x", f"{fresh:.0f} ms")
 
 
+def _parts(setting: Setting, candidate: Candidate, files: int) -> Iterator[Line]:
+    """Where the time of a story goes, as `--timings` has it: waiting counts, and stories run two at a time."""
+    asked = Candidate("timings", [*candidate.argv, "--timings"], candidate.prepare)
+    folder = interleaved(setting.scratch, 1, [asked])["timings"].runs[0].folder
+    told = _report(folder)["timings"]
+    for part in (*told["parts"], told["all_of_ours"]):
+        beside = f"p95 {part['p95_ms']:.1f} ms"
+        yield seen(f"    {part['part']}, median of a story, {files} files", part["median_ms"], "ms", beside)
+
+
+def _report(folder: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(next(folder.glob(".rad-engineer/runs/*/report.json")).read_text())
+    return report
+
+
 def _landed(folder: Path) -> int:
-    report = json.loads(next(folder.glob(".rad-engineer/runs/*/report.json")).read_text())
-    return sum(story["commit"] is not None for story in report["stories"])
+    return sum(story["commit"] is not None for story in _report(folder)["stories"])
 
 
 def _worktree(setting: Setting, repository: Path) -> float:
