@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,10 +78,12 @@ def kept(git_dir: Path) -> Kept:
         return Kept()
 
 
-def key(command: str, top: Path, env: Mapping[str, str]) -> str:
-    """Names what the outputs of setup depend on: command, tool search path, every manifest."""
+def key(command: str, top: Path, env: Mapping[str, str], made: Collection[str] = ()) -> str:
+    """Names what the outputs of setup depend on: command, tool search path, every manifest but those it made."""
     seen = hashlib.sha256(f"{command}\0{env.get('PATH', '')}\0".encode())
     for path in sorted(_manifests(top)):
+        if path.split("/", 1)[0] in made:
+            continue
         seen.update(path.encode("utf-8", "surrogateescape") + b"\0")
         seen.update(hashlib.sha256((top / path).read_bytes()).digest())
     return seen.hexdigest()[:24]
@@ -124,14 +126,20 @@ def run(
 
 def _wanted(command: str, copy: Copy, target: Target, env: Mapping[str, str]) -> tuple[str, str]:
     """The key of what is needed, and where it is made: from the head's scripts where the manifests are the head's."""
-    own = key(command, copy.path, env)
+    own = _key(command, copy, env)
     if target.tree == target.head:
         return own, target.head
     stay = kept(copy.git_dir).paths
     copy.move(target.head, stay)
-    common = key(command, copy.path, env)
+    common = _key(command, copy, env)
     copy.move(target.tree, stay)
     return (own, target.head) if own == common else (f"{own}-{target.tree}", target.tree)
+
+
+def _key(command: str, copy: Copy, env: Mapping[str, str]) -> str:
+    """A lock file that setup itself wrote names nothing: it stands in no tree."""
+    stay = kept(copy.git_dir).paths
+    return key(command, copy.path, env, set(stay).intersection(copy.untracked()) if stay else ())
 
 
 def _make(
