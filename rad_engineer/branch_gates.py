@@ -37,12 +37,19 @@ class BranchGates:
         """The baseline is there. Raises ConfigInvalid where a gate cannot be run at all."""
         self.wants_baseline = False
         if data.get("missing"):
+            hint = "commit the script, install the tool, or change [gates] in rad-engineer.toml"
+            if not self.rules.setup:
+                hint += '; where dependencies have to be installed first, set `setup` under [workspace], e.g. "npm ci"'
             raise ConfigInvalid(
-                "a gate cannot be run on the start commit: " + "; ".join(data["missing"]),
-                hint="commit the script, install the tool, or change [gates] in rad-engineer.toml",
+                "a gate cannot be run on the start commit: " + "; ".join(data["missing"]), hint=hint
             )
         for name in data.get("red", ()):
             text = f"gate {name} was red before the run: what fails there already is excused, nothing else is"
+            self.ledger.record("note", text=text)
+        for name, detail in data.get("mute", {}).items():
+            said = detail or "it is red, and no test is seen to pass"
+            log = self.rundir.path / "baseline" / f"{store.slug(name)}.log"
+            text = f"gate {name} proves nothing on the start commit: {said}; its output is in {log}"
             self.ledger.record("note", text=text)
 
     def next_job(self, *, idle: bool) -> dict[str, Any] | None:

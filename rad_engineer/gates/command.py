@@ -1,5 +1,6 @@
 """Runs a gate in a gate copy: once, and a second time where it is red, to tell a flaky test from a failure."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -28,6 +29,8 @@ _UNWANTED = ("FORCE_COLOR", "CLICOLOR_FORCE", "PYTEST_CURRENT_TEST", "PYTHONPYCA
 _MAX_TEXT = 24 * 1024 * 1024
 _SHORT = 4_000
 _SOCKET_ROOM = 50
+_NOT_FOUND = 127
+_UNKNOWN = re.compile(r"^\S*sh: (?:(?:line )?\d+: )?([^:\s]+): (?:command )?not found$", re.MULTILINE)
 _ABSENT = (
     re.compile(r": No module named '?(?P<what>pytest|nox|tox|coverage)'?$", re.MULTILINE),
     re.compile(r"^npm (?:ERR!|error) Missing script: (?P<what>.+)$", re.MULTILINE),
@@ -135,13 +138,14 @@ def _seen(gate: Gate, ended: _Ended, judged: Judgement) -> Baseline:
         green=judged.verdict in {"green", "flaky-green"},
         reason="absent" if attempt.absent else attempt.reason,
         detail=judged.detail,
+        count=reading.count if reading else 0,
     )
 
 
 def environment(base: Mapping[str, str], temporary: Path) -> dict[str, str]:
-    """What gates find in their environment: quiet, without colours, without bytecode of other trees."""
+    """What gates find in their environment: what CI has, without bytecode of other trees."""
     env = {name: value for name, value in base.items() if name not in _UNWANTED}
-    return {**env, "CI": "true", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary)}
+    return {**env, "CI": "true", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary)}
 
 
 def _short_name(folder: Path) -> Path:
@@ -184,9 +188,21 @@ def _read(gate: Gate, place: _Place, ready: runners.Preparation, completed: proc
     if masked and code == 0 and shell.shows_exit(gate.command):
         shown = shell.shown_exit(completed.last_line)
         code, masked = (code, True) if shown is None else (shown, False)
-    reading, text = runners.read(ready, cleaned(_whole(completed, place.log)), code, place.cwd)
-    absent = _absent(text) if code else ""
+    printed = cleaned(_whole(completed, place.log))
+    reading, text = runners.read(ready, printed, code, place.cwd)
+    if text != printed:
+        completed = _instead(text, completed, place.log)
+    absent = _absent(text, code) if code else ""
     return _Ended(Attempt(code, completed.reason, reading, masked, absent), completed, text)
+
+
+def _instead(text: str, completed: process.Completed, log: Path | None) -> process.Completed:
+    """What a person should read in place of what was printed for us, also in the log."""
+    data = text.encode("utf-8", "replace")
+    if log is not None and log.exists():
+        log.write_bytes(data)
+    last = text.rstrip("\n").rsplit("\n", 1)[-1]
+    return replace(completed, sha256=hashlib.sha256(data).hexdigest(), last_line=last)
 
 
 def _whole(completed: process.Completed, log: Path | None) -> str:
@@ -200,7 +216,9 @@ def _whole(completed: process.Completed, log: Path | None) -> str:
         return completed.output
 
 
-def _absent(text: str) -> str:
+def _absent(text: str, code: int | None) -> str:
+    if code == _NOT_FOUND and (unknown := _UNKNOWN.findall(text)):
+        return f"there is no {unknown[-1]}"
     if len(text) > _SHORT:
         return ""
     found = next((match for match in (pattern.search(text) for pattern in _ABSENT) if match), None)

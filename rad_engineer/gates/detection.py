@@ -17,6 +17,11 @@ _PYTHON_MARKS = (
     "tox.ini",
     "Pipfile",
 )
+_TELLS_PYTHON = re.compile(
+    r"test[^/]*\.py|[\w.-]*requirements[\w.-]*\.txt|noxfile\.py|Makefile|\.?pytest\.ini"
+)
+_MOST_TELLING = 20
+_UNITTEST = re.compile(r"^\s*(?:import|from) unittest\b|-m unittest\b|\"-m\", \"unittest\"", re.MULTILINE)
 _PYTHON_RUNS = (("uv.lock", "uv run "), ("poetry.lock", "poetry run "), ("pdm.lock", "pdm run "),
                 ("Pipfile.lock", "pipenv run "))  # fmt: skip
 _PACKAGE_LOCKS = (
@@ -69,12 +74,24 @@ def _gate(name: str, command: str, source: str, files: Files) -> Gate:
 
 
 def _python(files: Files, names: Collection[str]) -> list[Gate]:
-    source = _pytest_source(files, names)
-    if not source:
-        return []
     prefix = next((run for lock, run in _PYTHON_RUNS if lock in names), "")
     python = "python" if prefix else "python3"
-    return [_gate("pytest", f"{prefix}{python} -m pytest -q", source, files)]
+    if source := _unittest_source(files, names):
+        loose = "tests" in names and files("tests/__init__.py") is None and not source.startswith("test")
+        where = " discover -s tests" if loose else ""
+        return [_gate("unittest", f"{prefix}{python} -m unittest{where}", source, files)]
+    if source := _pytest_source(files, names):
+        return [_gate("pytest", f"{prefix}{python} -m pytest -q", source, files)]
+    return []
+
+
+def _unittest_source(files: Files, names: Collection[str]) -> str:
+    """What tells that a project tests with the standard library: it is named, and pytest nowhere is."""
+    telling = [name for name in sorted(names) if name in _PYTHON_MARKS or _TELLS_PYTHON.fullmatch(name)]
+    texts = {name: _text(files(name)) for name in telling[:_MOST_TELLING]}
+    if "conftest.py" in names or any("pytest" in text for text in texts.values()):
+        return ""
+    return next((f"{name}, unittest" for name, text in texts.items() if _UNITTEST.search(text)), "")
 
 
 def _pytest_source(files: Files, names: Collection[str]) -> str:

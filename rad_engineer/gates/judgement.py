@@ -67,6 +67,7 @@ class Baseline:
     green: bool = False
     reason: str = "exited"
     detail: str = ""
+    count: int = 0  # tests seen to pass
 
     @property
     def broken(self) -> bool:
@@ -95,6 +96,7 @@ class Baseline:
             green=bool(data.get("green")),
             reason=data.get("reason", "exited"),
             detail=data.get("detail", ""),
+            count=data.get("count", 0),
         )
 
 

@@ -74,12 +74,22 @@ def _runner_of(command: Command, files: Files, top: str, depth: int) -> Recognis
             text = scripts_of(files(within(folder, "package.json"))).get(script.name)
             if text is not None:
                 found = _recognise(text, files, folder, depth - 1)
-                append: Literal["", "plain", "dashes"] = "dashes" if command.name == "npm" else "plain"
                 return Recognised(
-                    found.runner, found.times, append if found.append else "", found.alone, found.quiet
+                    found.runner,
+                    found.times,
+                    _handed_on(command.name, found.append),
+                    found.alone,
+                    found.quiet,
                 )
     runner = _program(words)
     return Recognised(runner, 1, "plain", alone=True, quiet=_quiet(runner, words)) if runner else Recognised()
+
+
+def _handed_on(manager: str, inner: str) -> Literal["", "plain", "dashes"]:
+    """How options reach the runner through a script: npm wants `--`, and a script that is itself npm takes none."""
+    if inner != "plain":
+        return ""
+    return "dashes" if manager == "npm" else "plain"
 
 
 def _program(words: Sequence[str], depth: int = 4) -> str:

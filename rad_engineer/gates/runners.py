@@ -40,7 +40,7 @@ def prepare(
         result = scratch / "result.tap"
         options = f'--test-reporter=tap "--test-reporter-destination={result}" --test-reporter=spec --test-reporter-destination=stdout'
         added["NODE_OPTIONS"] = f"{env.get('NODE_OPTIONS', '')} {options}".strip()
-    elif runner in _APPENDED and found.append:
+    elif runner in _APPENDED and found.append and not (runner == "cargo" and " -- " in gate.command):
         dashes = "-- " if found.append == "dashes" and " -- " not in gate.command else ""
         line = f"{gate.command} {dashes}{_APPENDED[runner].format(path=shlex.quote(str(result)))}"
     elif runner in {"pytest", OPAQUE}:
@@ -50,6 +50,7 @@ def prepare(
 
 
 _APPENDED = {
+    "cargo": "--no-fail-fast",  # or the tests behind a red one are not run, and nothing tells that they broke
     "jest": "--json --outputFile={path}",
     "vitest": "--reporter=default --reporter=json --outputFile.json={path}",
 }

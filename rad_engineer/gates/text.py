@@ -17,6 +17,7 @@ class Shape:
     failed: re.Pattern[str] | None = None
     passed: re.Pattern[str] | None = None
     broken: re.Pattern[str] | None = None
+    place: re.Pattern[str] | None = None  # a line that says to whom the tests behind it belong
 
 
 def _lines(pattern: str) -> re.Pattern[str]:
@@ -29,6 +30,7 @@ SHAPES: Mapping[str, Shape] = {
         _lines(r"^test (?P<id>\S.*) \.\.\. FAILED$"),
         _lines(r"^test (?P<id>\S.*) \.\.\. ok$"),
         _lines(r"^error: (?P<id>could not compile `[^`]+`)"),
+        _lines(r"^ +(?:Running (?:unittests )?(\S+) \(.*?([\w-]+)-[0-9a-f]{16}\)|(Doc-tests \S+))$"),
     ),
     "unittest": Shape(
         _lines(
@@ -63,11 +65,15 @@ SHAPES: Mapping[str, Shape] = {
         _lines(r"^ *(?P<passed>\d+) pass$"),
         _lines(r"^\(fail\) (?P<id>.+?)(?: \[[\d.]+ ?m?s\])?$"),
         _lines(r"^\(pass\) (?P<id>.+?)(?: \[[\d.]+ ?m?s\])?$"),
+        None,
+        _lines(r"^(\S+\.[cm]?[jt]sx?):$"),
     ),
     "deno": Shape(
         _lines(r"^(?:ok|FAILED) \| (?P<passed>\d+) passed"),
         _lines(r"^(?P<id>\S.*?) \.\.\. FAILED"),
         _lines(r"^(?P<id>\S.*?) \.\.\. ok"),
+        None,
+        _lines(r"^running \d+ tests? from (\S+)$"),
     ),
     "mix": Shape(
         _lines(r"^(?:\d+ \w+, )*(?P<total>\d+) tests?, (?P<others>.*)"),
@@ -101,10 +107,10 @@ def read(runner: str, output: str) -> Reading | None:
     if shape is None:
         return None
     totals = list(shape.totals.finditer(output))
-    failed = (*_names(shape.broken, output, ERROR), *_names(shape.failed, output))
+    failed = (*_names(shape.broken, output, ERROR), *_placed(shape, shape.failed, output))
     if not totals:
         return Reading(failed=failed, problem="its runner printed no summary") if failed else None
-    passed = _names(shape.passed, output) if shape.passed else None
+    passed = _placed(shape, shape.passed, output) if shape.passed else None
     if passed is not None:
         passed = tuple(name for name in passed if name not in set(failed))
     return Reading(sum(map(_passed, totals)), passed, failed)
@@ -160,6 +166,20 @@ def _passed(found: re.Match[str]) -> int:
         return 0
     others = sum(int(a or b) for a, b in _NOT_PASSED.findall(groups.get("others") or ""))
     return max(0, int(groups["total"]) - others)
+
+
+def _placed(shape: Shape, pattern: re.Pattern[str] | None, output: str) -> tuple[str, ...]:
+    """Names behind the program they belong to: two crates may both have a `tests::it_works`."""
+    if shape.place is None:
+        return _names(pattern, output)
+    found: list[str] = []
+    where, at = "", 0
+    for line in shape.place.finditer(output):
+        found += _names(pattern, output[at : line.start()], where)
+        where = f"{' '.join(part for part in line.groups() if part)} > "
+        at = line.end()
+    found += _names(pattern, output[at:], where)
+    return tuple(dict.fromkeys(found))[:MAX_NAMES]
 
 
 def _names(pattern: re.Pattern[str] | None, output: str, prefix: str = "") -> tuple[str, ...]:

@@ -111,7 +111,12 @@ def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dic
     durable.write_sealed(place.rundir.path / "baselines.json", {"baselines": told})
     return {
         "missing": [f"{name}: {said.detail}" for name, said in found.items() if said.broken],
-        "red": [name for name, said in found.items() if not said.green],
+        "red": [name for name, said in found.items() if not said.green and said.failures and said.count],
+        "mute": {
+            name: said.detail
+            for name, said in found.items()
+            if not said.green and not said.broken and not (said.failures and said.count)
+        },
     }
 
 

@@ -10,7 +10,7 @@ NPM_PLACEHOLDER = 'echo "Error: no test specified" && exit 1'
 
 
 def detected(folders: str = "", **files: str) -> list[tuple[str, str]]:
-    table = {name.replace("__", "."): text.encode() for name, text in files.items()}
+    table = {name if "/" in name else name.replace("__", "."): text.encode() for name, text in files.items()}
     names = {*table, *folders.split()}
     return [(gate.command, gate.runner) for gate in gates.detect(table.get, names)]
 
@@ -44,6 +44,28 @@ def test_nothing() -> None:
 )
 def test_pytest(folders: str, files: dict[str, str]) -> None:
     assert detected(folders, **files) == [("python3 -m pytest -q", "pytest")]
+
+
+@pytest.mark.parametrize(
+    ("folders", "files", "where"),
+    [
+        ("", {"test__py": "import unittest\n"}, ""),
+        ("", {"test_it__py": "from unittest import TestCase\n"}, ""),
+        (
+            "tests",
+            {"pyproject__toml": 'commands = [["python", "-m", "unittest"]]', "tests/__init__.py": ""},
+            "",
+        ),
+        ("tests", {"tox__ini": "commands = python -m unittest"}, " discover -s tests"),
+        ("tests", {"Makefile": "test:\n\tpython3 -m unittest\n", "setup__py": ""}, " discover -s tests"),
+    ],
+)
+def test_unittest_where_it_is_named_and_pytest_is_not(
+    folders: str, files: dict[str, str], where: str
+) -> None:
+    assert detected(folders, **files) == [(f"python3 -m unittest{where}", "unittest")]
+    named = {**files, "requirements-dev__txt": "pytest\n"}
+    assert ("python3 -m unittest", "unittest") not in detected(folders, **named)
 
 
 @pytest.mark.parametrize(
