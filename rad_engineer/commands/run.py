@@ -25,7 +25,7 @@ def run(
     place = ground.find(prds, flags, os.environ)
     wanted = place.settings
     if wanted.dry_run:
-        return _dry_run(prds, flags)
+        return _dry_run(prds, flags, place)
     found = inputs.read(prds, reading(place))
     agent = settings.resolve_agent(wanted, os.environ)
     screen = showing.Screen(json=json, plain=plain)
@@ -56,11 +56,19 @@ def reading(place: ground.Ground) -> inputs.Reading:
     )
 
 
-def _dry_run(prds: Sequence[str], flags: Mapping[str, object]) -> int:
-    from rad_engineer.commands.plan import plan  # noqa: PLC0415 - only here
+def _dry_run(prds: Sequence[str], flags: Mapping[str, object], place: ground.Ground) -> int:
+    from rad_engineer import trust  # noqa: PLC0415 - only here
+    from rad_engineer.commands.plan import plan  # noqa: PLC0415
+    from rad_engineer.launch import gate_plan  # noqa: PLC0415
 
     taken = {name: value for name, value in flags.items() if name in _PLAN_FLAGS}
-    return plan(prds=prds, format="text", json=False, flags=taken)
+    code = plan(prds=prds, format="text", json=False, flags=taken)
+    agent = settings.resolve_agent(place.settings, os.environ)
+    commands = gate_plan.commands(place, inputs.read(prds, reading(place)), place.settings, agent)
+    if agent.command and ("agent", agent.command) not in commands:
+        commands.append(("agent", agent.command))
+    print("\n".join(["", "A run would use these commands:", *(trust.shown(commands) or ["  none"])]))
+    return code
 
 
 _PLAN_FLAGS = ("stories_path", "tag", "parallel", "allow_dangling", "only", "wave")

@@ -24,7 +24,8 @@ def lines(plan: Plan, columns: int) -> Iterator[str]:
     yield ""
     points = _amount(plan.length)
     path = [one_line(graph.keys[story]) for story in graph.critical_path]
-    yield from _fit(f"Longest way ({points}): {_listed(path, ' -> ')}", columns, "  ")
+    if not _in_order(graph) and plan.first:
+        yield from _fit(f"Longest way ({points}): {_listed(path, ' -> ')}", columns, "  ")
     first = [one_line(graph.keys[story]) for story in plan.first]
     yield from _fit(f"Starts at once: {_listed(first, ', ')}" if first else _nothing(plan), columns, "  ")
 
@@ -60,9 +61,13 @@ def _prds(graph: Graph, columns: int) -> Iterator[str]:
         yield from _fit(text + (f", after {', '.join(after)}" if after else ""), columns, "  ")
 
 
+def _in_order(graph: Graph) -> bool:
+    return all(len(wave) < 2 for wave in graph.waves)
+
+
 def _waves(plan: Plan, columns: int) -> Iterator[str]:
     graph = plan.graph
-    one_by_one = all(len(wave) < 2 for wave in graph.waves)
+    one_by_one = _in_order(graph)
     keys = [one_line(key) for key in graph.keys]
     indent = 2 + min(max(map(width, keys)), _WIDEST_KEY, columns // 3) + 2
     if one_by_one:

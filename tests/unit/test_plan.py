@@ -140,7 +140,6 @@ In this order
   B  Title of B
      comes after A in its file
 
-Longest way (2 points): A -> B
 Starts at once: A"""
     )
 
