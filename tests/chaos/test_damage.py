@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from rad_engineer import cli, durable, store, story_files
 from tests.chaos.faults import Trial
 from tests.conftest import Project
 
-STEP = int(os.environ.get("RAD_DAMAGE_STEP", "997"))
+STEP = int(os.environ.get("RAD_DAMAGE_STEP", "1999"))
 READ_STEP = 1 if STEP < 100 else 29
 T = TypeVar("T")
 FLIPS = (*(1 << bit for bit in range(8)), 0xFF)
@@ -33,7 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Trial:
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Trial:
-    """A run that was killed when one story had landed and another one's agent had ended."""
+    """A run that was killed when two stories had landed and the third one's gate was running."""
     trial = Trial(tmp_path / "killed", Path("/none"))
     gate = f"test ! -e out/B.txt || test -e {tmp_path}/on || sleep 60"
     trial.project.write({"rad-engineer.toml": f"[gates]\ncheck = '{gate}'\n"})
@@ -43,6 +44,11 @@ def killed(tmp_path: Path) -> Trial:
         event = json.loads(line)
         if event["event"] == "story_landed" and event["story"] == "C":
             break
+    checkpoint = next(rundir(trial.project).stories.glob("B-*")) / "checkpoint.json"
+    until = time.monotonic() + 60
+    while not checkpoint.exists() or b'"policy"' not in checkpoint.read_bytes():
+        assert time.monotonic() < until
+        time.sleep(0.01)
     run.send_signal(signal.SIGKILL)
     run.communicate()
     (tmp_path / "on").touch()
@@ -217,7 +223,7 @@ def test_the_way_on_from_a_damaged_checkpoint(killed: Trial) -> None:
 def test_a_journal_cut_anywhere_is_gone_on_from(killed: Trial) -> None:
     """Landed work is known from the branch; nothing of it is bought or landed again."""
     data = rundir(killed.project).journal.read_bytes()
-    for part in (0, 3):
+    for part in (0, 3) if STEP < 100 else (0,):
         trial_folder = killed.folder
         keep = trial_folder.with_name("keep")
         shutil.rmtree(keep, ignore_errors=True)

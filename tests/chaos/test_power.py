@@ -16,7 +16,7 @@ import pytest
 from tests.chaos.faults import Trial, build_shim, fresh
 from tests.chaos.power import Disk, Operation, read_log
 
-CUTS = int(os.environ.get("RAD_POWER_CUTS", "4"))
+CUTS = int(os.environ.get("RAD_POWER_CUTS", "3"))
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the shim is compiled")
 
 
