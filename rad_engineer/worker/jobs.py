@@ -12,7 +12,8 @@ from rad_engineer.gates import command as _gate_runner  # noqa: F401 - the same
 from rad_engineer.gates import protection as _protection  # noqa: F401 - the same
 from rad_engineer.outcome import Outcome
 from rad_engineer.slots import pool as _slots  # noqa: F401 - forked workers find it loaded
-from rad_engineer.worker import landing, stages, verdict
+from rad_engineer.worker import landing, stages
+from rad_engineer.worker.court import Cancelled, Court, as_gates, baseline, project_gates, run_gates
 from rad_engineer.worker.story_run import StoryRun
 from rad_engineer.worker.workplace import Workplace
 
@@ -68,8 +69,8 @@ def _land(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[st
     return {"landing": landing.land(court, job["tip"], job["stories"]).to_json()}
 
 
-def _court(job: Mapping[str, Any], place: Workplace, channel: Channel, logs: str) -> verdict.Court:
-    return verdict.Court(
+def _court(job: Mapping[str, Any], place: Workplace, channel: Channel, logs: str) -> Court:
+    return Court(
         place,
         int(job["lane"]),
         place.rundir.path / logs,
@@ -82,10 +83,10 @@ def _gates(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[s
     """Wave and final gates on the head of the branch."""
     court = _court(job, place, channel, f"gates-{store.slug(job['scope'])}")
     rules = place.rules.final_gates if job["scope"] == "final" else place.rules.wave_gates
-    wanted = verdict.as_gates(rules)
+    wanted = as_gates(rules)
     try:
-        judged = verdict.run_gates(court, job["commit"], job["commit"], wanted)
-    except verdict.Cancelled:
+        judged = run_gates(court, job["commit"], job["commit"], wanted)
+    except Cancelled:
         return {"interrupted": True}
     if not isinstance(judged, list):
         return {"green": False, "gates": [], "detail": judged.detail}
@@ -96,10 +97,10 @@ def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dic
     """What the project's gates say of the start commit."""
     court = _court(job, place, channel, "baseline")
     found: dict[str, Baseline] = {}
-    for gate in verdict.project_gates(place):
+    for gate in project_gates(place):
         try:
-            said = verdict.baseline(court, job["base"], gate)
-        except verdict.Cancelled:
+            said = baseline(court, job["base"], gate)
+        except Cancelled:
             return {"interrupted": True}
         if isinstance(said, Outcome):
             raise ConfigInvalid(

@@ -14,6 +14,7 @@ from rad_engineer import gates, timings
 from rad_engineer.gates import Gate, GateResult
 from rad_engineer.outcome import Outcome
 from rad_engineer.worker import verdict
+from rad_engineer.worker.court import Cancelled, Court, project_gates, run_gates
 from rad_engineer.worker.story_run import with_patch
 
 Judged = list[GateResult] | Outcome
@@ -50,13 +51,13 @@ class Landing:
         }
 
 
-def land(court: verdict.Court, tip: str, stories: Sequence[Mapping[str, Any]]) -> Landing:
+def land(court: Court, tip: str, stories: Sequence[Mapping[str, Any]]) -> Landing:
     """Merges and judges a batch on `tip`; moves no branch."""
     landing = Landing(tip)
     try:
         with court.place.pool.quarantined() as quarantine:
             _land(replace(court, quarantine=quarantine), quarantine, landing, stories)
-    except verdict.Cancelled:
+    except Cancelled:
         landing.landed.clear()
         landing.back.clear()
         landing.waiting = [story["identity"] for story in stories]
@@ -64,9 +65,7 @@ def land(court: verdict.Court, tip: str, stories: Sequence[Mapping[str, Any]]) -
     return landing
 
 
-def _land(
-    court: verdict.Court, quarantine: Path, landing: Landing, stories: Sequence[Mapping[str, Any]]
-) -> None:
+def _land(court: Court, quarantine: Path, landing: Landing, stories: Sequence[Mapping[str, Any]]) -> None:
     """What is green becomes the user's; what is not, and what was made for it, is forgotten with the quarantine."""
     with timings.part("landing"):
         chain = _chain(court, quarantine, landing, stories)
@@ -78,7 +77,7 @@ def _land(
 
 
 def _chain(
-    court: verdict.Court, quarantine: Path, landing: Landing, stories: Sequence[Mapping[str, Any]]
+    court: Court, quarantine: Path, landing: Landing, stories: Sequence[Mapping[str, Any]]
 ) -> list[Link]:
     pool, head = court.place.pool, landing.tip
     chain: list[Link] = []
@@ -94,7 +93,7 @@ def _chain(
     return chain
 
 
-def _settle(court: verdict.Court, landing: Landing, chain: list[Link]) -> None:
+def _settle(court: Court, landing: Landing, chain: list[Link]) -> None:
     if not chain:
         return
     judged = _judge(court, landing.tip, chain)
@@ -118,8 +117,8 @@ def _concerns(result: GateResult, link: Link) -> bool:
     )
 
 
-def _judge(court: verdict.Court, tip: str, chain: Sequence[Link]) -> Judged:
-    wanted: dict[str, Gate] = {gate.command: gate for gate in verdict.project_gates(court.place)}
+def _judge(court: Court, tip: str, chain: Sequence[Link]) -> Judged:
+    wanted: dict[str, Gate] = {gate.command: gate for gate in project_gates(court.place)}
     for link in chain:
         for check in link.story.get("checks", ()):
             wanted.setdefault(
@@ -127,7 +126,7 @@ def _judge(court: verdict.Court, tip: str, chain: Sequence[Link]) -> Judged:
                 gates.gate(check["name"], check["command"], "story", verdict.reader(court.place, tip)),
             )
     last = chain[-1]
-    return verdict.run_gates(replace(court, judged=last.candidate), last.tree, tip, tuple(wanted.values()))
+    return run_gates(replace(court, judged=last.candidate), last.tree, tip, tuple(wanted.values()))
 
 
 def _red(judged: Judged, chain: Sequence[Link]) -> bool:
@@ -140,7 +139,7 @@ def _red(judged: Judged, chain: Sequence[Link]) -> bool:
     )
 
 
-def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> tuple[int, Judged, Judged]:
+def _bisect(court: Court, tip: str, chain: list[Link], red: Judged) -> tuple[int, Judged, Judged]:
     """How many of the chain stand, why the next one does not, and the verdict on those that stand.
 
     Before: the whole chain is red. Kept true: the first `low` are green, the first `high` are red.
@@ -157,7 +156,7 @@ def _bisect(court: verdict.Court, tip: str, chain: list[Link], red: Judged) -> t
     return low, why, judged
 
 
-def _send_back(court: verdict.Court, landing: Landing, story: Mapping[str, Any], why: Outcome) -> None:
+def _send_back(court: Court, landing: Landing, story: Mapping[str, Any], why: Outcome) -> None:
     """What does not land goes back to its agent, who finds what it did before as a patch."""
     patch = court.logs / f"{story['identity']}.patch"
     outcome = with_patch(court.place, replace(why, commit=story["commit"]), story["parent"], patch)

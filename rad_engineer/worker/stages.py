@@ -15,6 +15,7 @@ from rad_engineer.core import prompt
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.worker import setup, verdict
+from rad_engineer.worker.court import Cancelled, set_up_copy
 from rad_engineer.worker.story_run import StoryRun, with_patch
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def _prepare(run: StoryRun) -> Outcome | None:
     with timings.part("slot move"):
         pool.move(slot, base, base, keep=(*run.place.rules.keep, *setup.kept(slot.git_dir).paths))
     try:
-        failed = verdict.set_up_copy(verdict.court_of(run), slot, base, base, run.place.rules.keep)
-    except verdict.Cancelled:
+        failed = set_up_copy(verdict.court_of(run), slot, base, base, run.place.rules.keep)
+    except Cancelled:
         return Outcome("interrupted")
     if failed is not None:
         return failed

@@ -1,55 +1,20 @@
-"""The verdict on a tree: gates, run by us, in a clean copy that no agent has ever written to."""
+"""The verdict on a story: what follows from what its gates say."""
 
-import select
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import durable, gates, store, swap, timings
-from rad_engineer.gates import Baseline, Gate, GateResult
-from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
-from rad_engineer.process import Limits
-from rad_engineer.rules import GateRule
-from rad_engineer.worker import readings, setup
+from rad_engineer import gates, swap, timings
+from rad_engineer.gates import Gate, GateResult
+from rad_engineer.outcome import Outcome
+from rad_engineer.worker.court import Cancelled, Court, project_gates, run_gates, run_in_place
 from rad_engineer.worker.story_run import StoryRun
-from rad_engineer.worker.workplace import Say, Workplace, gate_environment
+from rad_engineer.worker.workplace import Workplace
 
 if TYPE_CHECKING:
     from rad_engineer.git import Merge
-    from rad_engineer.slots.pool import Slot
-
-
-@dataclass(frozen=True, slots=True)
-class Court:
-    """Where and how gates are run: a lane's gate copy, its logs, and the way to be stopped."""
-
-    place: Workplace
-    lane: int
-    logs: Path
-    say: Say
-    cancel: int
-    judged: str = ""  # the commit that evidence is to name, where it is not the head of the copy
-    quarantine: Path | None = None  # where what is judged lies, as long as it is not the user's
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the coordinator wants the job to stop, or is gone."""
-        return bool(select.select([self.cancel], [], [], 0)[0])
-
-
-class Cancelled(Exception):
-    """The job was stopped; nothing was decided."""
-
-
-class _NotSetUp(Exception):
-    """The setup command failed; the outcome says how."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        super().__init__(outcome.detail)
 
 
 def reader(place: Workplace, commit: str | None) -> Callable[[str], bytes | None]:
@@ -63,21 +28,6 @@ def court_of(run: StoryRun, commit: str = "") -> Court:
     """The court for one attempt; evidence names the commit."""
     logs = run.attempt_folder / "gates"
     return Court(run.place, int(run.job["lane"]), logs, run.say, run.cancel, judged=commit)
-
-
-def as_gates(rules: Sequence[GateRule]) -> tuple[Gate, ...]:
-    """Gates as the run's rules have them."""
-    return tuple(Gate(rule.name, rule.command, rule.scope, rule.runner) for rule in rules)  # type: ignore[arg-type]
-
-
-def project_gates(place: Workplace) -> tuple[Gate, ...]:
-    """The gates that every story must pass."""
-    found = as_gates(place.rules.gates)
-    return (
-        tuple(replace(gate, allow_missing=True) for gate in found)
-        if place.rules.allow_missing_tests
-        else found
-    )
 
 
 def gates_of(run: StoryRun) -> tuple[Gate, ...]:
@@ -162,7 +112,7 @@ def judge_shared(run: StoryRun, learnings: tuple[str, ...]) -> Outcome:
         return Outcome("unverified", reason="shared-workspace", learnings=learnings)
     started = time.monotonic()
     try:
-        results = _run_all(court_of(run), Path(run.place.rules.top), "", wanted, {}, lambda: None)
+        results = run_in_place(court_of(run), Path(run.place.rules.top), wanted)
     except Cancelled:
         return Outcome("interrupted")
     outcome = _decide(results, None, allow=False)
@@ -170,169 +120,6 @@ def judge_shared(run: StoryRun, learnings: tuple[str, ...]) -> Outcome:
     if outcome.kind == "failed":
         return outcome
     return Outcome("unverified", reason="shared-workspace", gates=outcome.gates, learnings=learnings)
-
-
-def run_gates(court: Court, tree: str, head: str, wanted: Sequence[Gate]) -> list[GateResult] | Outcome:
-    """Runs gates on a tree in the lane's gate copy; an Outcome where the copy could not be set up."""
-    if not wanted:
-        return []
-    pool = court.place.pool
-    copy = pool.slot("gate", court.lane)
-
-    def ready() -> None:
-        with timings.part("gate copy"):
-            pool.move(copy, tree, head, keep=setup.kept(copy.git_dir).paths, quarantine=court.quarantine)
-        failed = set_up_copy(court, copy, tree, head)
-        if failed is not None:
-            raise _NotSetUp(failed)
-
-    held = _held_against(court, head, wanted)
-    if isinstance(held, Outcome):
-        return held
-    try:
-        ready()
-        results = _run_all(court, copy.path, head, wanted, held, ready)
-    except _NotSetUp as stopped:
-        return stopped.outcome
-    if all(result.ok for result in results):
-        _remember(court, tree, wanted, results)
-    return results
-
-
-def _held_against(court: Court, head: str, wanted: Sequence[Gate]) -> dict[str, Baseline] | Outcome:
-    """What the project's gates say of the commit that a change stands on; asked where that is not known."""
-    held: dict[str, Baseline] = {}
-    for gate in wanted:
-        if gate.scope == "project":
-            said = baseline(court, head, gate)
-            if isinstance(said, Outcome):
-                return said
-            held[gate.name] = said
-    return held
-
-
-def _remember(court: Court, tree: str, wanted: Sequence[Gate], results: Sequence[GateResult]) -> None:
-    tree = court.place.pool.tree_of(tree, court.quarantine)
-    for gate, result in zip(wanted, results, strict=True):
-        if gate.scope == "project" and result.seen is not None:
-            readings.remember(court.place, gate, tree, result.seen)
-
-
-def set_up_copy(
-    court: Court, copy: "Slot", tree: str, head: str, keep: tuple[str, ...] = ()
-) -> Outcome | None:
-    """Runs the setup command in a copy where it is needed; `keep` stays there in any case."""
-    place = court.place
-    if not place.rules.setup:
-        return None
-    made = setup.Copy(
-        copy.path,
-        copy.git_dir,
-        court.logs / "setup.log",
-        lambda: place.pool.untracked(copy),
-        lambda to, paths: place.pool.move(copy, to, head, keep=(*keep, *paths), quarantine=court.quarantine),
-        place.pool.take_away,
-    )
-    with timings.part("setup"):
-        env = gate_environment(place.environment)
-        target, seconds = setup.Target(tree, head), place.rules.gate_timeout
-        ended = setup.run(place.rules.setup, made, target, env, seconds, court.cancel)
-    if ended is None or (ended.reason == "exited" and ended.code == 0):
-        return None
-    if ended.reason == "cancelled":
-        raise Cancelled
-    detail = f"`{place.rules.setup}`: {ended.reason}, exit code {ended.code}"
-    return Outcome("failed", reason="setup-failed", detail=detail, fingerprint=text_fingerprint("setup", ended.output),
-                   feedback=f"The setup command failed on your tree: {detail}\n{ended.output[-FEEDBACK_TAIL:]}")  # fmt: skip
-
-
-def _run_all(
-    court: Court,
-    where: Path,
-    head: str,
-    wanted: Sequence[Gate],
-    held: Mapping[str, Baseline],
-    ready: Callable[[], None],
-) -> list[GateResult]:
-    """Runs gates one after the other; none of them finds what the story's code wrote during another."""
-    place = court.place
-    results: list[GateResult] = []
-    for gate in wanted:
-        if results:
-            ready()
-        with timings.part("gates"), scratch(place, court.lane) as folder:
-            result = gates.run(
-                gate,
-                cwd=where,
-                env=gate_environment(place.environment),
-                limits=Limits(seconds=place.rules.gate_timeout),
-                scratch=folder,
-                cancel=court.cancel,
-                baseline=held.get(gate.name),
-                log=court.logs / f"{store.slug(gate.name)}.log",
-                commit=court.judged or head,
-                clock=time.time,
-                clean=ready,
-            )
-        if court.cancelled:
-            raise Cancelled
-        results.append(result)
-        court.say({"event": "gate_finished", "gate": gate.name, "ok": result.ok, "blamed": not result.ok,
-                   "verdict": result.verdict, "seconds": round(result.seconds, 3)})  # fmt: skip
-    return results
-
-
-def baseline(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
-    """What one gate says of a commit that is there already: remembered, else asked; an Outcome where setup fails."""
-    tree = court.place.pool.tree_of(commit)
-    known = readings.recall(court.place, gate, tree)
-    if known is not None:
-        return known
-    said = _ask(court, commit, gate)
-    if isinstance(said, Baseline):
-        readings.remember(court.place, gate, tree, said)
-    return said
-
-
-def _ask(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
-    place = court.place
-    copy = place.pool.slot("gate", court.lane)
-    with timings.part("gate copy"):
-        place.pool.move(copy, commit, commit, keep=setup.kept(copy.git_dir).paths)
-    failed_setup = set_up_copy(court, copy, commit, commit)
-    if failed_setup is not None:
-        return failed_setup
-    with timings.part("gates"), scratch(place, court.lane) as folder:
-        found = gates.baseline(
-            gate,
-            cwd=copy.path,
-            env=gate_environment(place.environment),
-            limits=Limits(seconds=place.rules.gate_timeout),
-            scratch=folder,
-            cancel=court.cancel,
-            log=court.logs / f"{store.slug(gate.name)}-before.log",
-        )
-    if court.cancelled:
-        raise Cancelled
-    return found
-
-
-class scratch:  # noqa: N801 - reads as a clause: with scratch(place, lane) as folder: ...
-    """A fresh folder for one gate's own files, outside every copy; gone afterwards."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, place: Workplace, lane: int) -> None:
-        self.path = Path(place.rules.cache) / "scratch" / f"{place.rules.run}-{lane}"
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self.path, ignore_errors=True)
-        with durable.writing(self.path):
-            self.path.mkdir(parents=True)
-        return self.path
-
-    def __exit__(self, *_exception: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _decide(results: Sequence[GateResult], commit: str | None, *, allow: bool) -> Outcome:

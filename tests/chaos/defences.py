@@ -114,7 +114,7 @@ DEFENCES = (
         GATES, "heals",
     ),
     Defence(
-        "the next gate finds a clean copy", "worker/verdict.py",
+        "the next gate finds a clean copy", "worker/court.py",
         "        if results:\n            ready()\n", "",
         GATES, "next-gate",
     ),

@@ -12,7 +12,7 @@ from rad_engineer.core import failures
 from rad_engineer.rules import GateRule, Rules
 from rad_engineer.store import RunDir
 from rad_engineer.worker import landing
-from rad_engineer.worker.verdict import Court
+from rad_engineer.worker.court import Court
 from rad_engineer.worker.workplace import Workplace
 
 BASE = {"both.txt": "one\ntwo\nthree\n"}
