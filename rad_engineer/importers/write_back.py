@@ -1,9 +1,10 @@
 """Writes "done" into the PRD file: the done fields it already has, byte for byte otherwise, atomically."""
 
 import contextlib
+import fcntl
 import os
 import stat
-import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -75,30 +76,57 @@ def _replace(target: Path, data: bytes, status: os.stat_result, prd: Prd) -> boo
     A file without write permission is replaced too, and keeps its mode: a copy of something read-only is one, and
     who wants no marks says --no-write-back.
     """
-    temporary = ""
+    temporary = _temporary(target)
+    handle = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".rad-engineer-", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode))
-            with contextlib.suppress(OSError):  # only root gives files away
-                os.fchown(file.fileno(), status.st_uid, status.st_gid)
-            os.fsync(file.fileno())
+        handle = _claim(temporary)
+        durable.write_all(handle, data)
+        os.fchmod(handle, stat.S_IMODE(status.st_mode))
+        with contextlib.suppress(OSError):  # only root gives files away
+            os.fchown(handle, status.st_uid, status.st_gid)
+        os.fsync(handle)
         if _version(target.stat()) != _version(status):
             return False
-        Path(temporary).replace(target)
-        temporary = ""
+        temporary.replace(target)
         durable.sync_folder(target.parent)
-    except FileNotFoundError:
+    except (FileExistsError, FileNotFoundError):
         return False
     except OSError as error:
         raise _cannot(prd, error) from error
     finally:
-        if temporary:
+        if handle is not None:
             with contextlib.suppress(OSError):
-                Path(temporary).unlink()
+                temporary.unlink()
+            os.close(handle)
     return True
+
+
+def _temporary(target: Path) -> Path:
+    """Always the same for a file, so that what a killed process left is found the next time."""
+    return target.with_name(f".rad-engineer-{zlib.crc32(os.fsencode(target.name)):08x}")
+
+
+def _claim(path: Path) -> int:
+    """Makes a new file, locked as long as it is open; one that nobody holds was left by a killed process, and goes.
+
+    Raises FileExistsError where somebody else is writing.
+    """
+    flags = os.O_EXCL | os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o600)
+    except FileExistsError:
+        old = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        except BlockingIOError:
+            raise FileExistsError from None
+        finally:
+            os.close(old)
+        handle = os.open(path, flags, 0o600)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return handle
 
 
 def _version(status: os.stat_result) -> tuple[int, int, int]:

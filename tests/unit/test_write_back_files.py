@@ -1,5 +1,6 @@
 """Write-back to files and over the whole corpus: atomic, through links, and back to the same bytes."""
 
+import fcntl
 import json
 import resource
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from rad_engineer import importers
 from rad_engineer.errors import CannotWrite, RadError
+from rad_engineer.importers import write_back
 from rad_engineer.importers.markdown import load_markdown
 from rad_engineer.importers.write_back import mark, write
 
@@ -66,6 +68,22 @@ def test_what_cannot_be_written_is_an_error_and_leaves_the_file_whole(tmp_path: 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == ["prd.json"]
+
+
+def test_what_a_killed_process_left_is_taken_away_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "prd.json"
+    path.write_text(stories(False))
+    (prd,) = importers.load(path)
+    left = write_back._temporary(path)
+    left.write_text("half of")
+    with left.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(CannotWrite, match="something else keeps writing"):
+            write(path, prd, {"S-1": True})
+    assert left.read_text() == "half of"
+    assert write(path, prd, {"S-1": True}) == []
+    assert importers.load(path)[0].stories[0].state == "done"
     assert [found.name for found in tmp_path.iterdir()] == ["prd.json"]
 
 
