@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from moments import Moment, choose, wait
-from truths import left_after_a_second, violations
+from truths import Kill, left_after_a_second, violations
 from twelve import Twelve
 from victims import ENDING, family, kill
 
@@ -27,7 +27,7 @@ class Round:
     chance: random.Random
     length: float
     done: list[str] = field(default_factory=list)
-    kills: list[float] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
     processes: int = 0
     broken: dict[str, str] = field(default_factory=dict)
     spared: set[str] = field(default_factory=set)
@@ -82,11 +82,12 @@ class Round:
         """Kills at that moment, or as soon as there is somebody to kill."""
         self.done.append(str(moment))
         there = wait(self.run, moment, lambda: started.poll() is not None)
-        while there and not (count := kill(self.victim, started.pid, self.chance, self.spared)):
+        while there:
+            before = time.time()
+            if count := kill(self.victim, started.pid, self.chance, self.spared):
+                self.kills.append((before, time.time()))
+                self.processes += count
+                return
             time.sleep(0.001)
             there = started.poll() is None
-        if there:
-            self.kills.append(time.time())
-            self.processes += count
-        else:
-            self.done.append("had ended before")
+        self.done.append("had ended before")

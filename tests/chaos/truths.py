@@ -9,17 +9,19 @@ from itertools import pairwise
 
 from twelve import GOOD, NAMES, SHARED, Said, Twelve
 
+Kill = tuple[float, float]
+"""When it began and when it was over: on a busy machine that is not the same."""
 WINDOW = 0.25  # s: so long it can take on a busy machine until a word is an exit code and a checkpoint
 
 
-def violations(run: Twelve, kills: Sequence[float]) -> dict[str, str]:
+def violations(run: Twelve, kills: Sequence[Kill]) -> dict[str, str]:
     """Which truths are broken, and how."""
     found = {name: check(run) for name, check in TRUTHS.items()}
     found["bought again"], found["in the window"] = bought_again(run.said(), kills)
     return {name: problem for name, problem in found.items() if problem}
 
 
-def bought_again(said: Sequence[Said], kills: Sequence[float]) -> tuple[str, str]:
+def bought_again(said: Sequence[Said], kills: Sequence[Kill]) -> tuple[str, str]:
     """Agents that were started although their work was done: and written down; or just not yet, when they were killed."""
     plain = [f"{line.story}: attempt {line.attempt}" for line in said if line.word == "paid"]
     window = []
@@ -28,7 +30,7 @@ def bought_again(said: Sequence[Said], kills: Sequence[float]) -> tuple[str, str
         for before, after in pairwise(mine):
             if before.word != "end" or (before.attempt != after.attempt and _sent_back(said, before)):
                 continue
-            late = any(0 <= at - before.at < WINDOW for at in kills)
+            late = any(since - WINDOW < before.at < until + WINDOW for since, until in kills)
             (window if late else plain).append(f"{name}: attempt {before.attempt}, then {after.attempt}")
     return ", ".join(plain), ", ".join(window)
 

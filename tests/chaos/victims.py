@@ -64,8 +64,8 @@ def _doing(pid: int) -> str:
 
 
 def _all(coordinator: int, chance: random.Random) -> list[int]:
-    """Not what the agents have left behind: that is for the next start to find."""
-    found = [coordinator, *zygotes(coordinator), *workers(coordinator), *agents(coordinator)]
+    """Every git and gate too, but not what agents have left behind: that is for the next start to find."""
+    found = [pid for pid in descendants([coordinator]) if "sleep 60" not in _command(pid)]
     chance.shuffle(found)
     return found
 
