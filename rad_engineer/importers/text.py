@@ -133,8 +133,9 @@ def _area(parent: Path, root: Path | None) -> Path:
 
 def _regular(status: os.stat_result, shown: str) -> None:
     if stat.S_ISDIR(status.st_mode):
+        folder = shown or "."  # an empty name is the current folder
         raise PrdInvalid(
-            f"{shown}: is a directory", code="NOT_A_FILE", hint=f"name the PRD file in it: {shown}/prd.json"
+            f"{folder}: is a directory", code="NOT_A_FILE", hint=f"name the PRD file in it: {folder}/prd.json"
         )
     if not stat.S_ISREG(status.st_mode):
         raise PrdInvalid(

@@ -1,12 +1,14 @@
 """PRDs of public repositories, and what is expected of each; the files lie outside the repository."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rad_engineer import importers
+from rad_engineer import cli, importers
 from rad_engineer.commands.validate import validate
 from tests.story_texts import story_texts
 
@@ -22,6 +24,12 @@ DISAGREEMENTS = {
     ),
 }
 """File -> what differs (ours, the expectation) and why ours is right."""
+
+
+@pytest.fixture
+def no_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("RAD_", "GIT_"))]:
+        monkeypatch.delenv(name)
 
 
 def rows() -> list[dict[str, Any]]:
@@ -76,6 +84,32 @@ def test_every_story_is_found_in_its_file() -> None:
             if prd.format == "json":
                 raw = json.loads(text)
                 assert story.id_generated or str(raw["id"]) == story.id.split("#")[0]
+
+
+@pytest.mark.usefixtures("no_own_settings")
+def test_every_screen_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What would run, the plan and the state of every file: said, or refused with a place or a way out."""
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    commit = ["-c", "user.name=T", "-c", "user.email=t@t", "commit", "-q", "--allow-empty", "-m", "First"]
+    subprocess.run(["git", *commit], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    for expected in rows():
+        name = f"prd{Path(expected['file'].split('@')[0]).suffix or '.md'}"
+        (tmp_path / name).write_bytes((CORPUS / "files" / expected["file"]).read_bytes())
+        for command in (["run", name, "--dry-run"], ["status", name]):
+            code = cli.main(command)
+            out, err = capsys.readouterr()
+            assert "Traceback" not in out + err, expected["file"]
+            assert not any(char < " " and char != "\n" for char in out + err), expected["file"]
+            assert code in (0, 65), (expected["file"], code)
+            if code:
+                assert err.startswith("rad-engineer: error: prd"), (expected["file"], err)
+                assert "\nhint: " in err
+            else:
+                assert out, expected["file"]
+        (tmp_path / name).unlink()
 
 
 def test_the_founding_plan(capsys: pytest.CaptureFixture[str]) -> None:
