@@ -174,15 +174,18 @@ class Runner:
         now = time.monotonic()
         if self._stop_at is None:
             self._stop_at = now + (self.limits.grace if self.stop.received else 0.0)
+            if self.stop.received:
+                self.ledger.record("run_stopping", signal=self.stop.received[0].name, grace=self.limits.grace)
         if len(self.stop.received) > 1:
             for job, running in self.jobs.items():
                 running.cancelled = True
                 self.engine.kill(job)
         elif now >= self._stop_at:
-            for job, running in self.jobs.items():
-                if not running.cancelled:
-                    running.cancelled = True
-                    self.engine.send(job, {"cancel": True})
+            for job, running in (
+                (job, running) for job, running in self.jobs.items() if not running.cancelled
+            ):
+                running.cancelled = True
+                self.engine.send(job, {"cancel": True})
 
     def _handle(self, message: Message) -> None:
         running = self.jobs.get(message.job)
@@ -234,8 +237,7 @@ class Runner:
         """A job could not be done for a reason that is not the story's."""
         code = data.get("exit_code", int(ExitCode.BUG))
         if code == ExitCode.CANNOT_WRITE:
-            hint = data["hint"] or "make room, then: rad-engineer resume"
-            self.disk = CannotWrite(data["error"], hint=hint)
+            self.disk = CannotWrite(data["error"], hint=data["hint"] or "make room, then rad-engineer resume")
             self._on_interrupted(running)
             return
         if running.kind == "baseline":

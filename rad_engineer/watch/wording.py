@@ -33,6 +33,11 @@ def _run_resumed(event: Event, _checkpoint: Checkpoint) -> str:
     return f"run {event.run} goes on"
 
 
+def _stopping(event: Event, _checkpoint: Checkpoint) -> str:
+    grace = duration(float(event.data.get("grace", 0.0)))
+    return f"{event.data.get('signal')}: stopping within {grace}, a second one stops at once"
+
+
 def _started(event: Event, _checkpoint: Checkpoint) -> str:
     return "started" + (f" (attempt {event.attempt})" if (event.attempt or 1) > 1 else "")
 
@@ -89,6 +94,7 @@ def _reason(data: Mapping[str, Any]) -> str:
 _WORDS: Mapping[str, str | Callable[[Event, Checkpoint], str]] = {
     "run_started": _run_started,
     "run_resumed": _run_resumed,
+    "run_stopping": _stopping,
     "story_started": _started,
     "gate_finished": _gate,
     "attempt_failed": _failed,

@@ -50,7 +50,8 @@ def paid(project: Project) -> list[str]:
 )
 def test_the_prd_changes_during_a_run(project: Project, change: str, said: str, marked: str) -> None:
     """What the run was started with is what it does; a story that the file does not have any more is not marked."""
-    ran = meanwhile(project, f"(cd {project.folder} && {change})")
+    until_a_is_marked = "until grep -q '\"passes\": true' prd.json; do sleep 0.05; done"
+    ran = meanwhile(project, f"(cd {project.folder} && {until_a_is_marked} && {change})")
     assert ran.code == 0, ran.err
     assert project.landed("rad/demo") == ["A", "B", "C"]
     assert said in ran.err

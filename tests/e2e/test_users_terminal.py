@@ -119,6 +119,20 @@ def test_under_nohup_a_run_outlives_its_terminal(project: Project) -> None:
     assert (run.returncode, project.landed("rad/demo")) == (0, ["A", "B"]), out
 
 
+def test_the_first_signal_is_answered(project: Project) -> None:
+    """Nobody has to guess whether ^C was heard; what runs goes on to its end."""
+    project.init(FILES)
+    script, go = waiting(project)
+    run = project.start(*command(project, script, "--grace", "90s")[3:])
+    asked(go)
+    run.send_signal(signal.SIGINT)
+    assert run.stderr is not None
+    assert any("SIGINT: stopping within 1m30s, a second one stops at once" in line for line in run.stderr)
+    go.touch()
+    run.communicate(timeout=DEADLINE)
+    assert (run.returncode, project.landed("rad/demo")) == (130, ["A"])
+
+
 def test_somebody_keeps_pressing_ctrl_c(project: Project) -> None:
     """The second one stops at once; the others cut off neither the report nor the summary."""
     project.init(FILES)
