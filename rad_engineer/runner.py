@@ -181,10 +181,8 @@ class Runner:
                 running.cancelled = True
                 self.engine.kill(job)
         elif now >= self._stop_at:
-            for job, running in (
-                (job, running) for job, running in self.jobs.items() if not running.cancelled
-            ):
-                running.cancelled = True
+            for job in [job for job, running in self.jobs.items() if not running.cancelled]:
+                self.jobs[job].cancelled = True
                 self.engine.send(job, {"cancel": True})
 
     def _handle(self, message: Message) -> None:
