@@ -241,12 +241,15 @@ class _Family:
         ended = []
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
                 break
             if pid == 0:
                 break
-            if pid in self._serials:
+            if os.WIFSTOPPED(status):
+                if pid in self._serials:  # an agent can stop its worker, and with it every limit
+                    os.kill(pid, signal.SIGCONT)
+            elif pid in self._serials:
                 ended.append((self._serials.pop(pid), os.waitstatus_to_exitcode(status)))
             elif status == 0:
                 self._well.add(pid)

@@ -139,6 +139,11 @@ DEFENCES = (
         OUTPUT, "floods",
     ),
     Defence(
+        "a stopped worker goes on", "engines/zygote.py",
+        "os.kill(pid, signal.SIGCONT)", "pass",
+        OUTPUT, "TimeoutExpired",
+    ),
+    Defence(
         "silence is noticed", "process/watch.py",
         "elif limits.idle is not None and now >= self._active + limits.idle:", "elif False:",
         OUTPUT, "silent",

@@ -42,24 +42,24 @@ def test_what_an_agent_does_to_its_own_git_is_never_read(project: Project) -> No
 
 
 REFUSED = {
-    "pipe": ("mkfifo x\n", "special-file", "(x)"),
-    "pipe-ignore": ("rm -f .gitignore; mkfifo .gitignore\n", "special-file", "(.gitignore)"),
-    "pipe-attributes": ("mkfifo .gitattributes\n", "special-file", "(.gitattributes)"),
+    "pipe": ("mkfifo x\n", "special-file", ": x"),
+    "pipe-ignore": ("rm -f .gitignore; mkfifo .gitignore\n", "special-file", ": .gitignore"),
+    "pipe-attributes": ("mkfifo .gitattributes\n", "special-file", ": .gitattributes"),
     "nested": (
         """mkdir -p vendor/x; git init -q vendor/x; echo '* filter=p' > vendor/x/.gitattributes
         printf '[filter "p"]\\n\\tclean = %s\\n' "$OUTSIDE/trap" >> vendor/x/.git/config; echo x > vendor/x/file\n""",
-        "nested-git", "(vendor/x/.git)",
+        "nested-git", ": vendor/x/.git",
     ),
-    "GIT": ("mkdir .GIT; echo x > .GIT/config\n", "nested-git", "(.GIT)"),
+    "GIT": ("mkdir .GIT; echo x > .GIT/config\n", "nested-git", ": .GIT"),
     "deep": (
         """python3 -c 'import os
 for _ in range(250): os.mkdir("d"); os.chdir("d")'\n""",
-        "too-deep", "(d/d/",
+        "too-deep", ": d/d/",
     ),
     "sparse": ("truncate -s 100G huge.bin\n", "too-large", "huge.bin (102,400 MB)"),
     "link-out": ('ln -s "$OUTSIDE/neighbour" neighbour\n', "symlink-escape", "neighbour -> "),
     "whole-slot": ('cd ..; rm -rf "$OLDPWD"; ln -s "$OUTSIDE/neighbour" "$OLDPWD"\n', "special-file", "slot itself"),
-    "long-ignore": ("yes xxxxxxx | head -c 70000 > .gitignore\n", "huge-ignore-file", "(.gitignore)"),
+    "long-ignore": ("yes xxxxxxx | head -c 70000 > .gitignore\n", "huge-ignore-file", ": .gitignore"),
     "judge": ("echo true > check.sh\n", "protected-path", "check.sh"),
     "rules": ("echo '[gates]' > rad-engineer.toml\n", "protected-path", "rad-engineer.toml"),
     "more-rules": (
@@ -96,6 +96,6 @@ def test_a_hundred_thousand_files_and_a_very_deep_tree(project: Project) -> None
     ran = hostile.run()
     hostile.clear_away()
     hostile.refused(ran, "many", "too-many-files", "100,001 new files, 100,000 of them in many/")
-    hostile.refused(ran, "deep", "too-deep", "(d/d/")
+    hostile.refused(ran, "deep", "too-deep", ": d/d/")
     hostile.nothing_else_happened()
     assert hostile.on_branch() == {*hostile.files, "out/honest-1.txt", "out/honest-2.txt"}

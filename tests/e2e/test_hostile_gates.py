@@ -76,5 +76,5 @@ def test_a_story_does_not_choose_the_shell_of_package_scripts(project: Project) 
     package = '{"name": "demo", "scripts": {"test": "test ! -e out/bad"}}'
     files = {"package.json": package, "rad-engineer.toml": '[gates]\ntests = "npm test"\n'}
     hostile = Hostile(project, {"bad": WRITE + shell + "touch out/bad\n"}, **files)
-    hostile.refused(hostile.run(), "bad", "protected-path", "(.npmrc)")
+    hostile.refused(hostile.run(), "bad", "protected-path", ": .npmrc")
     hostile.nothing_else_happened()

@@ -4,7 +4,7 @@ from tests.conftest import Project
 from tests.e2e.hostile_project import STEERING, WRITE, Hostile
 
 EVIL = r"\033]0;owned\007\033[2J\033[31m evil \r\b\302\233 \342\200\256"
-LIMITS = ("--attempts", "1", "--idle-timeout", "4", "--story-timeout", "12", "--grace", "1")
+LIMITS = ("--attempts", "1", "--idle-timeout", "6", "--story-timeout", "16", "--grace", "1")
 STUBBORN = "trap '' TERM INT HUP; while :; do sleep 1; done"
 
 NAMES = r"""touch -- -rf --force "$(printf 'new\nline')" "$(printf 'not\377utf8')" "$(printf '\033]0;owned\007')" ':(top)x' '*'
@@ -20,9 +20,10 @@ WORKS = {
 }
 STOPPED = {
     "codes": (f"printf '{EVIL}\\n'; head -c 3000 /dev/urandom; printf '{EVIL}'; exit 3\n", "agent-failed", "exit code 3"),
-    "evil-name": ("mkfifo \"$(printf 'x\\033]0;owned\\007y')\"\n", "special-file", "(xy)"),
+    "evil-name": ("mkfifo \"$(printf 'x\\033]0;owned\\007y')\"\n", "special-file", ": xy"),
     "floods": ("yes flood | head -c 1000000000\n", "flooded", "more output than a log may hold"),
     "silent": ("sleep 1000\n", "idle", "printed nothing for longer than --idle-timeout"),
+    "stops-worker": ("kill -STOP $PPID; sleep 1000\n", "idle", "printed nothing for longer than --idle-timeout"),
     "stubborn": (f"({STUBBORN}) & {STUBBORN}\n", "idle", "printed nothing for longer than --idle-timeout"),
     "dots": ("while :; do printf .; sleep 0.2; done\n", "timeout", "took longer than --story-timeout"),
 }  # fmt: skip
