@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from rad_engineer import store, story_files, timings
+from rad_engineer.aftermath import Aftermath
 from rad_engineer.branch_gates import BranchGates
-from rad_engineer.core import ending, failures
+from rad_engineer.core import ending
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine, Message
 from rad_engineer.errors import CannotWrite, ConfigInvalid, ExitCode
@@ -50,7 +50,6 @@ class Runner:
         self.limits = limits
         self.queue = queue
         self.story_job = story_job
-        self.on_landed = on_landed
         self.between = between
         self.stop = Stop()
         self.lanes = Lanes(free=list(range(limits.jobs - 1, -1, -1)), foreign=foreign)
@@ -58,14 +57,15 @@ class Runner:
             self.lanes.reserve(story, slot)
         self.jobs: dict[int, Running] = {}
         self.resuming: set[int] = set(paid or {})
-        self.feedback: dict[int, str] = {}
         self.begun: set[int] = set()
         self.going_on: list[int] = []  # stories whose next attempt does not stand in line
+        self.aftermath = Aftermath(rundir, rules, ledger, schedule, self.lanes, queue, on_landed)
+        if limits.most is not None:  # what was begun is brought to its end
+            self.aftermath.again = self.going_on.append
         self.bug = ""
         self.disk: CannotWrite | None = None
         self.gates = None if queue is None else BranchGates(rundir, rules, ledger, schedule, queue)
         self._stop_at: float | None = None
-        self._failed = False
         self._deadline = None if limits.deadline is None else time.monotonic() + limits.deadline
 
     def run(self) -> ExitCode:
@@ -88,7 +88,7 @@ class Runner:
             return self._exit_code()
 
     def _draining(self) -> bool:
-        failed = self.limits.fail_fast and self._failed
+        failed = self.limits.fail_fast and self.aftermath.failed
         return bool(self.stop.received or self.disk or self._past_deadline() or failed)
 
     def _past_deadline(self) -> bool:
@@ -118,7 +118,8 @@ class Runner:
         if self._draining() or (self.gates is not None and self.gates.wants_baseline):
             return []  # before the gates have answered, no agent is paid
         most = min(self.engine.free, len(self.lanes.free))
-        chosen, self.going_on = self.going_on[:most], self.going_on[most:]
+        chosen = self.going_on[:most]
+        del self.going_on[:most]
         while len(chosen) < most and not self._had_enough():
             story = self.schedule.take()
             if story is None:
@@ -138,7 +139,7 @@ class Runner:
             "attempt": attempt,
             "resume": resume,
             "base": self.queue.tip if self.queue is not None else None,
-            "feedback": self.feedback.get(story, ""),
+            "feedback": self.aftermath.feedback.get(story, ""),
             **self.story_job(story, resume),
         }
         if self.queue is not None:
@@ -218,7 +219,7 @@ class Runner:
         """A worker was killed: its job is done again; a story goes on behind its last stage."""
         deaths = running.deaths + 1
         if running.story is not None and data["child_done"]:  # its agent: nobody is left to write it down
-            story_files.write_stage(self._folder(running.story), running.job, "agent")
+            story_files.write_stage(self.aftermath.folder(running.story), running.job, "agent")
         if self.queue is not None and running.story is not None:
             self.queue.clear_locks(running.story)
         if running.cancelled or self.stop.received:
@@ -227,7 +228,9 @@ class Runner:
             again = {**running.job, "resume": True, "lane": self.lanes.free.pop()}
             self._submit(Running(running.kind, again["lane"], again, running.story, deaths))
         elif running.story is not None:
-            self._fail(running.story, Outcome("failed", reason="worker-died", detail=f"{deaths} times"))
+            self.aftermath.fail(
+                running.story, Outcome("failed", reason="worker-died", detail=f"{deaths} times")
+            )
         else:
             self._on_error(running, {"error": f"the worker of a {running.kind} job died {deaths} times"})
 
@@ -242,10 +245,14 @@ class Runner:
             raise ConfigInvalid(str(data["error"]), hint=data.get("hint"))
         self.bug = self.bug or f"{data['error']}\n{data.get('trace', '')}"
         if running.story is not None:
-            self._fail(running.story, Outcome("failed", reason="internal-error", detail=str(data["error"])))
+            self.aftermath.fail(
+                running.story, Outcome("failed", reason="internal-error", detail=str(data["error"]))
+            )
         elif running.kind == "land" and self.queue is not None:
             for story in self.queue.give_up():
-                self._fail(story, Outcome("failed", reason="internal-error", detail=str(data["error"])))
+                self.aftermath.fail(
+                    story, Outcome("failed", reason="internal-error", detail=str(data["error"]))
+                )
 
     def _on_interrupted(self, running: Running) -> None:
         if running.story is not None:
@@ -255,107 +262,14 @@ class Runner:
 
     def _on_done(self, running: Running, data: Mapping[str, Any]) -> None:
         if running.kind == "story" and running.story is not None:
-            self._on_outcome(running.story, Outcome.from_json(data["outcome"]))
+            self.aftermath.ended(running.story, Outcome.from_json(data["outcome"]))
         elif running.kind == "land" and self.queue is not None:
-            self._on_batch(data["landing"])
+            self.aftermath.batch_judged(self.queue, data["landing"])
         elif running.kind == "gates":
             if self.gates is not None and not data.get("interrupted"):
                 self.gates.judged(running.job, data)
         elif running.kind == "baseline" and self.gates is not None and not data.get("interrupted"):
             self.gates.answered(data)
-
-    def _on_outcome(self, story: int, outcome: Outcome) -> None:
-        if outcome.kind == "interrupted":
-            self.ledger.record("story_interrupted", story)
-            return
-        if outcome.kind == "later":
-            self.ledger.record("story_waiting", story, reason="limit", until=outcome.until)
-            self.schedule.waiting(story, holds=True)
-            self.lanes.release_slot(story)
-            return
-        self.lanes.release_slot(story)
-        if outcome.kind == "failed":
-            self._failed_attempt(story, outcome)
-        elif outcome.kind == "unchanged":
-            self._landed(story, outcome.commit, outcome.gates, unverified=False)
-        elif outcome.kind == "unverified":
-            self._unverified(story, outcome)
-        elif self.queue is not None:
-            self._verified(story, outcome)
-
-    def _verified(self, story: int, outcome: Outcome) -> None:
-        self.ledger.record(
-            "story_verified", story, commit=outcome.commit, tip=outcome.tip, candidate=outcome.candidate,
-            unverified=outcome.unverified, gates=outcome.gates, learnings=outcome.learnings, changed=outcome.changed,
-        )  # fmt: skip
-        if self.queue is not None:
-            self.queue.add(story, outcome)
-
-    def _unverified(self, story: int, outcome: Outcome) -> None:
-        self.ledger.record(
-            "story_unverified", story, commit=outcome.commit, reason=outcome.reason, gates=outcome.gates,
-            learnings=outcome.learnings,
-        )  # fmt: skip
-        # Where nothing can land, finished is all there is to wait for.
-        if self.queue is None or self.rules.kind == "rehearsal":
-            self.schedule.landed(story)
-            if self.rules.allow_unverified and self.rules.kind == "real":
-                self.on_landed(story)
-        else:
-            self.schedule.unverified(story)
-
-    def _failed_attempt(self, story: int, outcome: Outcome) -> None:
-        record = self.ledger.checkpoint.record(self.graph.identities[story])
-        same = outcome.fingerprint is not None and outcome.fingerprint == record.fingerprint
-        if outcome.final or record.attempts >= self.rules.attempts:
-            self._fail(story, outcome)
-        elif same:
-            reason = failures.find(outcome.reason)
-            detail = outcome.detail or (reason.sentence if reason else "")
-            self._fail(story, Outcome("failed", "plateau", detail, outcome.feedback, commit=outcome.commit,
-                                      gates=outcome.gates))  # fmt: skip
-        else:
-            self.feedback[story] = outcome.feedback
-            self._keep_feedback(story, record.attempts, outcome.feedback)
-            self.ledger.record(
-                "attempt_failed", story, reason=outcome.reason, detail=outcome.detail,
-                fingerprint=outcome.fingerprint, gates=outcome.gates, commit=outcome.commit,
-            )  # fmt: skip
-            if self.limits.most is None:
-                self.schedule.again(story)
-            else:  # what was begun is brought to its end
-                self.going_on.append(story)
-
-    def _fail(self, story: int, outcome: Outcome) -> None:
-        self._failed = True
-        self._keep_feedback(
-            story, self.ledger.checkpoint.record(self.graph.identities[story]).attempts, outcome.feedback
-        )
-        self.ledger.record(
-            "story_failed", story, reason=outcome.reason, detail=outcome.detail, commit=outcome.commit,
-            gates=outcome.gates,
-        )  # fmt: skip
-        self.lanes.release_slot(story)
-        self.schedule.failed(story)
-        self._tell_blocked()
-
-    def _tell_blocked(self) -> None:
-        for story, by in self.schedule.newly_blocked():
-            self.ledger.record("story_blocked", story, by=[self.graph.keys[i] for i in by])
-
-    def _keep_feedback(self, story: int, attempt: int, feedback: str) -> None:
-        """For `explain`, and for the next attempt after a crash."""
-        if feedback:
-            text = feedback.encode("utf-8", "replace")
-            story_files.write_note(self._folder(story) / f"attempt-{attempt}", "feedback.txt", text)
-
-    def _folder(self, story: int) -> Path:
-        return self.rundir.story(self.graph.stories[story].id, self.graph.identities[story])
-
-    def _landed(self, story: int, commit: str | None, gates: tuple[Any, ...], *, unverified: bool) -> None:
-        self.ledger.record("story_landed", story, commit=commit, gates=gates, unverified=unverified)
-        self.schedule.landed(story)
-        self.on_landed(story)
 
     def _ready_to_land(self) -> bool:
         return self.queue is not None and self.queue.can_go_on and not self.stop.received and not self.disk
@@ -367,23 +281,14 @@ class Runner:
         if queue.length:
             self.ledger.commit()  # that they are green is on disk before the branch moves
         for story, commit, gates, unverified in queue.swap_what_is_current():
-            self._landed(story, commit, gates, unverified=unverified)
+            self.aftermath.landed(story, commit, gates, unverified=unverified)
         if queue.wants_batch and self.engine.free and self.lanes.free and not self.stop.received:
             self.ledger.commit()
             self._run_job("land", **queue.take_batch())
 
-    def _on_batch(self, landing: Mapping[str, Any]) -> None:
-        if self.queue is None:
-            return
-        landed, back = self.queue.settle(landing)
-        for story, commit, gates, unverified in landed:
-            self._landed(story, commit, gates, unverified=unverified)
-        for story, outcome in back:
-            self._failed_attempt(story, outcome)
-
     def _exit_code(self) -> ExitCode:
         """The first that holds, core rules section 4."""
-        self._tell_blocked()
+        self.aftermath.tell_blocked()
         if self.disk:
             raise self.disk
         if self.bug:

@@ -288,7 +288,7 @@ class _Launch:
             foreign=recovery.foreign_slots(self.home_runs, rundir),
             between=lambda now: self._between(now, marks, ledger, rundir, schedule),
         )  # fmt: skip
-        runner.feedback.update(recovery.feedback(ledger, rundir))
+        runner.aftermath.feedback.update(recovery.feedback(ledger, rundir))
         gc.freeze()  # what has been read stays to the end: nobody need look through it again and again
         gc.enable()
         try:
