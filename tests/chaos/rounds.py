@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from moments import Moment, choose, wait
-from truths import Kill, left_after_a_second, violations
+from truths import LAST_WORD, WINDOW, Kill, left_after_a_second, violations
 from twelve import Twelve
 from victims import ENDING, family, kill
 
@@ -49,7 +49,8 @@ class Round:
         last = self._start() if again else started
         if last is not None:
             self._wait(last)
-        self.broken |= violations(self.run, self.kills)
+        window = WINDOW if self.victim in ("agent", "everything") else LAST_WORD
+        self.broken |= violations(self.run, self.kills, window)
 
     def told(self) -> str:
         """The round for whoever has to find out why."""

@@ -11,17 +11,18 @@ from twelve import GOOD, NAMES, SHARED, Said, Twelve
 
 Kill = tuple[float, float]
 """When it began and when it was over: on a busy machine that is not the same."""
-WINDOW = 0.25  # s: so long it can take on a busy machine until a word is an exit code and a checkpoint
+LAST_WORD = 0.1  # s: so long it can take on a busy machine until who has said that it ends has ended
+WINDOW = 0.25  # s: the same, and until that is written down; only where nobody is left to write
 
 
-def violations(run: Twelve, kills: Sequence[Kill]) -> dict[str, str]:
-    """Which truths are broken, and how."""
+def violations(run: Twelve, kills: Sequence[Kill], window: float = LAST_WORD) -> dict[str, str]:
+    """Which truths are broken, and how; `window`: so late a kill still undoes what an agent has done."""
     found = {name: check(run) for name, check in TRUTHS.items()}
-    found["bought again"], found["in the window"] = bought_again(run.said(), kills)
+    found["bought again"], found["in the window"] = bought_again(run.said(), kills, window)
     return {name: problem for name, problem in found.items() if problem}
 
 
-def bought_again(said: Sequence[Said], kills: Sequence[Kill]) -> tuple[str, str]:
+def bought_again(said: Sequence[Said], kills: Sequence[Kill], late: float) -> tuple[str, str]:
     """Agents that were started although their work was done: and written down; or just not yet, when they were killed."""
     plain = [f"{line.story}: attempt {line.attempt}" for line in said if line.word == "paid"]
     window = []
@@ -30,8 +31,8 @@ def bought_again(said: Sequence[Said], kills: Sequence[Kill]) -> tuple[str, str]
         for before, after in pairwise(mine):
             if before.word != "end" or (before.attempt != after.attempt and _sent_back(said, before)):
                 continue
-            late = any(since - WINDOW < before.at < until + WINDOW for since, until in kills)
-            (window if late else plain).append(f"{name}: attempt {before.attempt}, then {after.attempt}")
+            with_it = any(since - late < before.at < until + late for since, until in kills)
+            (window if with_it else plain).append(f"{name}: attempt {before.attempt}, then {after.attempt}")
     return ", ".join(plain), ", ".join(window)
 
 
