@@ -48,7 +48,7 @@ class BranchGates:
             self.ledger.record("note", text=text)
         for name, detail in data.get("mute", {}).items():
             said = detail or "it is red, and no test is seen to pass"
-            log = self.rundir.path / "baseline" / f"{store.slug(name)}.log"
+            log = self.rundir.path / "baseline" / f"{store.slug(name)}-before.log"
             text = f"gate {name} proves nothing on the start commit: {said}; its output is in {log}"
             self.ledger.record("note", text=text)
 

@@ -14,7 +14,7 @@ from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
 from rad_engineer.worker import readings, setup
-from rad_engineer.worker.workplace import Say, Workplace, gate_environment
+from rad_engineer.worker.workplace import Say, Workplace, gate_environment, judging_environment
 
 if TYPE_CHECKING:
     from rad_engineer.slots.pool import Slot
@@ -162,7 +162,7 @@ def _run_all(
             result = gates.run(
                 gate,
                 cwd=where,
-                env=gate_environment(place.environment),
+                env=judging_environment(place, where),
                 limits=Limits(seconds=place.rules.gate_timeout),
                 scratch=folder,
                 cancel=court.cancel,
@@ -204,7 +204,7 @@ def _ask(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
         found = gates.baseline(
             gate,
             cwd=copy.path,
-            env=gate_environment(place.environment),
+            env=judging_environment(place, copy.path),
             limits=Limits(seconds=place.rules.gate_timeout),
             scratch=folder,
             cancel=court.cancel,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Say = Callable[[dict[str, Any]], None]
 """Sends an event of the running job to the coordinator."""
 
+_PYTHON_PROJECT = ("pyproject.toml", "setup.py", "setup.cfg")
 _SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_ACCESS_KEY")
 
 
@@ -67,3 +68,16 @@ def gate_environment(env: Mapping[str, str]) -> dict[str, str]:
     """
     kept = {name: value for name, value in env.items() if not name.upper().endswith(_SECRET_ENDINGS)}
     return {**kept, "PATH": process.absolute_path(env.get("PATH", os.defpath))}
+
+
+def judging_environment(place: Workplace, copy: Path) -> dict[str, str]:
+    """The environment of a gate in a copy: without a setup the modules of that copy come before installed ones.
+
+    People work with an editable install: the Python that they have activated would take the modules of their
+    checkout, and judge those. A setup command makes its own installation, which may have more than the sources.
+    """
+    env = gate_environment(place.environment)
+    if place.rules.setup or not any((copy / mark).is_file() for mark in _PYTHON_PROJECT):
+        return env
+    paths = [str(folder) for folder in (copy / "src", copy) if folder.is_dir()]
+    return {**env, "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [env.get("PYTHONPATH")])])}
