@@ -29,15 +29,18 @@ class Child:
         return self._wait(os.WNOHANG)
 
     def peek(self) -> int | None:
-        """The exit code, but it stays there: should we die now, whoever inherits the child can still read it."""
+        """Waits for the exit code, but leaves it there: should we die now, whoever inherits the child can read it.
+
+        A child that is traced has ended before its parent is told: then there is something to wait for.
+        """
         if self.returncode is not None or not hasattr(os, "waitid"):
             return self.poll()
         try:
-            found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         except ChildProcessError:
             return self.poll()
         if found is None:
-            return None
+            raise AssertionError("only a call that does not wait finds nothing")
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def wait(self) -> int:
