@@ -314,7 +314,6 @@ class Schedule:
     def _block(self, stories: Iterable[int], root: int) -> None:
         """These stories, and all that need them, cannot run."""
         work = list(stories)
-        lost_turns = []
         while work:
             story = work.pop()
             if self.state[story] != PENDING or not self.selected[story]:
@@ -324,10 +323,6 @@ class Schedule:
             self._newly_blocked.append(story)
             self._refresh(story)
             work += self.graph.dependents[story]
-            if story in self.turns and self.turns.held_by(story) == story:
-                lost_turns.append(story)
-        for story in lost_turns:
-            self._end_turn(story)
 
     def _end_turn(self, story: int) -> None:
         if story in self.turns and self.turns.held_by(story) == story:

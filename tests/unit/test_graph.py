@@ -98,6 +98,11 @@ def test_find_takes_what_people_type(name: str, found: int | None) -> None:
     assert plan.find(name) == found
 
 
+def test_a_key_is_found_before_an_id_that_two_stories_have() -> None:
+    plan = graph.build([prd(story("A"), story("A", title="another"))])
+    assert [plan.find(name) for name in ("A", "A#2")] == [0, 1]
+
+
 # -- needs ---------------------------------------------------------------------------------------------------
 
 

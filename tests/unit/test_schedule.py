@@ -334,3 +334,26 @@ def test_an_approval_cannot_release_what_an_open_prd_elsewhere_holds() -> None:
     run.released("A")
     assert run.take() == ""
     assert run.why("A").startswith("needs OLD of a PRD that is not run here")
+
+
+def test_another_attempt_opens_no_barrier_behind_what_needs_it() -> None:
+    run = Run(prd(story("A", wave=("UI", 1)), story("B", "A", wave=1), story("C", wave=2)))
+    assert run.take() == "A"
+    run.again("A")
+    assert run.take() == "A"
+    assert run.land("A") == "B"
+    assert run.land("B") == "C"
+
+
+def test_who_hangs_on_two_people_is_held_until_both_have_spoken() -> None:
+    run = Run(prd(story("A", state="human"), story("B", state="human"), story("C", "A", "B")))
+    assert run.is_held("C")
+    run.released("A")
+    assert run.is_held("C")
+    run.released("B")
+    assert not run.is_held("C")
+
+
+def test_who_hangs_on_what_is_not_selected_is_held() -> None:
+    run = Run(prd(story("A"), story("B", "A"), story("C")), only="B C")
+    assert (run.is_held("B"), run.is_held("C")) == (True, False)

@@ -111,3 +111,13 @@ def test_what_can_start_says_so_until_it_does() -> None:
     assert run.why("A") == "can start now"
     assert run.take() == "A"
     assert run.why("A") == "is running"
+
+
+def test_who_is_approved_while_another_file_is_waited_for_goes_first_and_alone() -> None:
+    run = Run(prd(story("A"), file="a.json"),
+              prd(story("X", state="human"), story("Y"), file="b.json", needs=("a",)))  # fmt: skip
+    assert run.take() == "A"
+    run.released("X")
+    assert run.take() == ""
+    assert run.land("A") == "X"
+    assert run.land("X") == "Y"
