@@ -49,7 +49,8 @@ class BranchGates:
         for name, detail in data.get("mute", {}).items():
             said = detail or "it is red, and no test is seen to pass"
             log = self.rundir.path / "baseline" / f"{store.slug(name)}-before.log"
-            text = f"gate {name} proves nothing on the start commit: {said}; its output is in {log}"
+            where = f"; its output is in {log}" if log.exists() else ""  # an earlier run may have asked it
+            text = f"gate {name} proves nothing on the start commit: {said}{where}"
             self.ledger.record("note", text=text)
 
     def next_job(self, *, idle: bool) -> dict[str, Any] | None:

@@ -109,11 +109,13 @@ def test_a_story_that_weakens_its_gate_is_refused(project: Project) -> None:
 
 
 def test_a_gate_that_was_red_before_proves_nothing(project: Project) -> None:
-    project.init({**files(prd(story("A"))), "check.sh": "exit 1\n"})
+    project.init({**files(prd(story("A"))), "check.sh": "echo no\nexit 1\n"})
     ran = project.rad("run", "prd.json", *agent(project, WRITE), "--yes")
     assert ran.code == 4
     assert project.statuses() == {"A": "done-unverified"}
-    assert "was red before the run" in ran.err + ran.out
+    assert "gate check proves nothing on the start commit: it is red" in ran.err
+    [log] = (project.folder / ".rad-engineer").glob("runs/*/baseline/check-before.log")
+    assert f"its output is in {log}" in ran.err
     later = project.rad("resume", "--allow-unverified")
     assert later.code == 0
     assert project.landed("rad/demo") == ["A"]
