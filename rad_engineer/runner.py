@@ -282,7 +282,7 @@ class Runner:
             self.ledger.commit()  # that they are green is on disk before the branch moves
         for story, commit, gates, unverified in queue.swap_what_is_current():
             self.aftermath.landed(story, commit, gates, unverified=unverified)
-        if queue.wants_batch and self.engine.free and self.lanes.free and not self.stop.received:
+        if queue.wants_batch and self.engine.free and self.lanes.free and self._ready_to_land():
             self.ledger.commit()
             self._run_job("land", **queue.take_batch())
 
