@@ -6,7 +6,8 @@
    SHIM_GIT     set by the wrapper named git: the role of the process
    SHIM_PREFIX  only files below this folder are meant
    SHIM_BOOT    a file that is read in the place of the kernel's boot id
-   Roles: 1 coordinator, 2 zygote, 4 worker, 8 git. Kinds: write sync name open (these four: disk) fd spawn start memory. */
+   Roles: 1 coordinator, 2 zygote, 4 worker, 8 git. Kinds: write sync name open (these four: disk) fd spawn start memory;
+   merge is a name in a quarantine of a merge. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -52,14 +53,15 @@ static int hidden(const char *kind, const char *path) {
                     || !strncmp(path, "pipe:", 5) || !strncmp(path, "socket:", 7));
 }
 
-static int wants(const char *kind) {
+static int wants(const char *kind, const char *path) {
+    if (!strcmp(kind_wanted, "merge")) return !strcmp(kind, "name") && path && strstr(path, "/merge-");
     if (!strcmp(kind_wanted, "disk")) return !!strstr("write sync name open", kind);
     return !strcmp(kind, kind_wanted);
 }
 
 /* Whether this call has to fail; errno is set then. */
 static int fails(const char *kind, const char *path) {
-    if (!counters || !(role & roles) || !wants(kind) || hidden(kind, path)) return 0;
+    if (!counters || !(role & roles) || !wants(kind, path) || hidden(kind, path)) return 0;
     long now = atomic_fetch_add(&counters[0], 1) + 1;
     if (now != wanted && !(now > wanted && !strcmp(mode, "on"))) return 0;
     if (atomic_fetch_add(&counters[1], 1) < 20) tell(kind, path);

@@ -65,6 +65,20 @@ def test_a_landing_that_the_journal_could_not_take_is_not_landed_again(tmp_path:
         assert seen.wrong == "", (n, seen)
 
 
+def test_a_batch_that_finds_the_disk_full_is_not_tried_for_ever(tmp_path: Path, shim: Path) -> None:
+    """A and B are green on the same tip, so that one is merged a second time, by a batch; nothing can be made then."""
+    trial = Trial(tmp_path / "trial", shim)
+    (tmp_path / "gates").mkdir()
+    wait = (
+        f"i=0; until test $(ls {tmp_path}/gates | wc -l) -gt 2 -o $i -gt 999; do sleep 0.03; i=$((i+1)); done"
+    )
+    gate = f"test ! -e out || {{ touch {tmp_path}/gates/$$ {tmp_path}/gates/x; {wait}; }}"
+    trial.project.write({"rad-engineer.toml": f"[gates]\ncheck = '{gate}'\n"})
+    seen = trial.fail(Fault(WORKER, "merge", 3, ENOSPC, "on"))
+    assert seen.wrong == "", seen
+    assert (seen.outcome, bool(seen.hits)) == ("73", True), seen
+
+
 @pytest.mark.parametrize("gone", ["project/.rad-engineer/runs", "project/.rad-engineer", "cache"])
 def test_a_directory_vanishes_under_a_run(tmp_path: Path, shim: Path, gone: str) -> None:
     trial = Trial(tmp_path / "trial", shim)
