@@ -61,7 +61,7 @@ def _loose(path: Path) -> str:
 
 
 def keep(repository: Repository, ref: str, commit: str) -> None:
-    """Points a ref of ours, which nobody else writes, at a commit: a file as git would write it, where that works."""
+    """Points a ref of ours, which nobody else writes, at a commit, durably: as git would write it, where that works."""
     if not _written(repository, ref, commit):
         update_refs(repository, [(ref, commit, None)])
 
@@ -71,9 +71,11 @@ def _written(repository: Repository, ref: str, commit: str) -> bool:
     lock = Path(f"{place}.lock")
     if (repository.common_dir / "reftable").exists():
         return False
+    folders = [place.parent]
     try:
         if not place.parent.is_dir():  # git takes folders away that have become empty
             place.parent.mkdir()
+            folders.append(place.parent.parent)
             place.parent.chmod(place.parent.parent.stat().st_mode & 0o7777)
         handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except OSError:  # somebody packs refs at this moment, or has removed the folder
@@ -85,6 +87,8 @@ def _written(repository: Repository, ref: str, commit: str) -> bool:
         finally:
             os.close(handle)
         lock.rename(place)
+        for folder in folders:
+            sync_folder(folder)
     except OSError:
         lock.unlink(missing_ok=True)
         return False
