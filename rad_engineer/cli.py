@@ -203,7 +203,7 @@ def _unexpected(error: Exception, argv: list[str]) -> int:
     """What the system or a bug did: a reader that left, a full disk, or a crash that is written down."""
     if isinstance(error, BrokenPipeError) and _reader_left():
         return ExitCode.TERMINATED if argv[0] in _STARTS_WORKERS else ExitCode.OK
-    if isinstance(error, OSError | MemoryError):
+    if isinstance(error, OSError | MemoryError) and not isinstance(error, BrokenPipeError):
         place = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
         what = error.strerror if isinstance(error, OSError) else "out of memory"
         _say(
