@@ -152,3 +152,20 @@ def test_who_was_stopped_and_continued_goes_on_as_if_nothing_had_been(project: P
         started.until(lambda: state(started.agents["A"]) in ("Z", ""))
     started.finish(0)
     assert started.started() == ["A 1"]
+
+
+@pytest.mark.parametrize("who", ["worker", "coordinator"])
+def test_an_agent_whose_end_is_written_down_is_not_started_again(project: Project, who: str) -> None:
+    started = Started(project, "A")
+    victim = started.worker_of("A") if who == "worker" else started.run.pid
+    stories = project.folder / ".rad-engineer" / "runs"
+    started.end("A")
+    started.until(lambda: list(stories.glob("*/stories/*/checkpoint.json")))
+    os.kill(victim, signal.SIGKILL)
+    if who == "worker":
+        started.finish(0)
+    else:
+        started.run.communicate()
+        assert project.rad("resume").code == 0
+    assert started.started() == ["A 1"]
+    assert project.landed("rad/demo") == ["A"]
