@@ -206,7 +206,8 @@ def test_where_nothing_proves_anything_lands_only_what_was_allowed_without(bench
         "red-after-merge",
         "no gate proves anything on the merged tree",
     )
-    assert "- check: no-evidence, it failed before too" in outcome["feedback"]
+    assert "\n- check: no-evidence, it failed before too" in outcome["feedback"]
+    assert outcome["kind"] == "failed"
 
 
 def test_without_any_gate_the_own_check_of_each_must_prove_it(bench):
