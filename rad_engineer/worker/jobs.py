@@ -51,7 +51,8 @@ def _answer(job: Mapping[str, Any], places: dict[str, Workplace], channel: Chann
         problem = durable.cannot_write(Path(error.filename or job["rundir"]), error)
         return {"ok": False, "error": str(problem), "hint": problem.hint, "exit_code": int(problem.exit_code)}
     except MemoryError:
-        return {"ok": False, "error": "a worker had no memory left", "exit_code": int(ExitCode.CANNOT_WRITE)}
+        return {"ok": False, "error": "a worker had no memory left", "exit_code": int(ExitCode.CANNOT_WRITE),
+                "hint": "free memory, or use fewer --jobs, then: rad-engineer resume"}  # fmt: skip
     except Exception as error:  # noqa: BLE001 - a bug must end the job, not the night
         import traceback  # noqa: PLC0415 - only for bugs
 
