@@ -31,8 +31,9 @@ def run(
     screen = showing.Screen(json=json, plain=plain)
     screen.start(found, agent, place)
     from rad_engineer.launch import start  # noqa: PLC0415 - after everything that can refuse cheaply
+    from rad_engineer.launch.order import Order  # noqa: PLC0415 - the same
 
-    order = start.Order(place, found, tuple(prds), wanted, agent, screen.views, zygote, verbose, timings)
+    order = Order(place, found, tuple(prds), wanted, agent, screen.views, zygote, verbose, timings)
     with screen.closing():
         ended = start.launch(order)
     screen.finish(order.inputs.graph, ended, place)

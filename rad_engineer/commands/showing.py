@@ -9,7 +9,7 @@ from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
-from rad_engineer.launch.start import Ended
+from rad_engineer.launch.order import Ended
 from rad_engineer.settings import AgentChoice
 from rad_engineer.watch import View
 from rad_engineer.watch.events import EventStream

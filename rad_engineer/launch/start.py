@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -13,51 +12,19 @@ from rad_engineer import durable, git, locks, logs, process, store, swap, timing
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
-from rad_engineer.errors import ConfigInvalid, ExitCode, UsageError
+from rad_engineer.errors import ConfigInvalid, ExitCode
 from rad_engineer.lanes import Limits
-from rad_engineer.launch import gate_plan, known, recovery, run_branch
-from rad_engineer.launch.ground import Ground, is_at
-from rad_engineer.launch.inputs import Inputs
+from rad_engineer.launch import gate_plan, known, recovery, run_branch, terms
+from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.marks import Marks
+from rad_engineer.launch.order import Ended, Order
 from rad_engineer.launch.prospect import Prospect, done_fields, selection
 from rad_engineer.launch.story_jobs import StoryJobs
 from rad_engineer.ledger import Ledger, Watcher, steady
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.rules import Rules
 from rad_engineer.runner import TICK, Runner
-from rad_engineer.settings import AgentChoice, Settings
 from rad_engineer.watch.output import Output
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be run, and on what ground."""
-
-    ground: Ground
-    inputs: Inputs
-    files: tuple[str, ...]
-    settings: Settings
-    agent: AgentChoice
-    views: tuple[Watcher, ...]
-    zygote: Any
-    verbose: bool = False
-    timed: bool = False
-
-    @property
-    def rehearsal(self) -> bool:
-        """Whether the mock agent only rehearses."""
-        return self.agent.name != "command"
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended; `run` is None when there was nothing to do."""
-
-    exit_code: ExitCode
-    run: store.RunDir | None
-    checkpoint: Checkpoint
-    resumed: bool = False
-    why: str = ""  # nothing could start
 
 
 def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
@@ -113,10 +80,11 @@ class _Launch:
         """Assembles, runs, reports."""
         selection(self.graph, self.order.settings)  # refuses what cannot be meant, before anything is written
         recovery.sweep(self.order.ground, self.home_runs, self.rundir)
-        branch = self._branch()
-        rules = self._rules(branch)
+        agreed = terms.settle(self.order, self.rundir, exactly=self.exactly)
+        branch, rules, landed = agreed.branch, agreed.rules, agreed.landed
+        self.rejudge = agreed.rejudge
+        self.notes += agreed.notes
         earlier = known.Known() if self.resumed else known.earlier(self.home_runs, self.graph.identities)
-        landed = self._landed(branch)
         prospect = Prospect(self.graph, self.order.settings, self.order.ground.repository, branch,
                             earlier, landed, self.home_runs, rules)  # fmt: skip
         marks_due = not self.order.rehearsal and prospect.marks_due()
@@ -142,86 +110,6 @@ class _Launch:
         finally:
             journal.close()
             logs.stop()
-
-    # --- before -------------------------------------------------------------------------------------------
-
-    def _branch(self) -> run_branch.RunBranch | None:
-        repository, wanted = self.order.ground.repository, self.order.settings
-        if repository is None:
-            return None
-        if self.rundir is not None:
-            rules = Rules.from_json(self.rundir.read_run()["rules"])
-            if wanted.branch not in (None, rules.branch) and not self.exactly:
-                raise UsageError(
-                    f"an unfinished run of these stories lands on {rules.branch}",
-                    hint="finish it with rad-engineer resume, or start anew with --fresh",
-                )
-            tip = git.tip(repository, str(rules.branch))
-            where = tip or recovery.lost_tip(repository, self.rundir, rules, self.graph)
-            if where is not None and tip is None:
-                self.notes.append(f"{rules.branch} is gone: made again where this run left it")
-            base = str(rules.base)
-            return run_branch.RunBranch(str(rules.branch), base, where or base, exists=tip is not None)
-        origin = wanted.origins.get("branch", "")
-        wish = run_branch.Wish(wanted.branch, origin, wanted.base, wanted.allow_protected_branch)
-        inputs = self.order.inputs
-        found = run_branch.choose(
-            repository, inputs.prds, inputs.outside, wish, self.graph.by_identity.keys()
-        )
-        self.notes += [*found.notes, *repository.warnings]
-        ours = gate_plan.dropped(self.order.ground, inputs)
-        dirty = [path for path in git.dirty(repository) if path not in ours]
-        if dirty:
-            more = f" and {len(dirty) - 5} more" if len(dirty) > 5 else ""
-            self.notes.append(f"not part of this run (uncommitted): {', '.join(dirty[:5])}{more}")
-        return found
-
-    def _landed(self, branch: run_branch.RunBranch | None) -> dict[str, str]:
-        repository = self.order.ground.repository
-        if repository is None or branch is None or branch.tip == branch.base:
-            return {}
-        runs = {rundir.run for rundir in store.runs(self.order.ground.home)}  # damaged ones landed it as well
-        found: dict[str, str] = {}
-        for entry in git.landings(repository, branch.base, branch.tip):
-            index = self.graph.by_identity.get(entry.identity)
-            if entry.run in runs:
-                found[entry.identity] = entry.commit
-            elif index is None or self.graph.stories[index].state != "done":
-                self.notes.append(
-                    f"{entry.commit[:10]} claims to be story {entry.story_id} of a run that is not known here: not believed"
-                )
-        return found
-
-    def _rules(self, branch: run_branch.RunBranch | None) -> Rules:
-        order, wanted = self.order, self.order.settings
-        if self.rundir is not None:
-            kept = Rules.from_json(self.rundir.read_run()["rules"])
-            if not is_at(Path(kept.top), order.ground.repository):
-                kept = replace(kept, **gate_plan.place(order.ground))
-            if not self.exactly:
-                kept = self._renewed(kept, branch)
-            return replace(kept, allow_unverified=wanted.allow_unverified,
-                           allow_missing_tests=wanted.allow_missing_tests, attempts=wanted.attempts,
-                           story_timeout=wanted.story_timeout, idle_timeout=wanted.idle_timeout,
-                           gate_timeout=wanted.gate_timeout, agent=str(order.agent.name or "mock"),
-                           agent_command=order.agent.command)  # fmt: skip
-        return gate_plan.rules(
-            order.ground, order.inputs, wanted, order.agent, branch, store.new_name(order.ground.home)
-        )
-
-    def _renewed(self, kept: Rules, branch: run_branch.RunBranch | None) -> Rules:
-        """`run` takes up gates that were changed since the run began: what could not be judged is judged again."""
-        order = self.order
-        fresh = gate_plan.rules(order.ground, order.inputs, order.settings, order.agent, branch, kept.run)
-        judged_by = ("gates", "wave_gates", "final_gates", "protected", "protect", "setup", "keep", "copy")
-        changed = {
-            name: getattr(fresh, name) for name in judged_by if getattr(fresh, name) != getattr(kept, name)
-        }
-        if not changed:
-            return kept
-        self.notes.append(f"changed since the run began, and in force from now on: {', '.join(changed)}")
-        self.rejudge = True
-        return replace(kept, **changed)
 
     # --- the run directory --------------------------------------------------------------------------------
 
