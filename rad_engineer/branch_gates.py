@@ -1,5 +1,6 @@
 """Gates of the run as a whole: the baseline before it, wave gates between waves, final gates at its end."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,10 +48,10 @@ class BranchGates:
             text = f"gate {name} was red before the run: what fails there already is excused, nothing else is"
             self.ledger.record("note", text=text)
         for name, detail in data.get("mute", {}).items():
-            said = detail or "it is red, and no test is seen to pass"
             log = self.rundir.path / "baseline" / f"{store.slug(name)}-before.log"
-            where = f"; its output is in {log}" if log.exists() else ""  # an earlier run may have asked it
-            text = f"gate {name} proves nothing on the start commit: {said}{where}"
+            near = os.path.relpath(log, self.rules.home)
+            where = f"; see {near}" if log.exists() else ""  # an earlier run may have asked it
+            text = f"gate {name} proves nothing on the start commit: {detail}{where}"
             self.ledger.record("note", text=text)
 
     def next_job(self, *, idle: bool) -> dict[str, Any] | None:

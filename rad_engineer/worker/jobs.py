@@ -116,6 +116,11 @@ def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dic
         "red": [name for name, said in found.items() if not said.green and said.failures and said.count],
         "mute": {
             name: said.detail
+            or (
+                "it is red, and names no failed test"
+                if said.count
+                else "it is red, and no test is seen to pass"
+            )
             for name, said in found.items()
             if not said.green and not said.broken and not (said.failures and said.count)
         },
