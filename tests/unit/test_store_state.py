@@ -28,6 +28,7 @@ def journal(tmp_path, *happened):
     [
         ([STARTED], "running"),
         ([STARTED, NOTE], "running"),
+        ([STARTED, ("gates_finished", {"scope": "final", "ok": True})], "running"),
         ([STARTED, ended(0)], "finished"),
         ([STARTED, ended(1), NOTE], "finished"),
         ([STARTED, ended(3)], "stopped"),
