@@ -10,7 +10,7 @@ from typing import Any
 
 from rad_engineer import gates, past_run, store
 from rad_engineer.commands.status import columns
-from rad_engineer.core import failures, standing
+from rad_engineer.core import failures, reasons, standing
 from rad_engineer.core.printable import cut, duration, hang, lines, one_line
 from rad_engineer.core.report import StoryReport
 from rad_engineer.core.report_text import mark, why
@@ -70,7 +70,7 @@ def _explanation(found: PastRun, index: int) -> Explanation:
     if not because and story.status == "pending":
         keep_going = bool(found.about.get("settings", {}).get("keep_going"))
         schedule = standing.schedule_of(found.graph, found.checkpoint, keep_going=keep_going)
-        because = schedule.why(index)
+        because = reasons.why(schedule, index)
     log, output = _what_failed(story, logs)
     return Explanation(
         run=found.checkpoint.run or None,

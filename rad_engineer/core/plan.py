@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any
 
+from rad_engineer.core import reasons
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.prd import Finding
 from rad_engineer.core.schedule import Schedule
@@ -47,7 +48,7 @@ def make(graph: Graph, *, only: frozenset[int] | None = None, wave: int | None =
         graph,
         tuple(_state(schedule, story) for story in range(len(graph.stories))),
         tuple(
-            "starts at once" if story in started else schedule.why(story)
+            "starts at once" if story in started else reasons.why(schedule, story)
             for story in range(len(graph.stories))
         ),
         tuple(first),

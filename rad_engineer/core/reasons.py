@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rad_engineer.core.schedule import Schedule
 from rad_engineer.core.states import (
     ALREADY_DONE,
     BLOCKED,
@@ -18,12 +19,10 @@ from rad_engineer.core.states import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rad_engineer.core.schedule import Schedule
-
 _SHOWN = 3
 
 
-def why(schedule: "Schedule", story: int) -> str:
+def why(schedule: Schedule, story: int) -> str:
     """One plain sentence for every state."""
     state = schedule.state[story]
     if state == PENDING:
@@ -48,7 +47,7 @@ _PLAIN = {
 }
 
 
-def _pending(schedule: "Schedule", story: int) -> str:
+def _pending(schedule: Schedule, story: int) -> str:
     graph = schedule.graph
     if not schedule.selected[story]:
         return "is not among the selected stories"
@@ -62,7 +61,7 @@ def _pending(schedule: "Schedule", story: int) -> str:
     return "can start now"
 
 
-def _unmet(schedule: "Schedule", story: int) -> str:
+def _unmet(schedule: Schedule, story: int) -> str:
     graph = schedule.graph
     needs = [need for need in graph.needs[story] if schedule.state[need] not in {PASSED, ALREADY_DONE}]
     stuck = next((need for need in needs if schedule.state[need] == WAITING), None)
@@ -80,7 +79,7 @@ def _unmet(schedule: "Schedule", story: int) -> str:
     return "comes later in its file" if turn is None else f"comes after {graph.keys[turn]} in its file"
 
 
-def _behind(schedule: "Schedule", number: int) -> str:
+def _behind(schedule: Schedule, number: int) -> str:
     gating = schedule.gating
     barrier = gating.barriers[number]
     if barrier.kind == "start":
@@ -90,7 +89,7 @@ def _behind(schedule: "Schedule", number: int) -> str:
     return f"comes after {barrier.label}"
 
 
-def _blocked(schedule: "Schedule", story: int) -> str:
+def _blocked(schedule: Schedule, story: int) -> str:
     graph = schedule.graph
     others = graph.external_open.get(story)
     if others:
@@ -102,7 +101,7 @@ def _blocked(schedule: "Schedule", story: int) -> str:
     return f"blocked by {named}"
 
 
-def _state(schedule: "Schedule", story: int) -> str:
+def _state(schedule: Schedule, story: int) -> str:
     state = schedule.state[story]
     if state == SKIPPED:
         return f"is {schedule.graph.stories[story].state} in the PRD"

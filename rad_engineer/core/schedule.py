@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from rad_engineer.core import barriers, reasons
+from rad_engineer.core import barriers
 from rad_engineer.core.gating import Gating
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.ready import Ready
@@ -120,10 +120,6 @@ class Schedule:
     def status(self, story: int) -> str:
         """The story's status, in the words of a report."""
         return NAMES[self.state[story]]
-
-    def why(self, story: int) -> str:
-        """One plain sentence: why it does not start now."""
-        return reasons.why(self, story)
 
     # -- what has happened -------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rad_engineer import git, store
+from rad_engineer.core import reasons
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.errors import ExitCode, UsageError
@@ -58,10 +59,10 @@ class Prospect:
             for story in range(len(self.graph.stories))
             if schedule.selected[story] and schedule.status(story) in ("pending", "waiting", "blocked")
         ]
-        reasons = [f"{self.graph.keys[story]}: {schedule.why(story)}" for story in open_ones[:_SHOWN]]
+        told = [f"{self.graph.keys[story]}: {reasons.why(schedule, story)}" for story in open_ones[:_SHOWN]]
         if len(open_ones) > _SHOWN:
-            reasons.append(f"… and {len(open_ones) - _SHOWN} more")
-        return (ExitCode.WAITING if open_ones else ExitCode.OK), "\n".join(reasons)
+            told.append(f"… and {len(open_ones) - _SHOWN} more")
+        return (ExitCode.WAITING if open_ones else ExitCode.OK), "\n".join(told)
 
     def _schedule(self) -> Schedule:
         return Schedule(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rad_engineer.core import graph
+from rad_engineer.core import graph, reasons
 from rad_engineer.core.prd import Prd
 from rad_engineer.core.schedule import Schedule
 
@@ -24,6 +24,9 @@ class Run:
             taken.append(self.graph.keys[found])
         assert not self.schedule.could_start()
         return " ".join(taken)
+
+    def why(self, key: str) -> str:
+        return reasons.why(self.schedule, self.graph.by_key[key])
 
     def __getattr__(self, verb: str) -> Any:
         def call(key: str, **options: Any) -> Any:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from plans import prd, story
 from reference_schedule import Reference
 
-from rad_engineer.core import graph
+from rad_engineer.core import graph, reasons
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.overlap import normal, overlap
 from rad_engineer.core.schedule import Schedule
@@ -103,7 +103,7 @@ def test_agrees_with_the_reference(plan: Graph, data: Any) -> None:
         chosen = data.draw(st.sampled_from(waiting if act == "released" else running))
         step(schedule, reference, act, chosen)
         for i in range(count):
-            assert schedule.why(i)
+            assert reasons.why(schedule, i)
             assert set(schedule.blocked(i)) <= {
                 other for other, state in enumerate(reference.state)
                 if state in {"failed", "done-unverified", "skipped"} or other in plan.external_open
