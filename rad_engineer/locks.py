@@ -6,7 +6,6 @@ What the lock file says about its holder is for the message only; whether it is 
 import fcntl
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -150,7 +149,7 @@ def _held(path: Path) -> str:
 def _is_there(owner: Mapping[str, Any]) -> bool:
     """Whether this can be the holder: a process of this machine that is gone was an earlier one."""
     pid, host = owner.get("pid"), owner.get("host")
-    if not isinstance(pid, int) or host not in (None, socket.gethostname()):
+    if not isinstance(pid, int) or host not in (None, os.uname().nodename):
         return bool(pid)
     try:
         os.kill(pid, 0)

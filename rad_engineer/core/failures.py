@@ -103,6 +103,11 @@ _LIST = (
         "have it put such files outside the project, then run again",
     ),
     Reason(
+        "slot-gone", "tree",
+        "its working copy was removed or replaced while it ran",
+        "see who removed it: the agent itself, or somebody who cleared the cache; then run again",
+    ),
+    Reason(
         "symlink-escape", "tree",
         "the story made a symbolic link that points out of the repository",
         "use a relative link inside the repository, then run again",

@@ -135,7 +135,7 @@ class Pool:
     def stage(self, slot: Slot, base: str, quarantine: Path, *, never: Iterable[str] = ()) -> Staged:
         """Stages what lies in a slot as a tree in quarantine; never what was kept or copied into it."""
         if not slot.path.is_dir():  # made anew it would be empty, and the story one that deletes everything
-            return Staged(problem="special-file", detail="the working copy itself was removed")
+            return Staged(problem="slot-gone", detail="removed")
         with writing(quarantine):
             self.store.teach(base)
             self.forget(

@@ -70,7 +70,7 @@ def stage(staging: Staging, never: Iterable[str]) -> Staged:
         with timings.part("walk"):
             seen = survey(str(slot.path), staging.names, aside, staging.bounds, staging.seen)
     except (NotADirectoryError, FileNotFoundError):
-        return Staged(problem="special-file", detail="the slot itself was replaced")
+        return Staged(problem="slot-gone", detail="replaced")
     if seen.problem is not None:
         return Staged(problem=seen.problem, detail=seen.detail)
     try:

@@ -122,7 +122,7 @@ def test_a_slot_comes_clean_from_any_state(victim, plant):
 def test_a_slot_that_was_replaced_by_a_link_is_made_anew(victim):
     victim.inside.rename(victim.tmp / "taken")
     victim.inside.symlink_to(victim.neighbour.parent)
-    assert victim.stage().problem == "special-file"
+    assert victim.stage().problem == "slot-gone"
     victim.comes_clean()
     assert not victim.inside.is_symlink()
 
