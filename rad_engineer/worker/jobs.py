@@ -109,10 +109,13 @@ def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dic
                 hint=f"see {court.logs / 'setup.log'}; correct [workspace] setup",
             )
         found[gate.name] = said
+    commands = {gate.name: gate.command for gate in project_gates(place)}
     told = {name: said.to_json() for name, said in found.items()}
     durable.write_sealed(place.rundir.path / "baselines.json", {"baselines": told})
     return {
-        "missing": [f"{name}: {said.detail}" for name, said in found.items() if said.broken],
+        "missing": [
+            f"{name} (`{commands[name]}`): {said.detail}" for name, said in found.items() if said.broken
+        ],
         "red": [name for name, said in found.items() if not said.green and said.failures and said.count],
         "mute": {
             name: said.detail
