@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Self
 
+from rad_engineer import process
 from rad_engineer.durable import sync_folder, writing
 from rad_engineer.errors import CannotWrite
 from rad_engineer.git.command import ask, call, fields, run, text
@@ -113,11 +115,12 @@ def update_refs(repository: Repository, changes: Sequence[tuple[str, str, str | 
         expected = "" if old is None else old or zero
         lines.append(f"update {ref}\0{new or zero}\0{expected}\0")
     lines += ["prepare\0", "commit\0"]
-    with _Intent(repository, wanted=any(not new for _ref, new, _old in changes)):
+    with _Intent(repository, wanted=any(not new for _ref, new, _old in changes)) as intent:
         code, _out, err = call(
             repository, "update-ref", "-m", "rad-engineer", "--stdin", "-z",
             data=os.fsencode("".join(lines)), durable=True,
         )  # fmt: skip
+        intent.killed = code > 128
     if code == 0:
         _sync_folders(repository, [ref for ref, new, _old in changes if new])
         return True
@@ -147,14 +150,25 @@ class _Intent:
     def __init__(self, repository: Repository, *, wanted: bool) -> None:
         self._path = repository.common_dir / f"{_INTENT}.{os.getpid()}"
         self._wanted = wanted
+        self.killed = False  # git was, and its lock may be left: the note stays until that is cleared
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         if self._wanted:
-            self._path.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
+            about = {"pid": os.getpid(), "start": process.start_time(os.getpid())}
+            self._path.write_text(json.dumps(about), "utf-8")
+        return self
 
     def __exit__(self, *_exception: object) -> None:
-        if self._wanted:
+        if self._wanted and not self.killed:
             self._path.unlink(missing_ok=True)
+
+
+def _at_work(note: Path) -> bool:
+    """Whether another process is in the middle of the transaction that the note tells of."""
+    with suppress(OSError, ValueError, KeyError):
+        about = json.loads(note.read_bytes())
+        return about["pid"] != os.getpid() and process.alive(about["pid"], about["start"])
+    return False
 
 
 def clean_stale_locks(repository: Repository, names: Iterable[str]) -> list[Path]:
@@ -166,6 +180,8 @@ def clean_stale_locks(repository: Repository, names: Iterable[str]) -> list[Path
         if place.is_dir():
             found += place.rglob("*.lock")
     for note in repository.common_dir.glob(f"{_INTENT}.*"):
+        if _at_work(note):
+            continue
         packed = repository.common_dir / "packed-refs.lock"
         with suppress(FileNotFoundError):
             if packed.stat().st_mtime_ns >= note.stat().st_mtime_ns:

@@ -48,6 +48,8 @@ class Screen:
         )
         self._drawn: list[int] = []  # widths of the lines on the screen
         self._hidden = False
+        self._writing = False
+        self._held: int | None = None  # a signal that came while we wrote
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,12 +70,12 @@ class Screen:
             if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
                 signal.signal(signal.SIGTSTP, self._suspend)
         self._drawn = [sum(width(piece) for piece, _ in line) for line in lines]
-        self._out.write(f"{start}{body}{_BELOW}")
+        self._write(f"{start}{body}{_BELOW}")
 
     def print_above(self, text: str) -> None:
         """Prints text where the block stood; the block has to be drawn again."""
         columns, _ = self.size
-        self._out.write(f"{self._back(columns)}{_BELOW}{text}\n")
+        self._write(f"{self._back(columns)}{_BELOW}{text}\n")
         self._drawn = []
 
     def close(self) -> None:
@@ -83,13 +85,24 @@ class Screen:
         if signal.getsignal(signal.SIGTSTP) == self._suspend:
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         if self._drawn or self._hidden:
-            self._out.write(f"{self._back(columns)}{_BELOW}{_SHOW}")
+            self._write(f"{self._back(columns)}{_BELOW}{_SHOW}")
         self._drawn, self._hidden = [], False
 
     def _suspend(self, number: int, _frame: FrameType | None) -> None:
         """^Z: the shell gets its cursor; when it brings us back, the next frame is drawn where we are then."""
+        if self._writing:  # nobody may write into the middle of that
+            self._held = number
+            return
         self.close()
         os.kill(os.getpid(), number)
+
+    def _write(self, text: str) -> None:
+        self._writing = True
+        self._out.write(text)
+        self._writing = False
+        if self._held is not None:
+            number, self._held = self._held, None
+            self._suspend(number, None)
 
     def _back(self, columns: int) -> str:
         """From the end of the block to the start of its first row."""

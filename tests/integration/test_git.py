@@ -8,6 +8,7 @@ import pytest
 from project_repo import CLEAN, commit_all, git, make_repo, poison, write
 
 from rad_engineer import git as rad_git
+from rad_engineer import process
 from rad_engineer.errors import CannotWrite, ConfigInvalid
 from rad_engineer.git.repository import Repository
 
@@ -235,6 +236,28 @@ def test_a_killed_deletion_leaves_no_lock_on_packed_refs(top, repo):
     assert not note.exists()
     assert rad_git.update_refs(repo, [("refs/rad/r/s", "", rad_git.head(repo))])
     assert not list((top / ".git").glob("rad-engineer.refs*"))
+
+
+def test_a_git_that_is_killed_leaves_word_of_its_lock_and_nobody_takes_the_lock_of_one_at_work(
+    top, repo, tmp_path, monkeypatch
+):
+    rad_git.update_refs(repo, [("refs/rad/r/s", rad_git.head(repo), "")])
+    lock, note = top / ".git" / "packed-refs.lock", top / ".git" / f"rad-engineer.refs.{os.getpid()}"
+    killed = write(tmp_path / "bin" / "git", f"#!/bin/sh\ntouch {lock}\nkill -9 $$\n")
+    killed.chmod(0o755)
+    with monkeypatch.context() as only_here:
+        only_here.setenv("PATH", str(killed.parent), prepend=os.pathsep)
+        with pytest.raises(CannotWrite):
+            rad_git.update_refs(repo, [("refs/rad/r/s", "", None)])
+    assert note.exists()
+    parent = os.getppid()
+    other = note.with_name(f"rad-engineer.refs.{parent}")
+    write(other, json.dumps({"pid": parent, "start": process.start_time(parent)}))
+    note.rename(tmp_path / "note")
+    assert rad_git.clean_stale_locks(repo, ["refs/rad"]) == []
+    (tmp_path / "note").rename(note)
+    assert rad_git.clean_stale_locks(repo, ["refs/rad"]) == [lock]
+    assert (note.exists(), other.exists()) == (False, True)
 
 
 def test_knows_what_is_checked_out_anywhere(top, repo, tmp_path):

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 
 import pytest
 from runs import Run, graph, story
@@ -378,3 +380,21 @@ def test_lines_that_wrapped_in_a_narrower_terminal_are_taken_away_too(monkeypatc
     screen._console.width = 40
     screen.draw([[("z", "")]])
     assert stream.getvalue().startswith("\r\x1b[2A")  # three rows by now: back over two
+
+
+def test_a_suspension_in_the_middle_of_a_write_waits_for_its_end(monkeypatch):
+    stopped: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda _pid, number: stopped.append(number))
+
+    class Slow(io.StringIO):
+        def write(self, text):
+            if "one" in text:
+                screen._suspend(signal.SIGTSTP, None)
+                assert stopped == []
+            return super().write(text)
+
+    stream = Slow()
+    screen = Screen(Output(stream))
+    screen.draw([[("one", "")]])
+    assert stopped == [signal.SIGTSTP]
+    assert stream.getvalue().endswith("\x1b[?25h")
