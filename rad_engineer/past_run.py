@@ -131,11 +131,10 @@ def is_alive(rundir: store.RunDir, about: Mapping[str, Any], checkpoint: Checkpo
 
 def report_text(rundir: store.RunDir, place: Ground, *, json: bool) -> str | None:
     """The report of a run that has ended; made anew where it was killed before, or where the file is damaged."""
-    found = store.read_report(rundir, json=json)
-    if found is None and store.state(rundir) in ("stopped", "finished"):
+    both = [store.read_report(rundir, json=form) for form in (True, False)]
+    if None in both and store.state(rundir) in ("stopped", "finished"):
         write_report(rundir, read(rundir, place).report())
-        found = store.read_report(rundir, json=json)
-    return found
+    return store.read_report(rundir, json=json)
 
 
 def write_report(rundir: store.RunDir, report: Report) -> None:

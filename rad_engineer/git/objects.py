@@ -9,6 +9,7 @@ from pathlib import Path
 from time import localtime, strftime, time
 
 from rad_engineer import process
+from rad_engineer.durable import write_all
 from rad_engineer.git.command import GitFailed, command, environment
 
 _CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"
@@ -27,8 +28,10 @@ def write(objects: Path, object_format: str, kind: str, body: bytes) -> str:
     folder.mkdir(exist_ok=True)
     new = folder / f"tmp_obj_{os.getpid()}_{next(_serial)}"
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-    with open(handle, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor
-        file.write(zlib.compress(data, _LEVEL))
+    try:
+        write_all(handle, zlib.compress(data, _LEVEL))
+    finally:
+        os.close(handle)
     new.rename(path)
     return name
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Self
 
 from rad_engineer import process
-from rad_engineer.durable import sync_folder, writing
+from rad_engineer.durable import sync_folder, write_all, writing
 from rad_engineer.errors import CannotWrite
 from rad_engineer.git.command import ask, call, fields, run, text
 from rad_engineer.git.repository import Repository
@@ -84,7 +84,7 @@ def _written(repository: Repository, ref: str, commit: str) -> bool:
         return False
     try:
         try:
-            os.write(handle, f"{commit}\n".encode("ascii"))
+            write_all(handle, f"{commit}\n".encode("ascii"))
             os.fsync(handle)
         finally:
             os.close(handle)

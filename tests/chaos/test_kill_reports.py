@@ -26,6 +26,17 @@ def test_a_report_that_was_not_written_any_more_is_written_when_it_is_asked_for(
         assert f'"run":"{run.name}"' in ran.out
 
 
+def test_a_kill_between_the_two_forms_of_the_report_leaves_nothing_behind(project: Project) -> None:
+    prepared(project)
+    assert project.rad("run", "prd.json", *agent(project, DONE), "--yes").code == 0
+    (run,) = (project.folder / ".rad-engineer" / "runs").iterdir()
+    whole = (run / "report.md").read_bytes()
+    (run / "report.md").rename(run / "report.md.new")
+    assert project.rad("resume", run.name, "--json").code == 0
+    assert (run / "report.md").read_bytes() == whole
+    assert not (run / "report.md.new").exists()
+
+
 def test_the_report_of_an_earlier_end_is_gone_when_the_run_goes_on(project: Project) -> None:
     prepared(project)
     wait = f"test $RAD_STORY_ID = A || sleep 60\n{DONE}"

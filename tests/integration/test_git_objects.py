@@ -53,6 +53,17 @@ def test_a_commit_is_byte_for_byte_what_git_would_write(top, repo, author):
     assert not list(repo.objects.rglob("tmp_obj_*"))
 
 
+def test_a_short_write_is_not_an_end(top, repo, monkeypatch):
+    ref_store.keep(repo, "refs/rad/r/base", rad_git.head(repo))
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: real(handle, data[:5]))
+    made = commit_of(repo, git(top, "rev-parse", "HEAD^{tree}"), rad_git.head(repo), "Title\n", AUTHORS[0])
+    ref_store.keep(repo, "refs/rad/r/tip", made)
+    monkeypatch.undo()
+    assert git(top, "rev-parse", "refs/rad/r/tip") == made
+    assert git(top, "fsck", "--strict", "--no-dangling") == ""
+
+
 def history(top):
     """Commits in which everything that can happen to a path happens."""
     steps = [
