@@ -233,6 +233,10 @@ class Pool:
         differences = self._trees.differences(old, new, quarantine, trees=True)
         return staging.new_objects(self.tree_of(new, quarantine), differences)
 
+    def changed(self, old: str, new: str, quarantine: Path | None) -> list[str]:
+        """The paths in which two trees or commits differ."""
+        return [found.path for found in self._trees.differences(old, new, quarantine)]
+
     def candidate(self, tip: str, commit: str, tree: str, *, parent: str, quarantine: Path) -> str:
         """The commit to swap in: the story's own where it stands on the tip, else a new one, in quarantine."""
         if tip == parent:

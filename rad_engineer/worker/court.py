@@ -128,6 +128,7 @@ def set_up_copy(
         copy.git_dir,
         court.logs / "setup.log",
         lambda: place.pool.untracked(copy),
+        lambda: place.pool.changed(head, tree, court.quarantine),
         lambda to, paths: place.pool.move(copy, to, head, keep=(*keep, *paths), quarantine=court.quarantine),
         place.pool.take_away,
     )

@@ -97,6 +97,7 @@ class Copy:
     git_dir: Path
     log: Path
     untracked: Callable[[], tuple[str, ...]]  # top-level paths that no commit holds
+    changed: Callable[[], Sequence[str]]  # paths in which the target's tree differs from its head
     move: Callable[[str, tuple[str, ...]], None]  # to a commit or tree, with paths that stay
     remove: Callable[[Path], None]
 
@@ -126,14 +127,10 @@ def run(
 
 def _wanted(command: str, copy: Copy, target: Target, env: Mapping[str, str]) -> tuple[str, str]:
     """The key of what is needed, and where it is made: from the head's scripts where the manifests are the head's."""
-    own = _key(command, copy, env)
-    if target.tree == target.head:
-        return own, target.head
-    stay = kept(copy.git_dir).paths
-    copy.move(target.head, stay)
-    common = _key(command, copy, env)
-    copy.move(target.tree, stay)
-    return (own, target.head) if own == common else (f"{own}-{target.tree}", target.tree)
+    found = _key(command, copy, env)
+    if any(_is_manifest(path) for path in copy.changed()):
+        return f"{found}-{target.tree}", target.tree
+    return found, target.head
 
 
 def _key(command: str, copy: Copy, env: Mapping[str, str]) -> str:
@@ -206,16 +203,19 @@ def _forget(git_dir: Path) -> None:
     (git_dir / _RECORD).unlink(missing_ok=True)
 
 
+def _is_manifest(path: str) -> bool:
+    *folders, name = path.split("/")
+    named = name in _MANIFESTS or name.startswith("requirements")
+    return named and len(folders) <= _DEPTH and _SKIPPED.isdisjoint(folders)
+
+
 def _manifests(top: Path) -> Iterator[str]:
     for folder, names, files in os.walk(top):
         inside = os.path.relpath(folder, top)
         depth = 0 if inside == "." else inside.count(os.sep) + 1
         names[:] = [name for name in names if name not in _SKIPPED and depth < _DEPTH]
         for name in files:
-            full = Path(folder) / name
-            if (
-                (name in _MANIFESTS or name.startswith("requirements"))
-                and full.is_file()
-                and not full.is_symlink()
-            ):
-                yield os.path.normpath(f"{inside}/{name}")
+            path = os.path.normpath(f"{inside}/{name}")
+            full = top / path
+            if _is_manifest(path) and full.is_file() and not full.is_symlink():
+                yield path

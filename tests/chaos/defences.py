@@ -120,7 +120,7 @@ DEFENCES = (
     ),
     Defence(
         "setup runs the branch's scripts", "worker/setup.py",
-        "(own, target.head) if own == common", "(own, target.tree) if own == common",
+        "return found, target.head", "return found, target.tree",
         SETUP, "AssertionError",
     ),
     Defence(
@@ -130,7 +130,7 @@ DEFENCES = (
     ),
     Defence(
         "manifests of a story make nothing for others", "worker/setup.py",
-        'else (f"{own}-{target.tree}", target.tree)', "else (common, target.tree)",
+        'return f"{found}-{target.tree}", target.tree', "return found, target.tree",
         SETUP, "AssertionError",
     ),
     Defence(

@@ -34,6 +34,7 @@ class Place:
             self.git_dir,
             self.git_dir / "log",
             self.untracked,
+            list,
             self.move,
             lambda path: path.unlink(),
         )

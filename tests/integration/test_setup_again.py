@@ -31,7 +31,7 @@ class Place:
 
     def ran(self) -> int:
         copy = setup.Copy(
-            self.top, self.git_dir, self.git_dir / "log", self.untracked, self.move, Path.unlink
+            self.top, self.git_dir, self.git_dir / "log", self.untracked, list, self.move, Path.unlink
         )
         setup.run(COMMAND, copy, setup.Target("tree", "tree"), dict(os.environ), 60, self.cancel)
         return len((self.top.parent / "ran").read_text().split())
