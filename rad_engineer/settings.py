@@ -53,6 +53,19 @@ class Settings:
     write_back: bool
     dry_run: bool
     yes: bool
+    budget: float | None
+    story_budget: float | None
+    token_budget: int | None
+    story_token_budget: int | None
+    upstream: str | None
+    record: str | None
+    offline: bool
+    fallback_model: str | None
+    cache: bool
+    model_concurrency: int
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    prices: Mapping[str, Mapping[str, float]]
     gates: Mapping[str, str]
     wave_gates: Mapping[str, str]
     final_gates: Mapping[str, str]
@@ -296,7 +309,7 @@ def _checked(setting: Setting, value: Any, place: str, *, written: bool = True) 
 
 def _merge(values: dict[str, Any], origins: dict[str, str], found: Mapping[str, Any], origin: str) -> None:
     for name, value in found.items():
-        if SETTINGS[name].kind == "commands":
+        if SETTINGS[name].kind in ("commands", "prices"):
             values[name] = {**values[name], **value}
             origins.update({f"{name}.{gate}": origin for gate in value})
         else:

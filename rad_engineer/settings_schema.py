@@ -5,8 +5,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["text", "choice", "switch", "count", "jobs", "duration", "span", "texts", "commands"]
-"""`duration` may be none (no limit), `span` may not; `commands` is a table NAME = "command"."""
+Kind = Literal[
+    "text", "choice", "switch", "count", "jobs", "duration", "span", "money", "texts", "commands", "prices"
+]
+"""`duration` may be none (no limit), `span` may not; `money` is in US dollars; `commands` is a table
+NAME = "command", `prices` a table MODEL = { input = 2.0, output = 10.0 } in dollars for a million tokens."""
 
 
 class BadValue(ValueError):
@@ -32,7 +35,7 @@ class Setting:
     @property
     def variable(self) -> str | None:
         """The environment variable that sets it."""
-        return f"RAD_{self.name.upper()}" if self.env and self.kind != "commands" else None
+        return f"RAD_{self.name.upper()}" if self.env and self.kind not in ("commands", "prices") else None
 
 
 _AGENT = (
@@ -73,6 +76,34 @@ _LIMITS = (
             "limits.deadline", ("--deadline",), "TIME"),
     Setting("grace", "span", 10.0, "time running stories get to end when the run is stopped",
             "limits.grace", ("--grace",), "TIME"),
+)  # fmt: skip
+_BUDGET = (
+    Setting("budget", "money", None, "US dollars that a run may spend through the gateway, or none; 10 where nothing is set",
+            "budget.run", ("--budget",), "USD"),
+    Setting("story_budget", "money", None, "US dollars that one story may spend", "budget.story",
+            ("--story-budget",), "USD"),
+    Setting("token_budget", "count", None, "tokens that a run may use", "budget.tokens", ("--token-budget",), "N",
+            least=1),
+    Setting("story_token_budget", "count", None, "tokens that one story may use", "budget.story_tokens", least=1),
+)  # fmt: skip
+_GATEWAY = (
+    Setting("upstream", "text", None, "where the gateway asks: the base URL of a Messages API, or replay:DIR",
+            "gateway.upstream", ("--upstream",), "URL"),
+    Setting("record", "text", None, "keep every exchange with a model in this folder", "gateway.record",
+            ("--record",), "DIR"),
+    Setting("offline", "switch", False, "answer from the cache and recordings only", "gateway.offline",
+            ("--offline",)),
+    Setting("fallback_model", "text", None, "the model that is asked when the wanted one does not answer",
+            "gateway.fallback_model", ("--fallback-model",), "MODEL"),
+    Setting("cache", "switch", True, "answer identical requests from a cache", "gateway.cache"),
+    Setting("model_concurrency", "count", 16, "how many requests each model gets at once",
+            "gateway.concurrency", least=1),
+    Setting("requests_per_minute", "count", None, "requests to all models in a minute",
+            "gateway.requests_per_minute", least=1),
+    Setting("tokens_per_minute", "count", None, "tokens to all models in a minute",
+            "gateway.tokens_per_minute", least=1),
+    Setting("prices", "prices", {}, "own prices: MODEL = { input = 2.0, output = 10.0 }, dollars for a million tokens",
+            "gateway.prices"),
 )  # fmt: skip
 _GATES = (
     Setting("gates", "commands", {}, 'gates every story must pass: NAME = "command"', "gates"),
@@ -127,6 +158,8 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
     "Agent": _AGENT,
     "What runs": _SELECTION,
     "Limits": _LIMITS,
+    "Budget": _BUDGET,
+    "Gateway": _GATEWAY,
     "Gates": _GATES,
     "Workspace": _WORKSPACE,
     "Landing": _LANDING,
@@ -134,6 +167,7 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
 }
 SETTINGS: dict[str, Setting] = {row.name: row for rows in GROUPS.values() for row in rows}
 
+_PRICES = frozenset({"input", "output", "cache_read", "cache_write", "cache_write_1h"})
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _YES = frozenset({"1", "true", "yes", "on", "y"})
@@ -178,9 +212,11 @@ def parse(setting: Setting, value: Any, *, written: bool) -> Any:
         return _count(setting, value, written=written)
     if setting.kind in ("duration", "span"):
         return _duration(setting, value)
+    if setting.kind == "money":
+        return _money(value)
     if setting.kind == "texts":
         return _texts(value, written=written)
-    return _commands(value)
+    return _prices(value) if setting.kind == "prices" else _commands(value)
 
 
 def _text(setting: Setting, value: Any) -> str | None:
@@ -221,6 +257,37 @@ def _duration(setting: Setting, value: Any) -> float | None:
     if setting.kind == "duration":
         return found or None
     return found
+
+
+def _money(value: Any) -> float:
+    """US dollars; 0, or none, is no limit, and a million is more than anybody means."""
+    if isinstance(value, str) and value.strip().lower() in ("none", "off"):
+        return 0.0
+    try:
+        found = math.nan if isinstance(value, bool) else float(str(value).strip().removeprefix("$"))
+    except ValueError:
+        found = math.nan
+    if not 0 <= found <= 1_000_000:
+        raise BadValue(f"expected US dollars such as 10 or 0.50, or none, found {_shown(value)}")
+    return found
+
+
+def _prices(value: Any) -> dict[str, dict[str, float]]:
+    if not isinstance(value, dict):
+        raise BadValue(f"expected a table MODEL = {{ input = 2.0, output = 10.0 }}, found {_shown(value)}")
+    found = {}
+    for model, price in value.items():
+        parts = price if isinstance(price, dict) else {}
+        known = parts.keys() <= _PRICES and {"input", "output"} <= parts.keys()
+        if not known or not all(_is_price(part) for part in parts.values()):
+            listed = ", ".join(sorted(_PRICES))
+            raise BadValue(f"model `{model}`: expected input and output, of {listed}; found {_shown(price)}")
+        found[model] = {name: float(part) for name, part in parts.items()}
+    return found
+
+
+def _is_price(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _texts(value: Any, *, written: bool) -> tuple[str, ...]:

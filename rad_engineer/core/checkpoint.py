@@ -143,6 +143,10 @@ def _story_started(record: StoryRecord, event: Event) -> None:
 
 def _stage_finished(record: StoryRecord, event: Event) -> None:
     record.stage = event.data["stage"]
+    _story_spent(record, event)
+
+
+def _story_spent(record: StoryRecord, event: Event) -> None:
     record.cost_usd += event.data.get("cost_usd", 0.0)
     record.tokens += event.data.get("tokens", 0)
 
@@ -257,6 +261,7 @@ _RUN_CHANGES: dict[str, Callable[[Checkpoint, Event], None]] = {
 _STORY_CHANGES: dict[str, Callable[[StoryRecord, Event], None]] = {
     "story_started": _story_started,
     "stage_finished": _stage_finished,
+    "story_spent": _story_spent,
     "attempt_failed": _attempt_failed,
     "story_verified": _story_verified,
     "story_landed": _story_landed,

@@ -121,12 +121,12 @@ class Board:
             self.running[index] = _Running(event.at, event.attempt or 1, self.graph.wave_of[index])
         elif event.kind == "stage_finished" and index in self.running:
             self.running[index].stage = _NEXT_STAGE.get(event.data.get("stage"), "")
-            self.tokens += event.data.get("tokens", 0)
-            self.cost += event.data.get("cost_usd", 0.0)
         elif event.kind == "story_verified" and index in self.running:
             self.running[index].stage = "land"
-        elif event.kind not in ("gate_finished", "stage_finished"):
+        elif event.kind not in ("gate_finished", "stage_finished", "story_spent"):
             self.running.pop(index, None)
+        self.tokens += event.data.get("tokens", 0)
+        self.cost += event.data.get("cost_usd", 0.0)
         if event.kind == "story_landed":
             self.estimate.finished(index, record.seconds)
         self._set(index, record.status)

@@ -73,7 +73,7 @@ class PlainView:
             return
         if event.kind == "story_started":
             self._running[event.story] = event.at
-        elif event.kind not in ("stage_finished", "gate_finished"):
+        elif event.kind not in ("stage_finished", "gate_finished", "story_spent"):
             self._running.pop(event.story, None)
             self._output.pop(event.story, None)
 

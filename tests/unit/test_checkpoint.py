@@ -114,6 +114,16 @@ def test_what_an_agent_costs_adds_up_over_attempts():
     assert (record_of(run).cost_usd, record_of(run).tokens) == (0.5, 20)
 
 
+def test_what_the_gateway_settles_adds_up_and_ends_no_stage():
+    run = one()
+    run.say("story_started", "US-1")
+    run.say("stage_finished", "US-1", stage="prepare", ok=True, seconds=1.0)
+    for _call in range(2):
+        run.say("story_spent", "US-1", cost_usd=0.25, tokens=10)
+    found = record_of(run)
+    assert (found.cost_usd, found.tokens, found.stage, found.status) == (0.5, 20, "prepare", "running")
+
+
 def test_the_last_finished_stage_is_where_a_resume_goes_on():
     run = one()
     run.say("story_started", "US-1")

@@ -229,6 +229,38 @@ def test_no_times(text):
         seconds(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("10", 10.0), ("$0.50", 0.5), (3, 3.0), ("none", 0.0), ("0", 0.0), (" 1e3 ", 1000.0)]
+)
+def test_money(text, value):
+    assert parse(SETTINGS["budget"], text, written=True) == value
+
+
+@pytest.mark.parametrize("text", ["", "-1", "ten", "nan", "inf", "1000001", True])
+def test_no_money(text):
+    with pytest.raises(BadValue, match="US dollars"):
+        parse(SETTINGS["budget"], text, written=True)
+
+
+def test_prices_are_tables_and_merge_per_model(tmp_path):
+    toml = "[gateway.prices]\nown = { input = 1, output = 2.5, cache_read = 0 }\n"
+    pyproject = "[tool.rad-engineer.gateway.prices]\n'o.ther' = { input = 3, output = 4 }\n"
+    found = settings.load(write(tmp_path, toml, pyproject), {}, {})
+    assert found.prices == {
+        "own": {"input": 1.0, "output": 2.5, "cache_read": 0.0},
+        "o.ther": {"input": 3.0, "output": 4.0},
+    }
+
+
+@pytest.mark.parametrize(
+    "value", [1, {"m": 3}, {"m": {"input": 1}}, {"m": {"input": 1, "output": -1}},
+              {"m": {"input": 1, "output": True}}, {"m": {"input": 1, "output": 2, "outptu": 3}}],
+)  # fmt: skip
+def test_no_prices(value):
+    with pytest.raises(BadValue, match=r"input|MODEL"):
+        parse(SETTINGS["prices"], value, written=False)
+
+
 @pytest.mark.parametrize("value", [0.5, 1.0, 59.0, 60.0, 90.0, 3600.0, 5400.0, 86400.0, 604800.0])
 def test_times_are_shown_as_they_are_read(value):
     assert seconds(time_text(value)) == value
