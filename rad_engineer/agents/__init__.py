@@ -1,11 +1,12 @@
 """Who writes the code: each agent is a module with `run(work) -> AgentResult`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
+from rad_engineer.core.prompt import Assignment
 from rad_engineer.process import Limits
 
 AgentOutcome = Literal["finished", "failed", "later", "timeout", "idle", "flooded", "cancelled", "missing"]
@@ -30,6 +31,14 @@ class AgentWork:
     on_line: Callable[[str], None] | None = None
     on_started: Callable[[int], None] | None = None  # told the process in whose exit code its word will be
     on_finished: Callable[[], None] | None = None  # told at once: finished work is paid work
+    base_url: str = ""  # where models are asked, for agents that speak the Messages API
+    token: str = ""  # sent there as the bearer: a session's, never a key
+    model: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)  # max_turns, effort, thinking, max_tokens, …
+    folder: Path | None = None  # the attempt's own: what an agent keeps to be able to go on lies there
+    assignment: Assignment | None = None  # what `prompt` was made of
+    hidden: Mapping[str, str] = field(default_factory=dict)  # what no model is to see, and what stands for it
+    bound: str = ""  # names what was put into the slot; what went on in another is no use in this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,11 @@ class AgentResult:
     cost_usd: float = 0.0
     tokens: int = 0
     retry_at: float | None = None
+    summary: str = ""
+    criteria: tuple[Mapping[str, Any], ...] = ()  # text, met, evidence (`path:line`), as the agent says
+    turns: int = 0
+    model: str = ""
+    unmetered: bool = False  # its calls passed nobody who counts
 
 
 class Agent(Protocol):
