@@ -1,0 +1,59 @@
+"""When two requests are the same."""
+
+import pytest
+
+from rad_engineer.gateway.fingerprint import cache_key
+from tests.unit.gateway_calls import asked, call
+
+ONE = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
+SPELLED_OTHERWISE = b'{ "max_tokens": 9, "messages": [ {"content":"\\u0068i","role":"user"} ], "model": "m" }'
+
+
+def test_the_same_said_otherwise_is_the_same():
+    assert cache_key(call(body=ONE)) == cache_key(call(body=SPELLED_OTHERWISE))
+
+
+def test_the_order_of_betas_does_not_count():
+    one = call(headers={"anthropic-beta": "b-2, a-1,b-2"})
+    other = call(headers={"anthropic-beta": "a-1,b-2"})
+    assert cache_key(one) == cache_key(other)
+
+
+def test_session_number_and_other_headers_do_not_count():
+    assert cache_key(call()) == cache_key(
+        call(story="other", attempt=3, number=9, headers={"user-agent": "x"})
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        call(path="/v1/messages/count_tokens"),
+        call(query="beta=true"),
+        call(headers={"anthropic-version": "2023-06-01"}),
+        call(headers={"anthropic-beta": "a-1"}),
+        call(asked("hello!")),
+        call(asked("hello", stream=True)),
+        call(tenant="run-2"),
+    ],
+    ids=["path", "query", "version", "beta", "body", "stream", "tenant"],
+)
+def test_each_of_these_makes_another_request(other):
+    assert cache_key(other) != cache_key(call())
+
+
+def test_parts_do_not_run_into_each_other():
+    assert cache_key(call(path="/a", query="b")) != cache_key(call(path="/ab", query=""))
+
+
+def test_tenants_share_only_what_is_the_same_byte_for_byte():
+    one, same, respelled = (
+        call(body=ONE), call(body=ONE, tenant="run-2"), call(body=SPELLED_OTHERWISE, tenant="run-2"),
+    )  # fmt: skip
+    assert cache_key(one) != cache_key(same)
+    assert cache_key(one, sharing=True) == cache_key(same, sharing=True)
+    assert cache_key(one, sharing=True) != cache_key(respelled, sharing=True)
+
+
+def test_a_broken_surrogate_is_no_reason_to_fail():
+    assert cache_key(call(body=b'{"model":"m","x":"\\ud800"}'))
