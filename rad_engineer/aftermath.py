@@ -45,10 +45,9 @@ class Aftermath:
             self.ledger.record("story_interrupted", story)
             return
         if outcome.kind == "later":
-            self.ledger.record("story_waiting", story, reason="limit", until=outcome.until)
+            self.ledger.record("story_waiting", story, reason=outcome.reason, until=outcome.until)
             self.schedule.waiting(story, holds=True)
-            self.lanes.release_slot(story)
-            return
+            return  # its slot stays its own: the attempt goes on in there
         self.lanes.release_slot(story)
         if outcome.kind == "failed":
             self._failed_attempt(story, outcome)

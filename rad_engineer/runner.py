@@ -17,6 +17,7 @@ from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.outcome import Outcome
 from rad_engineer.rules import Rules
 from rad_engineer.signals import Stop
+from rad_engineer.spending import Spending
 
 MAX_WORKER_DEATHS = 3
 TICK = 0.125  # s between redraws
@@ -38,6 +39,7 @@ class Runner:
         story_job: Callable[[int, bool], dict[str, Any]],
         on_landed: Callable[[int], None],
         between: Callable[[float], None],
+        spending: Spending | None = None,
         paid: Mapping[int, int] | None = None,
         foreign: frozenset[int] = frozenset(),
     ) -> None:
@@ -50,6 +52,7 @@ class Runner:
         self.limits = limits
         self.queue = queue
         self.story_job = story_job
+        self.spending = spending
         self.between = between
         self.stop = Stop()
         self.lanes = Lanes(free=list(range(limits.jobs - 1, -1, -1)), foreign=foreign)
@@ -65,6 +68,8 @@ class Runner:
         self.bug = ""
         self.disk: CannotWrite | None = None
         self.gates = None if queue is None else BranchGates(rundir, rules, ledger, schedule, queue)
+        heard = () if spending is None else (spending.door.fileno(),)
+        self._descriptors = (self.stop.fileno(), *heard)
         self._stop_at: float | None = None
         self._deadline = None if limits.deadline is None else time.monotonic() + limits.deadline
 
@@ -89,7 +94,8 @@ class Runner:
 
     def _draining(self) -> bool:
         failed = self.limits.fail_fast and self.aftermath.failed
-        return bool(self.stop.received or self.disk or self._past_deadline() or failed)
+        spent = self.spending is not None and self.spending.exhausted
+        return bool(self.stop.received or self.disk or self._past_deadline() or failed or spent)
 
     def _past_deadline(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
@@ -142,6 +148,8 @@ class Runner:
             "feedback": self.aftermath.feedback.get(story, ""),
             **self.story_job(story, resume),
         }
+        if self.spending is not None:
+            job["models"] = self.spending.account(story, attempt)
         if self.queue is not None:
             job["slot"] = self.lanes.slot_for(story)
             job["base"] = job.pop("resume_base", None) or job["base"]
@@ -161,8 +169,10 @@ class Runner:
         self._submit(Running(kind, lane, content))
 
     def _wait(self) -> None:
-        messages = self.engine.poll(TICK, (self.stop.fileno(),))
+        messages = self.engine.poll(TICK, self._descriptors)
         with timings.part("schedule"):
+            if self.spending is not None:
+                self.spending.hear()  # first: it explains how an agent has ended
             for message in messages:
                 self._handle(message)
         self.stop.drain()
@@ -262,7 +272,7 @@ class Runner:
 
     def _on_done(self, running: Running, data: Mapping[str, Any]) -> None:
         if running.kind == "story" and running.story is not None:
-            self.aftermath.ended(running.story, Outcome.from_json(data["outcome"]))
+            self.aftermath.ended(running.story, self._explained(running, data["outcome"]))
         elif running.kind == "land" and self.queue is not None:
             self.aftermath.batch_judged(self.queue, data["landing"])
         elif running.kind == "gates":
@@ -270,6 +280,12 @@ class Runner:
                 self.gates.judged(running.job, data)
         elif running.kind == "baseline" and self.gates is not None and not data.get("interrupted"):
             self.gates.answered(data)
+
+    def _explained(self, running: Running, told: Mapping[str, Any]) -> Outcome:
+        outcome = Outcome.from_json(told)
+        if self.spending is None or running.story is None:
+            return outcome
+        return self.spending.judged(running.story, running.job["attempt"], outcome)
 
     def _ready_to_land(self) -> bool:
         return self.queue is not None and self.queue.can_go_on and not self.stop.received and not self.disk

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rad_engineer.core.events import Event
+from rad_engineer.core.failures import PARKED
 
 
 @dataclass(slots=True)
@@ -37,6 +38,12 @@ class StoryRecord:
     slot: int | None = None
     approved: bool = False
     taken_back: str | None = None  # a landing that does not count, because its done field was set back
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether its attempt has begun and not ended: what it left in its slot may be gone on with."""
+        parked = self.status == "waiting" and self.reason in PARKED
+        return parked or self.status in ("running", "interrupted")
 
 
 @dataclass(slots=True)
@@ -214,8 +221,6 @@ def _story_waiting(record: StoryRecord, event: Event) -> None:
     record.reason = event.data.get("reason")
     record.until = event.data.get("until")
     record.landed = False
-    if record.reason == "limit":
-        record.attempts = max(0, record.attempts - 1)  # nobody's fault, so no attempt is used up
     _clock(record, event)
 
 

@@ -186,6 +186,16 @@ _LIST = (
         "go on with `rad-engineer resume` when the limit has passed",
     ),
     Reason(
+        "budget", "waiting",
+        "the money or the tokens that it may use are spent",
+        "go on with more: `rad-engineer resume --budget USD`, or --story-budget, --token-budget",
+    ),
+    Reason(
+        "offline", "waiting",
+        "no model can be asked: the run is offline, and neither cache nor recordings have the answer",
+        "go on with `rad-engineer resume` when there is a connection",
+    ),
+    Reason(
         "deadline", "waiting",
         "the run's --deadline came first",
         "go on with `rad-engineer resume`",
@@ -201,6 +211,9 @@ _LIST = (
         "finish or release those first",
     ),
 )  # fmt: skip
+
+PARKED = frozenset({"limit", "budget", "offline"})
+"""Nobody's fault: the attempt goes on, where it stopped, as soon as the run does."""
 
 REASONS: dict[str, Reason] = {reason.name: reason for reason in _LIST}
 """All reasons by name."""

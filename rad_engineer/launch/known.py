@@ -217,7 +217,7 @@ def statuses(graph: Graph, checkpoint: Checkpoint) -> dict[int, str]:
         elif record.status in ("failed", "done-unverified"):
             found[index] = record.status
         elif record.status == "waiting" and not record.approved:
-            found[index] = "pending" if record.reason == "limit" else "waiting"
+            found[index] = "pending" if record.cut_off else "waiting"
         elif record.approved:
             found[index] = "pending"
     return found

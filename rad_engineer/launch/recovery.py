@@ -77,7 +77,7 @@ def cut_off(ledger: Ledger, rundir: store.RunDir) -> dict[int, int]:
     found = {}
     for identity, record in ledger.checkpoint.stories.items():
         index = ledger.graph.by_identity.get(identity)
-        if index is not None and record.status in ("running", "interrupted"):
+        if index is not None and record.cut_off:
             found[index] = record.slot if record.slot is not None else -1
             _retell(ledger, index, record, rundir.story(ledger.graph.stories[index].id, identity))
     return found
@@ -98,7 +98,7 @@ def foreign_slots(home_runs: Sequence[store.RunDir], rundir: store.RunDir) -> fr
     for other in home_runs[: known.MOST_RUNS]:
         if other != rundir and store.state(other) != "finished":
             records = store.load(other).stories.values()
-            found.update(record.slot for record in records if record.status in ("running", "interrupted"))
+            found.update(record.slot for record in records if record.cut_off)
     return frozenset(slot for slot in found if slot is not None)
 
 

@@ -208,14 +208,21 @@ def test_a_blocked_story_names_its_blockers_until_it_lands():
     assert record_of(run, "US-2").by == ()
 
 
-def test_waiting_for_a_limit_uses_no_attempt_up():
+@pytest.mark.parametrize("reason", ["limit", "budget", "offline"])
+def test_an_attempt_that_waits_for_something_to_change_goes_on_later(reason):
     run = one()
-    run.say("story_started", "US-1", attempt=1)
-    run.say("story_waiting", "US-1", reason="limit", until=5000.0)
+    run.say("story_started", "US-1", attempt=1, slot=2)
+    run.say("story_waiting", "US-1", reason=reason, until=5000.0)
     found = record_of(run)
-    assert (found.status, found.reason, found.until, found.attempts) == ("waiting", "limit", 5000.0, 0)
-    run.say("story_waiting", "US-1", reason="limit", until=6000.0)
-    assert found.attempts == 0
+    assert (found.status, found.reason, found.until, found.attempts) == ("waiting", reason, 5000.0, 1)
+    assert (found.cut_off, found.slot) == (True, 2)
+
+
+def test_who_waits_for_a_person_or_the_branch_has_nothing_to_go_on_with():
+    run = one()
+    for reason in ("human", "branch-busy"):
+        run.say("story_waiting", "US-1", reason=reason)
+        assert not record_of(run).cut_off
 
 
 def test_what_landed_on_a_branch_that_was_taken_away_waits_and_is_not_called_landed():

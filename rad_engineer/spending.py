@@ -1,0 +1,77 @@
+"""What stories spend at the gateway: heard by the loop, written into the journal, held against how their agents end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rad_engineer.core.failures import PARKED
+from rad_engineer.ledger import Ledger
+from rad_engineer.outcome import Outcome
+
+MICRO = 1_000_000
+
+
+class Door(Protocol):
+    """The gateway as the coordinator knows it: `gateway.door.Door`, or in tests one that does not ask a model."""
+
+    def session(self, story: str, attempt: int) -> tuple[str, str]:
+        """The base URL and the token of an attempt."""
+
+    def fileno(self) -> int:
+        """Becomes readable when there is something to hear."""
+
+    def poll(self) -> list[dict[str, Any]]:
+        """What has happened since: events `spend`, `refused`, `soft-limit`, and others."""
+
+    def standing(self, story: str, attempt: int) -> Mapping[str, Any]:
+        """What is known of an attempt: `reason` and `retry_at` of the refusal that ended its calls, if any."""
+
+
+@dataclass(slots=True)
+class Spending:
+    """The run's side of the gateway."""
+
+    door: Door
+    ledger: Ledger
+    exhausted: bool = False  # the run's budget is spent: nothing more is started
+
+    def account(self, story: int, attempt: int) -> dict[str, str]:
+        """What an attempt gets to ask models with."""
+        url, token = self.door.session(self.ledger.graph.identities[story], attempt)
+        return {"url": url, "token": token}
+
+    def hear(self) -> None:
+        """Writes down what the gateway has said."""
+        for event in self.door.poll():
+            if event["event"] == "spend":
+                self._spent(event)
+            elif event["event"] == "soft-limit":
+                self._soft_limit(event)
+            elif event["event"] == "refused" and event.get("scope") == "run":
+                self.exhausted = self.exhausted or event["reason"] == "budget"
+
+    def _spent(self, event: Mapping[str, Any]) -> None:
+        index = self.ledger.graph.by_identity.get(event["story"])
+        if index is not None:
+            self.ledger.record("story_spent", index, attempt=event["attempt"],
+                               cost_usd=event["micro_usd"] / MICRO, tokens=event["tokens"])  # fmt: skip
+
+    def _soft_limit(self, event: Mapping[str, Any]) -> None:
+        index = self.ledger.graph.by_identity.get(event.get("story") or "")
+        whose = (
+            "the budget of this run" if index is None else f"the budget of {self.ledger.graph.keys[index]}"
+        )
+        self.ledger.record("note", text=f"{event['percent']} % of {whose} are spent")
+
+    def judged(self, story: int, attempt: int, outcome: Outcome) -> Outcome:
+        """The end of an attempt as the gateway explains it: an agent that was refused for no fault of its own waits.
+
+        Command-line agents tell a refusal in words of their own, which nobody should have to read.
+        """
+        if outcome.kind != "failed" or outcome.reason not in ("agent-failed", "timeout", "idle"):
+            return outcome
+        found = self.door.standing(self.ledger.graph.identities[story], attempt)
+        why = str(found.get("reason"))
+        if why not in PARKED:
+            return outcome
+        return Outcome("later", reason=why, until=found.get("retry_at"), commit=outcome.commit)
