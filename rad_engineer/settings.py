@@ -24,8 +24,16 @@ class Settings:
     """What a run goes by; `settings_schema` says what each field means. `origins` tells where it came from."""
 
     jobs: int
-    agent: Literal["command", "mock"] | None
+    agent: str | None
     agent_command: str | None
+    model: str | None
+    roles: Mapping[str, str]
+    allow_unmetered: bool
+    review: bool
+    reviewer: str | None
+    review_model: str | None
+    review_rounds: int
+    simplify: bool
     only: tuple[str, ...]
     once: bool
     max_stories: int | None
@@ -101,9 +109,15 @@ class Settings:
 class AgentChoice:
     """Which agent works, and what decided it; no name means that nothing did."""
 
-    name: Literal["command", "mock"] | None
+    name: str | None
     command: str
     origin: str
+    fallbacks: tuple[str, ...] = ()  # who is asked next when it is missing or at its limit
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """All of them, in the order in which they are asked."""
+        return () if self.name is None else (self.name, *self.fallbacks)
 
 
 def load(root: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
@@ -170,7 +184,7 @@ def resolve_agent(settings: Settings, env: Mapping[str, str]) -> AgentChoice:
 
     The stronger source wins (flag, variable, file); on a tie the agent's name does.
     """
-    candidates: list[tuple[int, Literal["command", "mock"] | None, str]] = []
+    candidates: list[tuple[int, str | None, str]] = []
     if settings.agent_command:
         origin = settings.origins["agent_command"]
         candidates.append((_strength(origin), "command", origin))
@@ -183,16 +197,20 @@ def resolve_agent(settings: Settings, env: Mapping[str, str]) -> AgentChoice:
         if not overruled:
             candidates.append((_strength(origin), settings.agent, origin))
     best = max((strength for strength, _, _ in candidates), default=0)
-    name, origin = next(
-        ((name, origin) for strength, name, origin in reversed(candidates) if strength == best),
+    names, origin = next(
+        ((names, origin) for strength, names, origin in reversed(candidates) if strength == best),
         (None, "default"),
     )
-    if name == "command" and not settings.agent_command:
+    first, *others = names.split(",") if names else [""]
+    choice = AgentChoice(first or None, "", origin, tuple(others))
+    if "command" not in choice.chain:
+        return choice
+    if not settings.agent_command:
         raise NoAgent(
             f"the agent is `command` (from {origin}), but no command line is configured",
             hint='give --agent-command "…", or set `command` under [agent] in rad-engineer.toml',
         )
-    return AgentChoice(name, settings.agent_command or "" if name == "command" else "", origin)
+    return replace(choice, command=settings.agent_command)
 
 
 def processors() -> int:

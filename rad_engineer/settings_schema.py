@@ -6,9 +6,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal[
-    "text", "choice", "switch", "count", "jobs", "duration", "span", "money", "texts", "commands", "prices"
+    "text",
+    "choice",
+    "chain",
+    "switch",
+    "count",
+    "jobs",
+    "duration",
+    "span",
+    "money",
+    "texts",
+    "commands",
+    "prices",
 ]
-"""`duration` may be none (no limit), `span` may not; `money` is in US dollars; `commands` is a table
+"""`chain` is some of the choices, in order; `duration` may be none (no limit), `span` may not; `money` is in US dollars; `commands` is a table
 NAME = "command", `prices` a table MODEL = { input = 2.0, output = 10.0 } in dollars for a million tokens."""
 
 
@@ -38,10 +49,30 @@ class Setting:
         return f"RAD_{self.name.upper()}" if self.env and self.kind not in ("commands", "prices") else None
 
 
+AGENTS = ("auto", "anthropic", "claude", "codex", "opencode", "gemini", "cursor-agent", "amp", "aider", "goose",
+          "copilot", "qwen", "command", "mock")  # fmt: skip
+"""Who can write the code; `auto` is whoever of them is at hand."""
+
 _AGENT = (
-    Setting("agent", "choice", None, "who writes the code", "agent.name", ("--agent",), choices=("command", "mock")),
+    Setting("agent", "chain", None, "who writes the code, see `rad-engineer agents`; of several, separated by commas, "
+            "the next one is asked when one is missing or at its limit", "agent.name", ("--agent",), "NAME,…",
+            choices=AGENTS),
     Setting("agent_command", "text", None, "the command line to run for each story; implies --agent command",
             "agent.command", ("--agent-command",), "COMMAND"),
+    Setting("model", "text", None, "the model that agents ask", "agent.model", ("--model",), "MODEL"),
+    Setting("roles", "commands", {}, 'own prompts for roles: NAME = "path.md"; else .rad-engineer/roles/NAME.md',
+            "agent.roles"),
+    Setting("allow_unmetered", "switch", False, "let agents work under a budget although nobody counts what they "
+            "spend", "agent.allow_unmetered", ("--allow-unmetered",)),
+    Setting("review", "switch", False, "have each change read against its criteria before it is judged",
+            "agent.review", ("--review",)),
+    Setting("reviewer", "chain", None, "who reads it; else who wrote it, in another role", "agent.reviewer",
+            choices=AGENTS),
+    Setting("review_model", "text", None, "the model that the reviewer asks", "agent.review_model"),
+    Setting("review_rounds", "count", 1, "how often findings go back to whoever wrote it", "agent.review_rounds",
+            least=1),
+    Setting("simplify", "switch", False, "have what is green made simpler, and judged again", "agent.simplify",
+            ("--simplify",)),
 )  # fmt: skip
 _SELECTION = (
     Setting("only", "texts", (), "run only this story; may be repeated", None, ("--only",), "ID", env=False),
@@ -202,8 +233,8 @@ def parse(setting: Setting, value: Any, *, written: bool) -> Any:
 
     `written` says that the value is text by nature (a flag, a variable), so "4" may stand for 4.
     """
-    if setting.kind in ("text", "choice"):
-        return _text(setting, value)
+    if setting.kind in ("text", "choice", "chain"):
+        return _chain(setting, value) if setting.kind == "chain" else _text(setting, value)
     if setting.kind == "switch":
         return _switch(value, written=written)
     if setting.kind == "jobs" and value == "auto":
@@ -216,7 +247,7 @@ def parse(setting: Setting, value: Any, *, written: bool) -> Any:
         return _money(value)
     if setting.kind == "texts":
         return _texts(value, written=written)
-    return _prices(value) if setting.kind == "prices" else _commands(value)
+    return _prices(value) if setting.kind == "prices" else _commands(setting, value)
 
 
 def _text(setting: Setting, value: Any) -> str | None:
@@ -225,6 +256,18 @@ def _text(setting: Setting, value: Any) -> str | None:
     if setting.choices and value not in setting.choices:
         raise BadValue(f"`{value}` is none of {', '.join(setting.choices)}")
     return value.strip() or None
+
+
+def _chain(setting: Setting, value: Any) -> str | None:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        value = ",".join(value)
+    if not isinstance(value, str):
+        raise BadValue(f"expected text, found {_shown(value)}")
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    for name in names:
+        if name not in setting.choices:
+            raise BadValue(f"`{name}` is none of {', '.join(setting.choices)}")
+    return ",".join(dict.fromkeys(names)) or None
 
 
 def _switch(value: Any, *, written: bool) -> bool:
@@ -298,12 +341,13 @@ def _texts(value: Any, *, written: bool) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _commands(value: Any) -> dict[str, str]:
+def _commands(setting: Setting, value: Any) -> dict[str, str]:
+    what, kind = ("path.md", "role") if setting.name == "roles" else ("command", "gate")
     if not isinstance(value, dict):
-        raise BadValue(f'expected a table of NAME = "command", found {_shown(value)}')
+        raise BadValue(f'expected a table of NAME = "{what}", found {_shown(value)}')
     for name, command in value.items():
         if not isinstance(command, str) or not command.strip():
-            raise BadValue(f"gate `{name}`: expected a command, found {_shown(command)}")
+            raise BadValue(f"{kind} `{name}`: expected a {what}, found {_shown(command)}")
     return dict(value)
 
 

@@ -143,6 +143,7 @@ allow_protected_branch = true
         ('[workspace]\nmode = "slot"\n', 2, "`slot` is none of slots, shared"),
         ("[gates]\ntest = 3\n", 1, "gate `test`: expected a command, found 3"),
         ('[gates]\ntest = ""\n', 1, "gate `test`: expected a command"),
+        ("[agent.roles]\nplanner = 1\n", 1, "role `planner`: expected a path.md, found 1"),
         ("gates = 3\n", 1, 'expected a table of NAME = "command"'),
         ('protect = "x"\n', 1, "expected a list of texts"),
         ("limits = 3\n", 1, "`limits` is a table"),
@@ -286,6 +287,10 @@ def test_json_form_survives(tmp_path):
     [
         ({}, {}, "", None, "default"),
         ({"agent": "mock"}, {}, "", "mock", "--agent"),
+        ({"agent": "claude,command"}, {"RAD_AGENT_COMMAND": "true"}, "", "claude", "--agent"),
+        ({"agent_command": "true"}, {"RAD_AGENT": "claude"}, "", "command", "--agent-command"),
+        ({}, {"RAD_AGENT": "auto"}, "agent = 'claude'\n", "auto", "RAD_AGENT"),
+        ({}, {"USE_REAL_AGENTS": "false"}, "agent = 'claude'\n", "mock", "USE_REAL_AGENTS"),
         ({"agent_command": "true"}, {}, "", "command", "--agent-command"),
         ({"agent_command": "true"}, {"RAD_AGENT": "mock"}, "", "command", "--agent-command"),
         ({"agent": "mock", "agent_command": "true"}, {}, "", "mock", "--agent"),
@@ -304,7 +309,16 @@ def test_agent_selection(tmp_path, flags, env, toml, name, origin):
     found = settings.load(write(tmp_path, toml), flags, env)
     choice = settings.resolve_agent(found, env)
     assert (choice.name, choice.origin) == (name, origin)
-    assert bool(choice.command) == (name == "command")
+    assert bool(choice.command) == ("command" in choice.chain)
+
+
+def test_several_agents_are_a_chain(tmp_path):
+    found = settings.load(write(tmp_path, "[agent]\nname = ['claude', 'anthropic', 'claude']\n"), {}, {})
+    choice = settings.resolve_agent(found, {})
+    assert choice.chain == ("claude", "anthropic")
+    assert settings.AgentChoice(None, "", "default").chain == ()
+    with pytest.raises(UsageError, match=r"--agent: `clod` is none of auto, anthropic, claude"):
+        settings.load(None, {"agent": "claude, clod"}, {})
 
 
 def test_command_agent_without_command_is_refused():
