@@ -1,0 +1,105 @@
+"""Keeps every exchange with a model, so that a run can be played again without one."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from rad_engineer.gateway import tape
+from rad_engineer.gateway.answers import decoded
+from rad_engineer.gateway.exchange import Call, Session, Whole
+from rad_engineer.gateway.fingerprint import digest
+from rad_engineer.gateway.normal_form import lane_of, normal_form, placed, workplace
+from rad_engineer.gateway.redaction import Redaction
+from rad_engineer.gateway.tape import Exchange
+
+_MAY_SUCCEED_LATER = frozenset({401, 402, 403, 408, 409, 425, 429})
+_GOES_ON_FROM = 4  # so many exchanges of a lane are looked at for the one that the next goes on from
+_MOST_SESSIONS = 256
+
+
+class Recorder:
+    """Writes exchanges into a folder. Every method may be called from any thread, and takes a disk's time."""
+
+    def __init__(self, folder: Path, secrets: Iterable[str] = ()) -> None:
+        tape.create(folder)
+        self._folder = folder
+        self._redaction = Redaction(secrets)
+        self._sessions: OrderedDict[Session, _Session] = OrderedDict()
+        self._lock = Lock()
+
+    def keep(self, call: Call, answer: Whole | bytes) -> bool:
+        """Adds an exchange: the answer is whole, or all events of a stream. Says whether it is one that counts.
+
+        What another try may change is none: it comes again, and a request that comes again is the same exchange. Its
+        later answer counts, unless the conversation has gone on from the earlier one.
+        """
+        said = _said(answer)
+        if said is None:
+            return False
+        normal = normal_form(call, self._redaction)
+        said = placed(said, workplace(call.data), self._redaction)
+        lane = lane_of(normal)
+        with self._lock:
+            session = self._session(call.session)
+            fingerprint = digest(normal)
+            again = fingerprint in session.numbers
+            exchange = Exchange(session.number_of(fingerprint, call.number), lane, normal, said)
+            recent = session.recent.setdefault(lane, [])
+            if not (again and any(one.number > exchange.number for one in recent)):
+                tape.write(self._folder, call.session.story, call.session.attempt, exchange, recent)
+                recent[:] = [*(one for one in recent if one.number != exchange.number), exchange][
+                    -_GOES_ON_FROM:
+                ]
+        return True
+
+    def _session(self, name: Session) -> "_Session":
+        found = self._sessions.get(name)
+        if found is None:
+            earlier = tape.read(self._folder, name.story, name.attempt)
+            found = _Session(max((one.number for one in earlier), default=0))
+            for one in earlier:
+                found.numbers[one.fingerprint] = one.number
+                found.taken.add(one.number)
+                found.recent.setdefault(one.lane, []).append(one)
+            self._sessions[name] = found
+            while len(self._sessions) > _MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+        self._sessions.move_to_end(name)
+        return found
+
+
+@dataclass(slots=True)
+class _Session:
+    """What was recorded of a session. `first` is added to numbers that begin anew, as after a restart of the gateway."""
+
+    first: int
+    numbers: dict[str, int] = field(default_factory=dict)  # by fingerprint
+    taken: set[int] = field(default_factory=set)
+    recent: dict[str, list[Exchange]] = field(default_factory=dict)  # by lane
+
+    def number_of(self, fingerprint: str, arrived: int) -> int:
+        """The number of a request: the one that it had when it came before, else its own."""
+        if fingerprint not in self.numbers:
+            if self.first + arrived in self.taken:
+                self.first = max(self.taken)
+            self.numbers[fingerprint] = self.first + arrived
+            self.taken.add(self.first + arrived)
+        return self.numbers[fingerprint]
+
+
+def _said(answer: Whole | bytes) -> Mapping[str, Any] | None:
+    try:
+        if isinstance(answer, bytes):
+            message = decoded(answer)
+            return None if message is None else {"status": 200, "message": message}
+        if answer.status >= 500 or answer.status in _MAY_SUCCEED_LATER:
+            return None
+        data = json.loads(answer.body)
+    except (ValueError, KeyError, IndexError, TypeError):
+        return None
+    is_message = isinstance(data, dict) and data.get("type") == "message"
+    return {"status": answer.status, "message" if is_message else "body": data}
