@@ -63,7 +63,6 @@ class Recorder:
             found = _Session(max((one.number for one in earlier), default=0))
             for one in earlier:
                 found.numbers[one.fingerprint] = one.number
-                found.taken.add(one.number)
                 found.recent.setdefault(one.lane, []).append(one)
             self._sessions[name] = found
             while len(self._sessions) > _MOST_SESSIONS:

@@ -72,6 +72,7 @@ def test_too_old_is_not_there_in_memory_nor_on_disk(tmp_path):
 
 
 def test_nobody_else_can_read_it(tmp_path):
+    (tmp_path / "cache").mkdir(mode=0o755)
     before = os.umask(0)
     try:
         cache = fresh(tmp_path)
@@ -216,6 +217,8 @@ def test_a_stream_is_given_again_in_whole_events():
     assert b"".join(pieces) == b"".join([*events, large, *events])
     assert all(piece.endswith(b"\n\n") for piece in pieces)
     assert max(len(piece) for piece in pieces if large not in piece) <= 64 * 1024 + 2
+    assert max(map(len, pieces)) <= len(large) + 64 * 1024
+    assert len(pieces) < 20
 
 
 def test_a_whole_answer_is_given_again_as_it_was():

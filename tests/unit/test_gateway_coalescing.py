@@ -274,6 +274,7 @@ def test_a_reader_that_lags_gets_pieces_together_but_never_a_torn_one():
         leader.end()
         pieces = [piece async for piece in reader]
         assert len(pieces) < 10
+        assert max(map(len, pieces)) <= 64 * 1024
         assert all(len(piece) % 3000 == 0 for piece in pieces)
         assert b"".join(pieces) == b"".join(b"%03d" % number * 1000 for number in range(100))
 
@@ -298,7 +299,11 @@ def test_it_is_known_when_nobody_reads_any_more():
         newcomer = await flights.join("k", "back again")  # while it is drained
         assert isinstance(newcomer, Follower)
         assert leader.readers == 1
+        again = asyncio.create_task(leader.deserted())
+        await asyncio.sleep(0)
+        assert not again.done()
         leader.end()
+        again.cancel()
 
     asyncio.run(scene())
 
