@@ -2,15 +2,17 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from rad_engineer.errors import RadError
 from rad_engineer.gateway import tape
 from rad_engineer.gateway.answers import decoded
-from rad_engineer.gateway.exchange import Call, Session, Whole
+from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Session, Whole
 from rad_engineer.gateway.fingerprint import digest
 from rad_engineer.gateway.normal_form import lane_of, normal_form, placed, workplace
 from rad_engineer.gateway.redaction import Redaction
@@ -69,6 +71,50 @@ class Recorder:
                 self._sessions.popitem(last=False)
         self._sessions.move_to_end(name)
         return found
+
+
+class Listener:
+    """Hears the answers as they go to clients, and has them recorded beside the event loop.
+
+    So an answer that was shared, cached or kept is recorded for everyone who got it, and one that nobody got is not.
+    """
+
+    def __init__(self, recorder: Recorder, on_event: OnEvent) -> None:
+        self._recorder = recorder
+        self._on_event = on_event
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="recording")
+
+    def heard(self, call: Call, answer: Answer) -> Answer:
+        """The same answer; when it has come to its end, it is recorded."""
+        if isinstance(answer, Whole):
+            self._thread.submit(self._keep, call, answer)
+            return answer
+        return self._pass_on(call, answer)
+
+    def close(self) -> None:
+        """Returns when everything is on disk."""
+        self._thread.shutdown()
+
+    async def _pass_on(self, call: Call, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        parts = []
+        try:
+            async for part in events:
+                parts.append(part)
+                yield part
+        finally:
+            close = getattr(events, "aclose", None)
+            if close is not None:
+                await close()
+            self._thread.submit(self._keep, call, b"".join(parts))  # clients may leave at the last event
+
+    def _keep(self, call: Call, answer: Whole | bytes) -> None:
+        try:
+            self._recorder.keep(call, answer)
+        except RadError as error:
+            self._on_event(
+                "unrecorded", story=call.session.story, attempt=call.session.attempt, call=call.number,
+                why=str(error),
+            )  # fmt: skip
 
 
 @dataclass(slots=True)
