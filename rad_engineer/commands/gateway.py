@@ -1,0 +1,65 @@
+"""gateway: the gateway alone, for any client that takes a base URL."""
+
+import json
+import os
+import secrets
+import select
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from rad_engineer import settings
+from rad_engineer.errors import NoAgent
+from rad_engineer.gateway import credentials, door
+from rad_engineer.gateway.configuration import ANTHROPIC, MICRO, GatewaySettings, configured
+from rad_engineer.launch import ground
+from rad_engineer.signals import Stop
+
+
+def gateway(*, port: int, idle: float, verbose: bool, flags: Mapping[str, object]) -> int:
+    """Prints what a client needs, then serves until a signal comes; at the end it says what was spent."""
+    key = credentials.find(credentials.take(), os.environ)
+    here = ground.folder()
+    found = settings.load(ground.work_tree(here) or here, flags, os.environ)
+    told = configured(found, port=port, idle_seconds=idle, tenant="local")
+    if key is None and told.upstream == ANTHROPIC:
+        raise NoAgent(
+            "there is no key for the upstream", hint="set ANTHROPIC_API_KEY, or: rad-engineer login"
+        )
+    credentials.harden()
+    with tempfile.TemporaryDirectory(prefix="rad-gateway-") as folder, Stop() as stop:
+        opened = door.open(told, Path(folder), secrets.token_bytes(32), key)
+        try:
+            print("\n".join(_introduction(opened, told, key)), flush=True)
+            _serve(opened, stop, verbose=verbose)
+        finally:
+            opened.close()
+        print(_summary(opened.standing("", 0)), file=sys.stderr)
+    return 0
+
+
+def _introduction(opened: door.Door, told: GatewaySettings, key: credentials.Credentials | None) -> list[str]:
+    url, token = opened.session("", 0)
+    cap = f"{told.run_micro_usd / MICRO:.2f} USD" if told.run_micro_usd else "none"
+    return [
+        f"# upstream {told.upstream}, key from {key.source if key else 'nowhere: none is sent'}, budget {cap}",
+        f"export ANTHROPIC_BASE_URL={url}",
+        f"export ANTHROPIC_AUTH_TOKEN={token}",
+        "export NO_PROXY=127.0.0.1,localhost,::1",
+    ]
+
+
+def _serve(opened: door.Door, stop: Stop, *, verbose: bool) -> None:
+    poller = select.poll()
+    poller.register(opened.fileno(), select.POLLIN)
+    poller.register(stop.fileno(), select.POLLIN)
+    while not stop.received:
+        poller.poll()
+        for event in opened.poll():
+            if verbose:
+                print(json.dumps(event), file=sys.stderr, flush=True)
+
+
+def _summary(standing: Mapping[str, int]) -> str:
+    return f"{standing['calls']} calls, {standing['tokens']} tokens, {standing['micro_usd'] / MICRO:.6f} USD"

@@ -1,0 +1,24 @@
+"""login, logout: keeps the API key that the gateway uses, and forgets it."""
+
+import os
+import sys
+from getpass import getpass
+
+from rad_engineer.errors import UsageError
+from rad_engineer.gateway import credentials
+
+
+def login() -> int:
+    """Reads a key from the terminal, unseen, or from standard input, and keeps it."""
+    key = (getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError("that is no API key", hint="one line, nothing else: rad-engineer login < key.txt")
+    print(f"kept in {credentials.store(key, os.environ)}")
+    return 0
+
+
+def logout() -> int:
+    """Removes the key from wherever it was kept."""
+    gone = credentials.forget(os.environ)
+    print("\n".join(f"removed from {place}" for place in gone) or "no key was kept")
+    return 0

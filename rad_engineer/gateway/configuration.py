@@ -1,0 +1,83 @@
+"""What a gateway is told when it starts; it travels to its process as JSON, without any secret."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rad_engineer.settings import Settings
+
+ANTHROPIC = "https://api.anthropic.com"
+DEFAULT_CAP_USD = 10.0
+MICRO = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Caps are in micro-dollars and tokens, times in seconds, sizes in bytes; None is no cap."""
+
+    upstream: str = ANTHROPIC  # a base URL, "mock", or "replay:" and a folder
+    port: int = 0  # any that is free
+    tenant: str = "run"
+    fallback_model: str = ""
+    run_micro_usd: int | None = int(DEFAULT_CAP_USD * MICRO)
+    story_micro_usd: int | None = None
+    run_tokens: int | None = None
+    story_tokens: int | None = None
+    prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    per_model: int = 16
+    share: bool = False
+    cache: bool = True
+    cache_folder: str = ""
+    cache_memory: int = 100_000_000
+    cache_disk: int = 500_000_000
+    cache_ttl: float = 86400.0
+    record: str = ""
+    offline: bool = False
+    attempts: int = 4  # how often one request is sent to the upstream, at most
+    first_wait: float = 0.5  # before the second of those; doubled each time
+    retry_seconds: float = 60.0  # how long one request may spend waiting between those
+    connect_seconds: float = 10.0
+    answer_seconds: float = 600.0  # until an answer begins
+    gap_seconds: float = 120.0  # between two events of a stream
+    idle_seconds: float = 1800.0
+    drain_seconds: float = 60.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "GatewaySettings":
+        """The settings of plain values."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in data.items() if name in known})
+
+
+def configured(found: "Settings", **more: Any) -> GatewaySettings:
+    """What a user has set, as a gateway is told it; without a budget there is the default cap."""
+    wanted = DEFAULT_CAP_USD if found.budget is None else found.budget
+    return GatewaySettings(
+        upstream=found.upstream or ANTHROPIC,
+        fallback_model=found.fallback_model or "",
+        run_micro_usd=_micro(wanted),
+        story_micro_usd=_micro(found.story_budget),
+        run_tokens=found.token_budget,
+        story_tokens=found.story_token_budget,
+        prices=found.prices,
+        limits={
+            "requests_per_minute": found.requests_per_minute,
+            "tokens_per_minute": found.tokens_per_minute,
+        },
+        per_model=found.model_concurrency,
+        cache=found.cache,
+        record=found.record or "",
+        offline=found.offline,
+        **more,
+    )
+
+
+def _micro(usd: float | None) -> int | None:
+    """Micro-dollars; no dollars are no cap."""
+    return round(usd * MICRO) if usd else None

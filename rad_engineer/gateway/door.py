@@ -1,0 +1,243 @@
+"""The coordinator's side of the gateway: it owns the sockets, starts the process, starts it again, and hears of it.
+
+Nothing here waits. `fileno` becomes readable when there is something to `poll`.
+"""
+
+import json
+import os
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rad_engineer.durable import writing
+from rad_engineer.errors import Refused
+from rad_engineer.gateway import framing, tokens
+from rad_engineer.gateway.configuration import GatewaySettings
+from rad_engineer.gateway.credentials import SECRETS, Credentials
+from rad_engineer.gateway.exchange import Session
+from rad_engineer.process.child import Child, spawn
+
+_BACKLOG = 2048
+_CHUNK = 1 << 18
+_CALM_SECONDS = 5.0
+_LONGEST_WAIT = 10.0
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What is known of an attempt's calls; `before` is what processes that have ended had settled."""
+
+    figures: dict[str, Any] = field(default_factory=lambda: {"micro_usd": 0, "tokens": 0, "calls": 0})
+    reason: str | None = None
+    retry_at: float | None = None
+
+
+class Door:
+    """A running gateway, as its owner sees it."""
+
+    def __init__(
+        self, settings: GatewaySettings, folder: Path, secret: bytes, key: Credentials | None
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._secret = secret
+        self._key = key
+        self._events: list[dict[str, Any]] = []
+        self._sockets = (_listen_tcp(settings.port), _listen_unix(folder))
+        self._selector = selectors.DefaultSelector()
+        self._closed: list[tuple[str, int]] = []
+        self._standings: dict[tuple[str, int], _Standing] = {}
+        self._deaths = 0
+        self._channel: socket.socket
+        self._rest = b""
+        self._over = False
+        self._begin(0.0)
+
+    @property
+    def base_url(self) -> str:
+        """Where clients find the gateway."""
+        host, port = self._sockets[0].getsockname()
+        return f"http://{host}:{port}"
+
+    @property
+    def pid(self) -> int:
+        """The process of now."""
+        return self._child.pid
+
+    def fileno(self) -> int:
+        """Readable when there is something to poll; it stays the same when the gateway starts again."""
+        return self._selector.fileno()
+
+    def session(self, story: str, attempt: int) -> tuple[str, str]:
+        """The base URL and the token for an attempt at a story."""
+        return self.base_url, tokens.issue(self._secret, Session(story, attempt, self._settings.tenant))
+
+    def end_session(self, story: str, attempt: int) -> None:
+        """The attempt is over: its token opens nothing any more."""
+        self._closed.append((story, attempt))
+        self._send({"close": [story, attempt]})
+
+    def standing(self, story: str, attempt: int) -> dict[str, Any]:
+        """What an attempt has used so far, and why its last call was refused, if it was."""
+        if not self._over:
+            self._receive()
+        found = self._standings.get((story, attempt)) or _Standing()
+        return {**found.figures, "reason": found.reason, "retry_at": found.retry_at}
+
+    def poll(self) -> list[dict[str, Any]]:
+        """What has happened since; a gateway that has died is started again on the same sockets."""
+        self._receive()
+        heard, self._events = self._events, []
+        return heard
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                data = self._channel.recv(_CHUNK)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                self._again()
+                return
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            if "story" in event and "attempt" in event:
+                self._note(event)
+            self._events.append(event)
+
+    def close(self) -> None:
+        """Ends the gateway, which settles what is on its way, and gives up the sockets."""
+        self._channel.setblocking(True)
+        self._channel.settimeout(5.0)
+        with suppress(OSError):
+            self._channel.shutdown(socket.SHUT_WR)
+        with suppress(TimeoutError, ConnectionResetError):
+            while data := self._channel.recv(_CHUNK):
+                self._take(data)
+        self._over = True
+        self._leave()
+        self._selector.close()
+        for each in self._sockets:
+            each.close()
+        with suppress(FileNotFoundError):
+            (self._folder / "gateway.sock").unlink()
+
+    def _begin(self, wait: float) -> None:
+        ours, theirs = socket.socketpair()
+        told = {
+            "settings": self._settings.to_json(),
+            "folder": str(self._folder),
+            "credentials": self._key.kind if self._key else "none",
+            "closed": self._closed,
+            "wait": wait,
+        }
+        key = self._key.secret.reveal() if self._key else b""
+        log = os.open(
+            self._folder / "gateway.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            argv = [sys.executable, "-P", "-m", "rad_engineer.gateway.program"]
+            self._child: Child = spawn(
+                argv, None, _environment(), (theirs.fileno(), nothing, log), new_session=True
+            )
+        finally:
+            theirs.close()
+            os.close(log)
+            os.close(nothing)
+        self._rest = b""
+        self._born = time.monotonic()
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has died already: polling will find out
+            framing.send(ours, {**told, "key": len(key)}, key + self._secret, self._sockets)
+        ours.setblocking(False)
+        self._channel = ours
+        self._selector.register(ours, selectors.EVENT_READ)
+
+    def _again(self) -> None:
+        """A gateway that dies as soon as it lives is started later and later."""
+        self._leave()
+        calm = time.monotonic() - self._born > _CALM_SECONDS
+        self._deaths = 0 if calm else self._deaths + 1
+        wait = 0.0 if self._deaths < 2 else min(_LONGEST_WAIT, 0.25 * 2**self._deaths)
+        self._begin(wait)
+        self._events.append({"event": "restarted", "wait": wait})
+
+    def _leave(self) -> None:
+        self._selector.unregister(self._channel)
+        self._channel.close()
+        with suppress(ProcessLookupError):
+            os.kill(self._child.pid, 9)
+        self._child.wait()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        with suppress(
+            BlockingIOError, BrokenPipeError, ConnectionResetError
+        ):  # it is told when it starts again
+            self._channel.send(json.dumps(message).encode() + b"\n")
+
+    def _note(self, event: Mapping[str, Any]) -> None:
+        standing = self._standings.setdefault((event["story"], event["attempt"]), _Standing())
+        match event["event"]:
+            case "spend":
+                for name in ("micro_usd", "tokens"):
+                    standing.figures[name] += event[name]
+                standing.figures["calls"] += 1
+                standing.reason = standing.retry_at = None
+            case "refused":
+                standing.reason, standing.retry_at = event["reason"], event["retry_at"]
+
+
+def open(settings: GatewaySettings, folder: Path, secret: bytes, key: Credentials | None) -> Door:  # noqa: A001
+    """Starts a gateway with its sockets in `folder`, which nobody else may enter; it answers a moment later."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+        return Door(settings, folder, secret, key)
+
+
+def _listen_tcp(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if port:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise Refused(
+            f"cannot listen on port {port}: {error.strerror}", hint="give another --port"
+        ) from error
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _listen_unix(folder: Path) -> socket.socket:
+    """Binds below the folder by its descriptor: its name may be longer than that of a socket."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with suppress(FileNotFoundError):
+        (folder / "gateway.sock").unlink()
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listener.bind(f"/proc/self/fd/{handle}/gateway.sock")
+    finally:
+        os.close(handle)
+    (folder / "gateway.sock").chmod(0o600)
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _environment() -> dict[str, str]:
+    """Ours without secrets; the process finds the same packages as we do."""
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *(part for part in sys.path if part)])
+    kept = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    return {**kept, "PYTHONPATH": path}

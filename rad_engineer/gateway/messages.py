@@ -1,0 +1,185 @@
+"""The Messages API as bytes: requests understood, streams cut into whole events, usage read off as they pass."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rad_engineer.gateway.exchange import Refusal, Usage
+
+LARGE = 64 * 1024
+"""From this size on a body is parsed and hashed beside the event loop."""
+
+MOST_OF_A_BODY = 32 * 1024 * 1024
+_FRAME = 110  # what a delta is wrapped in
+_BYTES_PER_TOKEN = 4
+_COUNTED = (
+    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",
+    "server_tool_use", "speed",
+)  # fmt: skip
+
+
+def understand(body: bytes) -> dict[str, Any]:
+    """The request in a body; raises Refusal for what is no request, said as the vendor says it."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"the body is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise invalid("the body is not a JSON object")
+    if not isinstance(data.get("model"), str) or not data["model"]:
+        raise invalid("model: Field required")
+    if not isinstance(data.get("messages"), list):
+        raise invalid("messages: Field required")
+    most = data.get("max_tokens", 0)
+    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+        raise invalid("max_tokens: Input should be a whole number, at least 1")
+    return data
+
+
+def invalid(message: str) -> Refusal:
+    """What a client gets for a request that makes no sense."""
+    return Refusal(400, "invalid_request_error", message, reason="invalid")
+
+
+def changed(data: Mapping[str, Any], **fields: Any) -> bytes:
+    """A request with some of its fields replaced, as a body."""
+    return json.dumps({**data, **fields}, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def estimate_tokens(data: Mapping[str, Any]) -> int:
+    """How many tokens a request may have, where nobody can be asked: its text, by length."""
+    parts = {name: data[name] for name in ("system", "messages", "tools") if name in data}
+    return max(1, len(json.dumps(parts, ensure_ascii=False).encode()) // _BYTES_PER_TOKEN)
+
+
+def usage_of(message: Mapping[str, Any]) -> Usage:
+    """The usage that a whole message states."""
+    found = message.get("usage")
+    return _usage(found if isinstance(found, dict) else {}, str(message.get("model") or ""))
+
+
+def _usage(said: Mapping[str, Any], model: str) -> Usage:
+    written = _count(said, "cache_creation_input_tokens")
+    split = said.get("cache_creation")
+    hour = _count(split, "ephemeral_1h_input_tokens") if isinstance(split, dict) else 0
+    tools = said.get("server_tool_use")
+    return Usage(
+        input_tokens=_count(said, "input_tokens"),
+        output_tokens=_count(said, "output_tokens"),
+        cache_read_tokens=_count(said, "cache_read_input_tokens"),
+        cache_write_5m_tokens=max(0, written - hour),
+        cache_write_1h_tokens=hour,
+        server_tools={name: _count(tools, name) for name in tools} if isinstance(tools, dict) else {},
+        model=model,
+        speed=str(said.get("speed") or ""),
+    )
+
+
+def _count(said: Mapping[str, Any], name: str) -> int:
+    value = said.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+class Splitter:
+    """Cuts what arrives into whole server-sent events."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    @property
+    def rest(self) -> bytes:
+        """What has come of an event that is not whole yet."""
+        return self._rest
+
+    def feed(self, data: bytes) -> bytes:
+        """All events that are whole now; empty where none is."""
+        if b"\r" in data:  # some servers end lines so
+            data = data.replace(b"\r\n", b"\n")
+        data = self._rest + data
+        end = data.rfind(b"\n\n") + 2
+        if end == 1:
+            self._rest = data
+            return b""
+        self._rest = data[end:]
+        return data[:end]
+
+
+class Meter:
+    """Reads off a stream what it uses and whether it ended as it should. Garbage in it raises ValueError."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, Any] = {}
+        self._model = ""
+        self._seen = 0
+        self._final = False
+        self.began = False
+        self.complete = False
+        self._kinds: list[Any] = []
+        self._stop: Any = None
+        self.error: dict[str, Any] | None = None
+
+    def see(self, events: bytes) -> None:
+        """Takes whole events."""
+        for event in events.split(b"\n\n"):
+            if event:
+                self._see(event)
+
+    def _see(self, event: bytes) -> None:
+        if b"content_block_delta" in event[:64]:
+            self._seen += max(_BYTES_PER_TOKEN, len(event) - _FRAME)
+            return
+        data = b"\n".join(line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:"))
+        if not data:
+            return
+        found = json.loads(data)
+        if not isinstance(found, dict):
+            raise ValueError("an event is no object")  # noqa: TRY004 -- one kind of error for what is no stream
+        match found.get("type"):
+            case "message_start":
+                self._start(found.get("message"))
+            case "content_block_start":
+                block = found.get("content_block")
+                self._kinds.append(block.get("type") if isinstance(block, dict) else None)
+            case "message_delta":
+                self._take(found.get("usage"))
+                delta = found.get("delta")
+                self._stop = delta.get("stop_reason") if isinstance(delta, dict) else None
+                self._final = True
+            case "message_stop":
+                self.complete = True
+            case "error":
+                said = found.get("error")
+                self.error = said if isinstance(said, dict) else {}
+            case "content_block_delta":
+                self._seen += max(_BYTES_PER_TOKEN, len(event) - _FRAME)
+
+    def _start(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            raise ValueError("message_start without a message")  # noqa: TRY004 -- the same
+        self.began = True
+        self._model = str(message.get("model") or "")
+        self._take(message.get("usage"))
+
+    def _take(self, usage: Any) -> None:
+        if isinstance(usage, dict):
+            self._said |= {name: usage[name] for name in _COUNTED if usage.get(name) is not None}
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The message without what it says: the kinds of its blocks, and why it stopped."""
+        return {
+            "type": "message",
+            "stop_reason": self._stop,
+            "content": [{"type": kind} for kind in self._kinds],
+        }
+
+    @property
+    def usage(self) -> Usage:
+        """What has been used so far; before the end of the stream, output is what has been seen of it."""
+        said = self._said
+        if not self._final:
+            seen = -(-self._seen // _BYTES_PER_TOKEN)
+            said = {**said, "output_tokens": max(seen, _count(said, "output_tokens"))}
+        return _usage(said, self._model)

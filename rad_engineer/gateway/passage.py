@@ -1,0 +1,292 @@
+"""The way of one call: from cache and queues over one flight for identical requests to the upstream, and back.
+
+A call that is on its way does not end with its client: as long as somebody reads its answer it goes on, and when nobody
+does, it is read a while longer, so that what it costs is known.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rad_engineer.gateway.coalescing import Flights, Follower, Leader
+from rad_engineer.gateway.configuration import GatewaySettings
+from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage, Whole
+from rad_engineer.gateway.messages import LARGE, changed, estimate_tokens, usage_of
+from rad_engineer.gateway.mock import Mock
+from rad_engineer.gateway.sessions import Kept, Sessions
+from rad_engineer.gateway.stations import Stations
+from rad_engineer.gateway.upstream import Opened, Request, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What a client gets: whole, or the events of a stream; `flight` is named again when the client leaves early."""
+
+    answer: Whole | AsyncIterator[bytes]
+    headers: Mapping[str, str]
+    flight: str = ""
+
+
+@dataclass(slots=True)
+class _Pump:
+    """A call on its way. `alone` when its own client has left; `sent` once the upstream may have begun to work."""
+
+    lead: Leader
+    task: "asyncio.Task[None] | None" = None
+    alone: bool = False
+    sent: bool = False
+    begun: bool = False
+
+    @property
+    def deserted(self) -> bool:
+        return (self.alone or self.begun) and self.lead.readers == 0
+
+
+class Passage:
+    """All calls that are on their way, and the stations they pass."""
+
+    def __init__(self, settings: GatewaySettings, upstream: Upstream | Mock, stations: Stations, sessions: Sessions,
+                 on_event: OnEvent) -> None:  # fmt: skip
+        self._settings = settings
+        self._upstream = upstream
+        self._stations = stations
+        self._sessions = sessions
+        self._on_event = on_event
+        self._flights = Flights()
+        self._pumps: dict[str, _Pump] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def answer(self, call: Call, address: str) -> Passed:
+        """The answer to a call, as soon as it begins; raises Refusal. When cancelled, its client has left."""
+        stations = self._stations
+        key = await self._key(call)
+        found = await self._known(call, key)
+        if found is not None:
+            return found
+        if self._settings.offline:
+            raise Refusal(503, "api_error", "offline: neither the cache nor a recording has this request",
+                          reason="offline")  # fmt: skip
+        admitted = await stations.admit(call, address)
+        flown = await self._flights.join(key, f"{call.session.name}/{call.number}")
+        if isinstance(flown, Follower):
+            self._on_event("coalesced", **named(call), link=flown.link, micro_usd=0)
+            return _passed(flown.answer, {**admitted, "x-rad-coalesced": flown.link}, key)
+        return await self._lead(call, key, flown, admitted)
+
+    def left(self, flight: str, *, leader: bool = False) -> None:
+        """A client has gone before its answer was over."""
+        pump = self._pumps.get(flight)
+        if pump is None:
+            return
+        pump.alone = pump.alone or leader
+        if pump.deserted:
+            seconds = self._settings.drain_seconds if pump.sent else 0.0
+            asyncio.get_running_loop().call_later(seconds, _end_deserted, pump)
+
+    def cancel(self) -> list["asyncio.Task[None]"]:
+        """Breaks off what is on its way; each call is settled at what has been seen of it."""
+        for task in self._tasks:
+            task.cancel()
+        return [*self._tasks]
+
+    async def _key(self, call: Call) -> str:
+        if len(call.body) > LARGE:
+            return await asyncio.to_thread(self._stations.key, call)
+        return self._stations.key(call)
+
+    async def _known(self, call: Call, key: str) -> Passed | None:
+        kept = self._sessions.kept(call, key)
+        if kept is not None:
+            self._on_event("cached", **named(call), tier="session")
+            return _passed(_again(kept), {"x-rad-cache": "session"})
+        answer = await self._stations.cached(key)
+        if answer is None:
+            return None
+        self._on_event("cached", **named(call), tier="cache")
+        return _passed(answer, {"x-rad-cache": "hit"})
+
+    async def _lead(self, call: Call, key: str, lead: Leader, admitted: Mapping[str, str]) -> Passed:
+        pump = self._pumps[key] = _Pump(lead)
+        began: asyncio.Future[Passed] = asyncio.get_running_loop().create_future()
+        began.add_done_callback(_looked_at)
+        task = pump.task = asyncio.create_task(self._fly(call, key, pump, began))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            passed = await asyncio.shield(began)
+        except asyncio.CancelledError:
+            self.left(key, leader=True)
+            raise
+        return replace(passed, headers={**admitted, **passed.headers}, flight=key)
+
+    async def _fly(self, call: Call, key: str, pump: _Pump, began: "asyncio.Future[Passed]") -> None:
+        try:
+            with pump.lead:
+                await self._go(call, key, pump, began)
+        finally:
+            if self._pumps.get(key) is pump:
+                del self._pumps[key]
+            if not began.done():
+                began.set_exception(_broken_off())
+
+    async def _go(self, call: Call, key: str, pump: _Pump, began: "asyncio.Future[Passed]") -> None:
+        try:
+            trip = await self._reserve(call)
+        except Refusal as refusal:
+            began.set_exception(refusal)
+            pump.lead.hand_over()
+            return
+        trip.key, trip.pump, trip.began = key, pump, began
+        try:
+            await self._fetch(trip)
+        except Refusal as refusal:
+            pump.lead.fail(refusal)
+            if not began.done():
+                began.set_exception(refusal)
+
+    async def _reserve(self, call: Call) -> "_Trip":
+        held = await self._stations.reserve(call)
+        most = held.max_tokens if held is not None else call.max_tokens
+        return _Trip(call, held, most)
+
+    async def _fetch(self, trip: "_Trip") -> None:
+        """Asks the upstream, and the fallback model where the wanted one does not answer."""
+        try:
+            await self._ask(trip, trip.call.model)
+        except Refusal as refusal:
+            other = self._settings.fallback_model
+            falls_back = refusal.reason in ("breaker", "overloaded") and other not in ("", trip.call.model)
+            if not falls_back or trip.pump is None or trip.pump.begun:
+                raise
+            data = {**trip.call.data, "model": other}
+            second = replace(trip.call, model=other, data=data, body=changed(data))
+            again = await self._reserve(second)
+            again.key, again.pump, again.began = trip.key, trip.pump, trip.began
+            await self._ask(again, other)
+
+    async def _ask(self, trip: "_Trip", model: str) -> None:
+        stations = self._stations
+        try:
+            async with stations.slot(model):
+                assert trip.pump is not None  # noqa: S101 -- for the type
+                guard = stations.guard(model)
+                trip.pump.sent = True
+                answer = await self._upstream.send(trip.request(), guard, **named(trip.call))
+                if isinstance(answer, Whole):
+                    await self._whole(trip, answer)
+                else:
+                    await self._stream(trip, answer)
+        except Refusal as refusal:
+            uncertain = refusal.reason in ("cut", "timeout") and not trip.settled
+            if uncertain:
+                trip.used = trip.used or Usage(input_tokens=estimate_tokens(trip.call.data), model=model)
+            raise
+        finally:
+            if not trip.settled:
+                trip.settled = True
+                if trip.used is not None:
+                    await stations.settle(trip.call, trip.held, trip.used, uncertain=True)
+                else:
+                    stations.release(trip.held)
+
+    async def _whole(self, trip: "_Trip", answer: Whole) -> None:
+        message = await _parsed(answer.body)
+        await self._settle(trip, usage_of(message))
+        self._finish(trip, answer, answer.headers, message)
+        if trip.pump is not None and trip.began is not None:
+            trip.pump.lead.whole(answer)
+            if not trip.began.done():
+                trip.began.set_result(Passed(answer, {}))
+
+    async def _stream(self, trip: "_Trip", opened: Opened) -> None:
+        parts: list[bytes] = []
+        pump, began = trip.pump, trip.began
+        assert pump is not None and began is not None  # noqa: S101, PT018 -- for the types
+        pump.lead.begin(opened.headers)
+        pump.begun = True
+        if not began.done():
+            began.set_result(Passed(pump.lead.reader(), opened.headers))
+        async for events in opened.events:
+            trip.used = opened.meter.usage
+            if opened.meter.complete and not trip.settled:
+                await self._settle(trip, opened.meter.usage)
+                self._finish(trip, b"".join([*parts, events]), opened.headers, opened.meter.shape)
+            parts.append(events)
+            pump.lead.publish(events)
+        pump.lead.end()
+
+    async def _settle(self, trip: "_Trip", usage: Usage) -> None:
+        trip.used, trip.settled = usage, True
+        await self._stations.settle(trip.call, trip.held, usage, uncertain=False)
+
+    def _finish(self, trip: "_Trip", answer: Whole | bytes, headers: Mapping[str, str],
+                message: Mapping[str, Any]) -> None:  # fmt: skip
+        """What is done with an answer that is over: it is kept, stored and recorded."""
+        self._sessions.keep(trip.call, Kept(trip.key, answer, headers))
+        self._stations.finished(trip.call, trip.key, answer, headers, message)
+
+
+@dataclass(slots=True)
+class _Trip:
+    """One call with what is held for it."""
+
+    call: Call
+    held: Any
+    max_tokens: int
+    key: str = ""
+    pump: _Pump | None = None
+    began: "asyncio.Future[Passed] | None" = None
+    used: Usage | None = None
+    settled: bool = False
+
+    def request(self) -> Request:
+        """What is sent: the body as it came, unless less was granted than it asks for."""
+        call = self.call
+        body = (
+            call.body
+            if self.max_tokens == call.max_tokens
+            else changed(call.data, max_tokens=self.max_tokens)
+        )
+        path = f"{call.path}?{call.query}" if call.query else call.path
+        return Request("POST", path, call.headers, body, stream=call.stream)
+
+
+def named(call: Call) -> dict[str, Any]:
+    """Which call an event is about."""
+    session = call.session
+    return {"story": session.story, "attempt": session.attempt, "call": call.number, "model": call.model}
+
+
+def _passed(answer: Whole | AsyncIterator[bytes], headers: Mapping[str, str], flight: str = "") -> Passed:
+    return Passed(answer, headers, flight)
+
+
+def _again(kept: Kept) -> Whole | AsyncIterator[bytes]:
+    return kept.answer if isinstance(kept.answer, Whole) else _once(kept.answer)
+
+
+async def _once(events: bytes) -> AsyncIterator[bytes]:
+    yield events
+
+
+async def _parsed(body: bytes) -> dict[str, Any]:
+    found = await asyncio.to_thread(json.loads, body) if len(body) > LARGE else json.loads(body)
+    return found if isinstance(found, dict) else {}
+
+
+def _end_deserted(pump: _Pump) -> None:
+    if pump.deserted and pump.task is not None:
+        pump.task.cancel()
+
+
+def _looked_at(began: "asyncio.Future[Passed]") -> None:
+    """Nobody may be left to read why a call failed: that is no error."""
+    if not began.cancelled():
+        began.exception()
+
+
+def _broken_off() -> Refusal:
+    return Refusal(502, "api_error", "the call was broken off", reason="cut", retry_at=time.time())

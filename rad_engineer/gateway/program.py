@@ -1,0 +1,135 @@
+"""The gateway's own process: it is told everything through its standard input, and owns nothing else.
+
+What comes there: its configuration and the listening sockets, which outlive it, then the key and the secret of the run.
+What goes back there: events, as lines of JSON. When nobody is at the other end any more, it ends.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import uvicorn
+
+from rad_engineer.gateway import credentials, framing
+from rad_engineer.gateway.authorization import authorization
+from rad_engineer.gateway.configuration import GatewaySettings
+from rad_engineer.gateway.mock import Mock
+from rad_engineer.gateway.passage import Passage
+from rad_engineer.gateway.server import Server
+from rad_engineer.gateway.sessions import Sessions
+from rad_engineer.gateway.stations import Stations
+from rad_engineer.gateway.upstream import Upstream
+
+_EXPIRY_SECONDS = 15.0
+_MOST_UNREAD = 4 << 20
+_DISPENSABLE = frozenset({"request", "cached", "coalesced", "retried"})
+
+
+def main() -> int:
+    """Runs until the other end of standard input is closed."""
+    credentials.harden()
+    channel = socket.socket(fileno=os.dup(0))
+    told, secrets, sockets = framing.receive(channel)
+    kind, size = told["credentials"], told["key"]
+    asyncio.run(_live(told, kind, secrets[:size], secrets[size:], sockets, channel))
+    return 0
+
+
+async def _live(told: Mapping[str, Any], kind: str, key: bytes, secret: bytes, sockets: Sequence[socket.socket],
+                channel: socket.socket) -> None:  # fmt: skip
+    reader, writer = await asyncio.open_connection(sock=channel)
+
+    def emit(name: str, /, **fields: Any) -> None:
+        unread = writer.transport.get_write_buffer_size()
+        if not writer.is_closing() and not (unread > _MOST_UNREAD and name in _DISPENSABLE):
+            writer.write(json.dumps({"event": name, **fields}).encode() + b"\n")
+
+    if told["wait"]:
+        await asyncio.sleep(told["wait"])
+    settings = GatewaySettings.from_json(told["settings"])
+    gateway = Gateway(settings, kind, key, secret, emit)
+    for story, attempt in told["closed"]:
+        gateway.sessions.close(story, attempt)
+    listener = asyncio.create_task(_listen(reader, gateway))
+    await gateway.serve(sockets)
+    listener.cancel()
+    writer.close()
+
+
+async def _listen(reader: asyncio.StreamReader, gateway: "Gateway") -> None:
+    """Does what the parent says, and ends the gateway with it."""
+    while line := await _line(reader):
+        message = json.loads(line)
+        if "close" in message:
+            gateway.sessions.close(*message["close"])
+    gateway.stop()
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except ConnectionResetError:
+        return b""
+
+
+class Gateway:
+    """All of it, put together: serves on sockets that somebody else has bound."""
+
+    def __init__(self, settings: GatewaySettings, kind: str, key: bytes, secret: bytes,
+                 on_event: Callable[..., None]) -> None:  # fmt: skip
+        self.sessions = Sessions(settings.idle_seconds)
+        self._on_event = on_event
+        self._upstream = (
+            Mock() if settings.upstream == "mock" else Upstream(settings, authorization(kind, key), on_event)
+        )
+        self._stations = Stations(settings, on_event)
+        self._passage = Passage(settings, self._upstream, self._stations, self.sessions, on_event)
+        app = Server(secret, self._passage, self._upstream, self.sessions, on_event).app()
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            loop="asyncio",
+            http="h11",
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = uvicorn.Server(config)
+
+    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Answers until it is stopped; then settles what was on its way."""
+        expiry = asyncio.create_task(self._expire())
+        gc.freeze()
+        self._on_event("ready")
+        try:
+            await self._server.serve(list(sockets))
+        finally:
+            expiry.cancel()
+            await asyncio.gather(*self._passage.cancel(), return_exceptions=True)
+            await self._upstream.aclose()
+            self._stations.close()
+
+    def stop(self) -> None:
+        """Ends `serve`."""
+        self._passage.cancel()
+        self._server.should_exit = True
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRY_SECONDS)
+            self.sessions.expire(time.monotonic())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

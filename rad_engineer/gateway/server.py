@@ -1,0 +1,312 @@
+"""The HTTP side: the routes of the Messages API, who may use them, and how answers and errors are written."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from rad_engineer.gateway import tokens
+from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Session, Whole
+from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, understand
+from rad_engineer.gateway.mock import Mock
+from rad_engineer.gateway.passage import Passage, Passed, named
+from rad_engineer.gateway.sessions import Sessions
+from rad_engineer.gateway.upstream import Guard, Request, Upstream
+
+_OURS = frozenset({
+    "accept-encoding", "authorization", "connection", "content-length", "cookie", "expect", "host", "keep-alive",
+    "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "x-api-key",
+    "x-forwarded-for",
+})  # fmt: skip
+_KNOWN_TOKENS = 4096
+_JSON = "application/json"
+_T = TypeVar("_T")
+
+
+class Server:
+    """What answers a client: one object for all its routes."""
+
+    def __init__(
+        self,
+        secret: bytes,
+        passage: Passage,
+        upstream: Upstream | Mock,
+        sessions: Sessions,
+        on_event: OnEvent,
+    ) -> None:
+        self._secret = secret
+        self._passage = passage
+        self._upstream = upstream
+        self._sessions = sessions
+        self._on_event = on_event
+        self._verified: dict[str, Session] = {}
+        self._counts_tokens = True
+        self._lists_models = True
+
+    def app(self) -> Starlette:
+        """The application: its routes, and everything else 404 in the vendor's shape."""
+        asked, counted, listed = _Endpoint(self._ask), _Endpoint(self._count), _Endpoint(self._list)
+        routes = [Route("/", _Endpoint(_alive), methods=["GET", "HEAD"])]
+        for prefix in ("/v1", ""):
+            routes += [
+                Route(f"{prefix}/messages", asked, methods=["POST"]),
+                Route(f"{prefix}/messages/count_tokens", counted, methods=["POST"]),
+                Route(f"{prefix}/models", listed, methods=["GET"]),
+                Route(f"{prefix}/models/{{model:path}}", listed, methods=["GET"]),
+            ]
+        return Starlette(
+            routes=routes, exception_handlers={404: _nowhere, 405: _nowhere, Exception: _crashed}
+        )
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.monotonic()
+        call = await self._call(scope, receive)
+        address = scope["client"][0] if scope.get("client") else "local"
+        status = 499  # the client left first
+        try:
+            passed = await _unless_gone(self._passage.answer(call, address), receive)
+            if passed is not None:
+                status = passed.answer.status if isinstance(passed.answer, Whole) else 200
+                await self._write(passed, receive, send)
+        except Refusal as refusal:
+            status = refusal.status
+            self._on_event(
+                "refused", **named(call), status=status, reason=refusal.reason, retry_at=refusal.retry_at
+            )
+            raise
+        finally:
+            self._on_event(
+                "request", **named(call), status=status, seconds=round(time.monotonic() - began, 6)
+            )
+
+    async def _write(self, passed: Passed, receive: Receive, send: Send) -> None:
+        if isinstance(passed.answer, Whole):
+            await _whole(
+                send, passed.answer.status, {**passed.answer.headers, **passed.headers}, passed.answer.body
+            )
+            return
+        try:
+            over = await _unless_gone(_stream(passed.answer, passed.headers, send), receive)
+        finally:
+            close = getattr(passed.answer, "aclose", None)
+            if close is not None:
+                await close()
+        if over is None:
+            self._passage.left(passed.flight)
+
+    async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = await self._call(scope, receive, counted=False)
+        if self._counts_tokens:
+            try:
+                answer = await self._upstream.send(
+                    _plain("POST", call.path, call.query, call.headers, call.body), Guard()
+                )
+            except Refusal as refusal:
+                if refusal.status not in (404, 405, 501):
+                    raise
+                self._counts_tokens = False
+            else:
+                if isinstance(answer, Whole):
+                    await _whole(send, answer.status, answer.headers, answer.body)
+                    return
+        body = json.dumps({"input_tokens": estimate_tokens(call.data)}).encode()
+        await _whole(send, 200, {"content-type": _JSON, "x-rad-estimate": "true"}, body)
+
+    async def _list(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = _headers(scope)
+        self._session(headers)
+        path = _path(scope)
+        if self._lists_models:
+            try:
+                request = _plain(
+                    "GET", path, scope["query_string"].decode("latin-1"), _forwarded(headers), b""
+                )
+                answer = await self._upstream.send(request, Guard())
+            except Refusal as refusal:
+                if refusal.status not in (405, 501) and not (refusal.status == 404 and path == "/v1/models"):
+                    raise
+                self._lists_models = False
+            else:
+                if isinstance(answer, Whole):
+                    await _whole(send, answer.status, answer.headers, answer.body)
+                    return
+        body = json.dumps({"data": [], "first_id": None, "has_more": False, "last_id": None}).encode()
+        await _whole(send, 200, {"content-type": _JSON}, body)
+
+    async def _call(self, scope: Scope, receive: Receive, *, counted: bool = True) -> Call:
+        headers = _headers(scope)
+        session = self._session(headers)
+        body = await _body(headers, receive)
+        data = await asyncio.to_thread(understand, body) if len(body) > LARGE else understand(body)
+        return Call(
+            session=session,
+            number=self._sessions.arrived(session, time.monotonic()) if counted else 0,
+            path=_path(scope),
+            query=scope["query_string"].decode("latin-1"),
+            headers=_forwarded(headers),
+            body=body,
+            data=data,
+            model=data["model"],
+            stream=data.get("stream") is True,
+            max_tokens=data.get("max_tokens", 0),
+        )
+
+    def _session(self, headers: Mapping[str, str]) -> Session:
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        token = headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else "")
+        session = self._verified.get(token)
+        if session is None:
+            session = tokens.verify(self._secret, token)
+            if session is None:
+                raise Refusal(401, "authentication_error", "this token opens nothing here: use the one that was given "
+                              "with the base URL", reason="auth")  # fmt: skip
+            if len(self._verified) >= _KNOWN_TOKENS:
+                self._verified.clear()
+            self._verified[token] = session
+        if self._sessions.closed(session):
+            raise Refusal(
+                401, "authentication_error", "the attempt that this token was made for is over", reason="auth"
+            )
+        return session
+
+
+class _Endpoint:
+    """A route without the library's request and response objects; refusals become answers here."""
+
+    def __init__(self, respond: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._respond = respond
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._respond(scope, receive, send)
+        except Refusal as refusal:
+            await _refuse(send, refusal)
+
+
+async def _alive(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await _whole(send, 200, {"content-type": _JSON}, b"{}")
+
+
+async def _nowhere(request: HttpRequest, _error: Exception) -> Response:
+    refusal = Refusal(
+        404, "not_found_error", f"there is no {request.method} {request.url.path} here", reason="path"
+    )
+    return _response(refusal)
+
+
+async def _crashed(_request: HttpRequest, _error: Exception) -> Response:
+    refusal = Refusal(500, "api_error", "the gateway failed on this request; its log says why", reason="bug")
+    return _response(refusal)
+
+
+def _response(refusal: Refusal) -> Response:
+    request_id = _new_id()
+    headers = {"request-id": request_id, "x-should-retry": "false"}
+    return Response(refusal.body(request_id), refusal.status, headers, _JSON)
+
+
+async def _refuse(send: Send, refusal: Refusal) -> None:
+    request_id = refusal.headers.get("request-id") or _new_id()
+    headers = {**refusal.headers, "content-type": _JSON, "request-id": request_id, "x-should-retry": "false"}
+    if refusal.retry_after is not None:
+        headers["retry-after"] = str(max(0, round(refusal.retry_after + 0.499)))
+    await _whole(send, refusal.status, headers, refusal.body(request_id))
+
+
+async def _whole(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    head = {**headers, "content-length": str(len(body))}
+    head.setdefault("request-id", _new_id())
+    await send({"type": "http.response.start", "status": status, "headers": _raw(head)})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _stream(events: AsyncIterator[bytes], headers: Mapping[str, str], send: Send) -> bool:
+    """Writes a stream; one that fails ends in an error event, never as if it had come to its end."""
+    head = {"cache-control": "no-cache", **headers, "content-type": "text/event-stream; charset=utf-8"}
+    request_id = head.setdefault("request-id", _new_id())
+    await send({"type": "http.response.start", "status": 200, "headers": _raw(head)})
+    try:
+        async for block in events:
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+    except Refusal as refusal:
+        await send({"type": "http.response.body", "body": refusal.event(request_id), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+    return True
+
+
+async def _unless_gone(answer: Coroutine[Any, Any, _T], receive: Receive) -> _T | None:
+    """The answer; None when the client left first, and then the answer is cancelled."""
+    task = asyncio.create_task(answer)
+    gone = asyncio.create_task(_gone(receive))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        task.cancel()
+        await asyncio.wait((task,))
+        return None
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
+    said = headers.get("content-length", "0")
+    if said.isdigit() and int(said) > MOST_OF_A_BODY:
+        raise _too_large()
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(499, "api_error", "the client left", reason="gone")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MOST_OF_A_BODY:
+            raise _too_large()
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large() -> Refusal:
+    return Refusal(
+        413, "request_too_large", f"a request may have {MOST_OF_A_BODY >> 20} MB", reason="invalid"
+    )
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in _OURS}
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path if path.startswith("/v1/") else f"/v1{path}"
+
+
+def _plain(method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Request:
+    return Request(method, f"{path}?{query}" if query else path, headers, body)
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _new_id() -> str:
+    return f"req_{secrets.token_hex(12)}"

@@ -1,0 +1,104 @@
+"""Sessions: how many calls each has made, and the answer it may not have written down yet."""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rad_engineer.gateway.exchange import Call, Session, Whole
+
+_MOST_KEPT = 4 * 1024 * 1024
+_LANES_KEPT = 4
+
+
+@dataclass(slots=True)
+class Kept:
+    """A finished answer: whole, or all events of a stream; `key` is that of its request."""
+
+    key: str
+    answer: Whole | bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _State:
+    calls: int = 0
+    used: float = 0.0
+    kept: "OrderedDict[str, Kept]" = field(default_factory=OrderedDict)
+
+
+class Sessions:
+    """What is known of each session, for as long as it is used; what nobody used for a while is forgotten.
+
+    A token outlives that: it is good as long as its attempt goes on, and its next call begins anew. When the attempt
+    is over, the session is closed, and its token opens nothing any more.
+    """
+
+    def __init__(self, idle_seconds: float) -> None:
+        self._idle = idle_seconds
+        self._states: OrderedDict[Session, _State] = OrderedDict()
+        self._closed: set[tuple[str, int]] = set()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def arrived(self, session: Session, now: float) -> int:
+        """Counts a call; its number, from 1."""
+        state = self._states.get(session)
+        if state is None:
+            state = self._states[session] = _State()
+        self._states.move_to_end(session)
+        state.calls += 1
+        state.used = now
+        return state.calls
+
+    def expire(self, now: float) -> int:
+        """Forgets who has not called for long; how many."""
+        gone = 0
+        while self._states:
+            session, state = next(iter(self._states.items()))
+            if now - state.used < self._idle:
+                break
+            del self._states[session]
+            gone += 1
+        return gone
+
+    def close(self, story: str, attempt: int) -> None:
+        """The attempt is over."""
+        self._closed.add((story, attempt))
+        for session in [each for each in self._states if (each.story, each.attempt) == (story, attempt)]:
+            del self._states[session]
+
+    def closed(self, session: Session) -> bool:
+        """Whether the attempt is over."""
+        return (session.story, session.attempt) in self._closed
+
+    def keep(self, call: Call, kept: Kept) -> None:
+        """Keeps the last answer of a session's lane until its next turn is seen; small ones, of stories."""
+        state = self._states.get(call.session)
+        size = len(kept.answer.body if isinstance(kept.answer, Whole) else kept.answer)
+        if state is None or not call.session.story or size > _MOST_KEPT:
+            return
+        state.kept[lane(call.data)] = kept
+        while len(state.kept) > _LANES_KEPT:
+            state.kept.popitem(last=False)
+
+    def kept(self, call: Call, key: str) -> Kept | None:
+        """The answer to this very request, if it was the last of its lane; another request is the next turn."""
+        state = self._states.get(call.session)
+        if state is None or not state.kept:
+            return None
+        which = lane(call.data)
+        found = state.kept.get(which)
+        if found is None or found.key == key:
+            return found
+        del state.kept[which]
+        return None
+
+
+def lane(data: Mapping[str, Any]) -> str:
+    """Which conversation of a session a request belongs to: those of one have model, system and tools in common."""
+    parts: Iterable[Any] = (data.get("model"), data.get("system"), data.get("tools"))
+    return hashlib.sha256(json.dumps([*parts], sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,373 @@
+"""The way out: a call is sent to the upstream, again where that may help, until its answer begins.
+
+Once the first byte is on its way to the client nothing is sent twice. Every fault ends as a Refusal of a defined class;
+what an upstream says of a call that it understood passes as it is.
+"""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
+
+import httpx2
+
+from rad_engineer.gateway.authorization import Authorize
+from rad_engineer.gateway.configuration import GatewaySettings
+from rad_engineer.gateway.exchange import OnEvent, Refusal, Whole
+from rad_engineer.gateway.messages import Meter, Splitter
+
+_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+_LONGEST_WAIT = 8.0
+_LONGEST_ASKED = 30.0  # a `retry-after` up to this is waited for here; a longer one is the client's to know
+_MOST = 64 * 1024 * 1024
+_KINDS = {
+    400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
+    404: "not_found_error", 408: "timeout_error", 409: "conflict_error", 413: "request_too_large",
+    429: "rate_limit_error", 504: "timeout_error", 529: "overloaded_error",
+}  # fmt: skip
+_STATUS = {kind: status for status, kind in _KINDS.items() if status not in (408, 409)}
+_REASONS = {401: "auth", 403: "auth", 402: "billing", 429: "limit", 529: "overloaded", 503: "overloaded"}
+_HOP = frozenset({
+    "connection", "content-length", "content-encoding", "date", "keep-alive", "proxy-authenticate", "server", "te",
+    "set-cookie", "trailer", "access-control-allow-origin", "access-control-allow-methods",
+    "access-control-allow-headers", "access-control-expose-headers", "transfer-encoding", "upgrade",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An answer that has begun to stream: its head, and whole events as they come; `meter` has seen what was taken."""
+
+    headers: Mapping[str, str]
+    events: AsyncIterator[bytes]
+    meter: Meter
+
+
+class Fault(Exception):
+    """A try went wrong; `again` says whether another may go better, `wait` what the upstream asked for."""
+
+    def __init__(
+        self, refusal: Refusal, *, again: bool, wait: float | None = None, sick: bool = True
+    ) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.again = again
+        self.wait = wait
+        self.sick = sick  # what a circuit breaker counts
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent: a method, a path with its query, and the headers of the client without its key."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    stream: bool = False
+
+
+class Upstream:
+    """One upstream, its connections and the key for it."""
+
+    def __init__(self, settings: GatewaySettings, authorize: Authorize,
+                 on_event: OnEvent) -> None:  # fmt: skip
+        self._settings = settings
+        self._authorize = authorize
+        self._on_event = on_event
+        self._base = httpx2.URL(settings.upstream.rstrip("/").removesuffix("/v1"))
+        self._transport = httpx2.AsyncHTTPTransport(
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30.0),
+            proxy=_proxy(settings.upstream),
+        )
+        self._timeouts = {
+            "connect": settings.connect_seconds,
+            "read": settings.answer_seconds,
+            "write": settings.gap_seconds,
+            "pool": settings.connect_seconds,
+        }
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await self._transport.aclose()
+
+    async def send(self, request: Request, guard: "Guard", **named: Any) -> Whole | Opened:
+        """Sends until an answer begins or the budget of tries and time is used up; raises the last Refusal.
+
+        `guard` is asked before each try and told how it ended. `named` is added to the event of a retry.
+        """
+        until = time.monotonic() + self._settings.retry_seconds
+        tried = 0
+        while True:
+            tried += 1
+            await guard.before(until)
+            ok: bool | None = None
+            try:
+                answer = await self._try(request)
+                ok = True
+            except Fault as fault:
+                ok = not fault.sick
+                guard.heard(fault.refusal.headers)
+                wait = _wait(tried, self._settings.first_wait) if fault.wait is None else fault.wait
+                last = tried >= self._settings.attempts or time.monotonic() + wait > until
+                if last or not fault.again:
+                    raise fault.refusal from fault
+                self._on_event("retried", status=fault.refusal.status, reason=fault.refusal.reason,
+                               tried=tried, wait=round(wait, 3), **named)  # fmt: skip
+            else:
+                guard.heard(answer.headers)
+                return answer
+            finally:
+                guard.after(ok=ok)
+            await asyncio.sleep(wait)
+
+    async def _try(self, request: Request) -> Whole | Opened:
+        try:
+            async with asyncio.timeout(self._settings.answer_seconds):
+                response = await self._transport.handle_async_request(await self._built(request))
+                async with AsyncExitStack() as stack:
+                    stack.push_async_callback(response.aclose)
+                    answer = await self._begin(request, response)
+                    stack.pop_all()
+                    return answer
+        except TimeoutError as error:
+            raise _late(self._settings.answer_seconds) from error
+        except httpx2.HTTPError as error:
+            raise _lost(error) from error
+        except Refusal as refusal:
+            raise Fault(refusal, again=False) from refusal
+
+    async def _built(self, request: Request) -> httpx2.Request:
+        headers = {**request.headers, "accept-encoding": "identity", **await self._authorize(request.headers)}
+        url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + request.path.encode())
+        return httpx2.Request(
+            request.method,
+            url,
+            headers=headers,
+            content=request.body or None,
+            extensions={"timeout": self._timeouts},
+        )
+
+    async def _begin(self, request: Request, response: httpx2.Response) -> Whole | Opened:
+        headers = {name: value for name, value in response.headers.items() if name not in _HOP}
+        streams = response.headers.get("content-type", "").startswith("text/event-stream")
+        if response.status_code == 200 and request.stream and streams:
+            return await self._open(response, headers)
+        body = await _whole_body(response)
+        if response.status_code == 200 and not request.stream and _is_object(body):
+            await response.aclose()
+            return Whole(200, headers, body)
+        raise _answered(response.status_code, headers, body)
+
+    async def _open(self, response: httpx2.Response, headers: Mapping[str, str]) -> Opened:
+        meter, splitter = Meter(), Splitter()
+        chunks = aiter(response.aiter_bytes())
+        first = b""
+        while not first:
+            try:
+                first = splitter.feed(await anext(chunks))
+                _check_size(len(splitter.rest))
+            except StopAsyncIteration:
+                raise Fault(_cut("before its first event"), again=True) from None
+        _see(meter, first)
+        if meter.error is not None:
+            raise _said(headers, meter.error)
+        if not meter.began and not first.startswith((b":", b"event: ping")):
+            raise Fault(_garbage("a stream that does not begin with message_start"), again=False)
+        return Opened(headers, self._events(response, chunks, splitter, meter, first), meter)
+
+    async def _events(self, response: httpx2.Response, chunks: AsyncIterator[bytes], splitter: Splitter,
+                      meter: Meter, first: bytes) -> AsyncIterator[bytes]:  # fmt: skip
+        """The events of a stream, the first ones again; raises Refusal where it does not end as it should."""
+        try:
+            yield first
+            while True:
+                try:
+                    async with asyncio.timeout(self._settings.gap_seconds):
+                        events = b""
+                        while not events:
+                            events = splitter.feed(await anext(chunks))
+                            _check_size(len(splitter.rest))
+                except StopAsyncIteration:
+                    break
+                except TimeoutError as error:
+                    raise _late(self._settings.gap_seconds).refusal from error
+                except httpx2.HTTPError as error:
+                    raise _cut(_why(error)) from error
+                _see_in_flight(meter, events)
+                yield events
+            if not meter.complete and meter.error is None:
+                raise _cut("before message_stop")
+        finally:
+            await response.aclose()
+
+
+class Guard:
+    """Is asked before each try of one request, and told how it ended: here, nobody objects."""
+
+    async def before(self, until: float) -> None:
+        """Returns when a try may begin; raises Refusal where none may before `until`."""
+
+    def after(self, *, ok: bool | None) -> None:
+        """A try has ended; None says nothing about the upstream."""
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """What the upstream says in its headers."""
+
+
+def _see(meter: Meter, events: bytes) -> None:
+    try:
+        meter.see(events)
+    except (ValueError, RecursionError) as error:
+        raise Fault(_garbage(f"a stream that is none: {error}"), again=False) from error
+
+
+def _see_in_flight(meter: Meter, events: bytes) -> None:
+    try:
+        meter.see(events)
+    except (ValueError, RecursionError) as error:
+        raise _garbage(f"garbage in the middle of a stream: {error}") from error
+
+
+async def _whole_body(response: httpx2.Response) -> bytes:
+    parts, size = [], 0
+    try:
+        async for part in response.aiter_bytes():
+            parts.append(part)
+            size += len(part)
+            _check_size(size)
+    except httpx2.HTTPError as error:
+        if response.status_code == 200:
+            raise Fault(_cut(_why(error)), again=not parts) from error
+    return b"".join(parts)
+
+
+def _check_size(size: int) -> None:
+    if size > _MOST:
+        raise _garbage(f"more than {_MOST >> 20} MB at once")
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _answered(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+    """What an answer that is no message means."""
+    if status < 400:
+        what = f"status {status}" if status != 200 else "status 200 with a body that is no message"
+        return Fault(_garbage(f"{what}: {body[:80].decode(errors='replace')!r}"), again=False)
+    try:
+        found = json.loads(body)
+        said = found["error"] if isinstance(found, dict) else {}
+    except (ValueError, RecursionError, KeyError):
+        said = {}
+    kind = said.get("type") if isinstance(said, dict) else None
+    message = said.get("message") if isinstance(said, dict) else said
+    return _fault(status, headers, kind, message)
+
+
+def _said(headers: Mapping[str, str], error: Mapping[str, Any]) -> Fault:
+    """An error as the first event of a stream: the same as one instead of a stream."""
+    kind = error.get("type")
+    return _fault(_STATUS.get(str(kind), 500), headers, kind, error.get("message"))
+
+
+def _fault(status: int, headers: Mapping[str, str], kind: Any, message: Any) -> Fault:
+    asked = _retry_after(headers)
+    wanted = headers.get("x-should-retry")
+    again = wanted == "true" or (wanted != "false" and status in _RETRIED)
+    refusal = Refusal(
+        status,
+        kind if isinstance(kind, str) and kind else _KINDS.get(status, "api_error"),
+        message if isinstance(message, str) and message else f"the upstream answered {status}",
+        reason=_REASONS.get(status, "upstream"),
+        retry_after=asked,
+        retry_at=None if asked is None else time.time() + asked,
+        headers=headers,
+    )
+    waits_here = asked is None or asked <= _LONGEST_ASKED
+    return Fault(refusal, again=again and waits_here, wait=asked, sick=status >= 500)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds an upstream asks to wait; None where it does not, or not in a way that makes sense."""
+    try:
+        if "retry-after-ms" in headers:
+            asked = float(headers["retry-after-ms"]) / 1000
+        else:
+            asked = float(headers["retry-after"])
+    except (KeyError, ValueError):
+        return None
+    return asked if 0 <= asked < float("inf") else None
+
+
+def _wait(tried: int, first: float) -> float:
+    longest: float = min(_LONGEST_WAIT, first * 2 ** (tried - 1))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 -- so that not all come back at once
+
+
+def _lost(error: httpx2.HTTPError) -> Fault:
+    """No answer came: the class of why."""
+    if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
+        refusal = Refusal(
+            504, "timeout_error", f"the upstream did not answer: {_why(error)}", reason="timeout"
+        )
+        return Fault(refusal, again=True)
+    text = _why(error)
+    if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
+        return Fault(
+            Refusal(502, "api_error", f"no trusted connection to the upstream: {text}", reason="tls"),
+            again=False,
+        )
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
+        return Fault(
+            Refusal(502, "api_error", f"cannot reach the upstream: {text}", reason="unreachable"), again=True
+        )
+    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
+        return Fault(
+            Refusal(502, "api_error", f"cannot ask the upstream: {text}", reason="upstream"), again=False
+        )
+    return Fault(Refusal(502, "api_error", f"the upstream hung up: {text}", reason="reset"), again=True)
+
+
+def _late(seconds: float) -> Fault:
+    refusal = Refusal(504, "timeout_error", f"the upstream was silent for {seconds:g} s", reason="timeout")
+    return Fault(refusal, again=False)
+
+
+def _cut(how: str) -> Refusal:
+    return Refusal(502, "api_error", f"the upstream's answer was cut off: {how}", reason="cut")
+
+
+def _garbage(what: str) -> Refusal:
+    return Refusal(502, "api_error", f"the upstream sent no message: {what}", reason="garbage")
+
+
+def _why(error: httpx2.HTTPError) -> str:
+    return str(error) or type(error).__name__
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy for an upstream; what is on this machine is reached without one."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        here = ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    if here or proxy_bypass(host):
+        return None
+    proxies = getproxies_environment()
+    return proxies.get(parts.scheme) or proxies.get("all") or os.environ.get("ALL_PROXY")

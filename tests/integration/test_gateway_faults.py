@@ -1,0 +1,131 @@
+"""What becomes of a call when the upstream fails: every kind of fault has its class, its message and its number of calls."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests import faulty_upstream as faulty
+from tests.gateways import KEY, Opened, opened
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A fault, and what a client gets: `event` is the error that ends a stream."""
+
+    name: str
+    moves: Sequence[faulty.Move]
+    status: int
+    calls: int
+    error: str = ""
+    reason: str = ""
+    stream: bool = False
+    event: str = ""
+
+
+DATA = {"model": "m"}
+GOOD = faulty.events(DATA)
+TOOL = faulty.events(DATA, tool=True)
+OVERLOADED = {"type": "overloaded_error", "message": "too much"}
+
+
+def stream(name: str, moves: Sequence[faulty.Move], status: int = 200, calls: int = 1, **more: Any) -> Kind:
+    return Kind(name, moves, status, calls, stream=True, **more)
+
+
+def limited(after: str) -> faulty.Move:
+    return faulty.says(429, "rate_limit_error", retry_after=after)
+
+
+KINDS = [
+    Kind("429, retry at once", [limited("0"), faulty.answers()], 200, 2),
+    Kind("429, retry after 2 s", [limited("2"), faulty.answers()], 200, 2),
+    Kind("429, retry after 49 days", [limited("4294967")], 429, 1, "rate_limit_error", "limit"),
+    Kind("429, retry after nonsense", [limited("soon"), faulty.answers()], 200, 2),
+    Kind("429 for ever", [faulty.says(429, "rate_limit_error")], 429, 4, "rate_limit_error", "limit"),
+    Kind("529 twice", [faulty.says(529, "overloaded_error")] * 2 + [faulty.answers()], 200, 3),
+    Kind("529 for ever", [faulty.says(529, "overloaded_error")], 529, 4, "overloaded_error", "overloaded"),
+    Kind("500 once", [faulty.says(500, "api_error"), faulty.answers()], 200, 2),
+    Kind("500 as a page", [faulty.raw(500, b"<h1>oh</h1>", "text/html")], 500, 4, "api_error", "upstream"),
+    Kind("500, not again", [faulty.says(500, "api_error", x_should_retry="false")], 500, 1, "api_error", "upstream"),
+    Kind("503 for ever", [faulty.says(503, "api_error")], 503, 4, "api_error", "overloaded"),
+    Kind("400", [faulty.says(400, "invalid_request_error")], 400, 1, "invalid_request_error", "upstream"),
+    Kind("401", [faulty.says(401, "authentication_error")], 401, 1, "authentication_error", "auth"),
+    Kind("402", [faulty.says(402, "billing_error")], 402, 1, "billing_error", "billing"),
+    Kind("403", [faulty.says(403, "permission_error")], 403, 1, "permission_error", "auth"),
+    Kind("404", [faulty.says(404, "not_found_error")], 404, 1, "not_found_error", "upstream"),
+    Kind("413", [faulty.says(413, "request_too_large")], 413, 1, "request_too_large", "upstream"),
+    Kind("302", [faulty.raw(302, b"", location="http://127.0.0.1:9/")], 502, 1, "api_error", "garbage"),
+    Kind("reset once", [faulty.resets, faulty.answers()], 200, 2),
+    Kind("reset for ever", [faulty.resets], 502, 4, "api_error", "reset"),
+    Kind("no HTTP", [faulty.babbles], 502, 4, "api_error", "reset"),
+    Kind("silence", [faulty.is_silent], 504, 1, "timeout_error", "timeout"),
+    Kind("a head without end", [faulty.trickles], 504, 1, "timeout_error", "timeout"),
+    Kind("a page", [faulty.raw(200, b"<html>", "text/html")], 502, 1, "api_error", "garbage"),
+    Kind("half of JSON", [faulty.raw(200, b'{"id": "m')], 502, 1, "api_error", "garbage"),
+    Kind("nothing", [faulty.raw(200, b"")], 502, 1, "api_error", "garbage"),
+    Kind("no object", [faulty.raw(200, b"[1]")], 502, 1, "api_error", "garbage"),
+    Kind("half an answer", [faulty.breaks_off], 502, 1, "api_error", "cut"),
+    stream("stream: cut after the first event", [faulty.streams(GOOD[0], end="reset")], event="api_error"),
+    stream("stream: cut in a tool call", [faulty.streams(*TOOL[:3], end="reset")], event="api_error"),
+    stream("stream: cut in an event", [faulty.streams(*GOOD[:2], GOOD[2][:20], end="reset")], event="api_error"),
+    stream("stream: ends too early", [faulty.streams(*GOOD[:3])], event="api_error"),
+    stream("stream: stalls", [faulty.streams(*GOOD[:3], end="silence")], event="timeout_error"),
+    stream("stream: garbage in it", [faulty.streams(*GOOD[:3], b"data: {oh\n\n")], event="api_error"),
+    stream("stream: error in it", [faulty.streams(*GOOD[:3], faulty.event("error", error=OVERLOADED))],
+           event="overloaded_error"),
+    stream("stream: error first", [faulty.streams(faulty.event("error", error=OVERLOADED)), faulty.answers()], calls=2),
+    stream("stream: cut before it begins", [faulty.streams(end="reset"), faulty.answers()], calls=2),
+    stream("stream: empty", [faulty.streams()], 502, 4, error="api_error", reason="cut"),
+    stream("stream: a page", [faulty.streams(b"<html>\n\n</html>\n\n")], 502, 1, error="api_error", reason="garbage"),
+    stream("stream: not one", [faulty.raw(200, json.dumps(faulty.message(DATA)).encode())], 502, 1, error="api_error",
+           reason="garbage"),
+    stream("stream: 529 twice", [faulty.says(529, "overloaded_error")] * 2 + [faulty.answers()], calls=3),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[faulty.Faulty]:
+    with faulty.serve({kind.name: kind.moves for kind in KINDS}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(upstream: faulty.Faulty, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    folder = tmp_path_factory.mktemp("gateway")
+    prices = {kind.name: {"input": 1.0, "output": 1.0} for kind in KINDS}
+    times = {"first_wait": 0.01, "answer_seconds": 0.5, "gap_seconds": 0.5}
+    with opened(folder, upstream.url, prices=prices, **times) as running:
+        yield running
+        assert KEY not in (folder / "gateway.log").read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_fault(gateway: Opened, upstream: faulty.Faulty, kind: Kind) -> None:
+    answer = gateway.ask(kind.name, model=kind.name, stream=kind.stream, story=kind.name)
+    assert answer.status_code == kind.status, answer.text
+    assert upstream.calls[kind.name] == kind.calls
+    assert answer.headers["request-id"]
+    assert KEY not in answer.text
+    if kind.error:
+        said = answer.json()
+        assert (said["error"]["type"], said["rad"]["reason"]) == (kind.error, kind.reason)
+        assert said["type"] == "error"
+        assert said["error"]["message"]
+        assert answer.headers["x-should-retry"] == "false"
+    elif kind.stream:
+        last = answer.text.rstrip().rpartition("\n\n")[2].splitlines()
+        assert last[0] == ("event: error" if kind.event else "event: message_stop")
+        if kind.event:
+            assert json.loads(last[1].removeprefix("data: "))["error"]["type"] == kind.event
+    else:
+        assert answer.json()["content"] == [{"type": "text", "text": "well"}]
+
+
+def test_a_long_wait_is_the_clients_to_know(gateway: Opened) -> None:
+    answer = gateway.ask("429, retry after 49 days", model="429, retry after 49 days", story="another")
+    assert answer.headers["retry-after"] == "4294967"
+    assert answer.json()["rad"]["retry_at"] > 4294967
+    assert gateway.door.standing("another", 1)["reason"] == "limit"
