@@ -1,7 +1,7 @@
 """The rules of a run: decided at its start, written into run.json, and the same for every worker until it ends."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 
@@ -30,6 +30,10 @@ class Rules:
     base: str | None
     agent: str
     agent_command: str
+    model: str = ""
+    agent_settings: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of the built-in agent: max_turns, effort, …
     gates: tuple[GateRule, ...] = ()
     wave_gates: tuple[GateRule, ...] = ()
     final_gates: tuple[GateRule, ...] = ()
@@ -55,7 +59,7 @@ class Rules:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Rules":
         """Reads it back; keys of a later version are left aside."""
-        values = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        values = {entry.name: data[entry.name] for entry in fields(cls) if entry.name in data}
         for name in ("gates", "wave_gates", "final_gates"):
             values[name] = tuple(GateRule(**gate) for gate in values.get(name, ()))
         for name in ("protected", "protect", "dropped", "keep", "copy"):

@@ -27,6 +27,11 @@ class Settings:
     agent: str | None
     agent_command: str | None
     model: str | None
+    effort: str | None
+    thinking: str
+    max_turns: int
+    max_tokens: int
+    context_tokens: int
     roles: Mapping[str, str]
     allow_unmetered: bool
     review: bool

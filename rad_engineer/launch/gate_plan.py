@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Files = Callable[[str], bytes | None]
 
+AGENT_SETTINGS = ("effort", "thinking", "max_turns", "max_tokens", "context_tokens")
+"""Settings that only the built-in agent knows."""
+
 
 def rules(
     ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoice, branch: RunBranch | None, name: str
@@ -37,6 +40,8 @@ def rules(
         base=base,
         agent=agent.name or "mock",
         agent_command=agent.command,
+        model=wanted.model or "",
+        agent_settings={name: getattr(wanted, name) for name in AGENT_SETTINGS},
         gates=_rules(project),
         wave_gates=_rules(_named(wanted.wave_gates, "wave", files, inputs, "wave_gates")),
         final_gates=_rules(_named(wanted.final_gates, "final", files, inputs, "final_gates")),
