@@ -11,6 +11,24 @@ from rad_engineer import durable, logs
 from rad_engineer.locks import hold
 from rad_engineer.process.tree import boot_id
 
+TRANSCRIPT = "transcript.jsonl"
+"""In an attempt's folder: what an agent that can go on in the middle of its work has written down of it."""
+
+
+def begun_transcript(attempt: Path) -> dict[str, Any] | None:
+    """What the transcript of an attempt began with; None where there is none that can be gone on with.
+
+    Like the slot it speaks of, it does not outlast the machine's being off.
+    """
+    try:
+        with (attempt / TRANSCRIPT).open("rb") as handle:
+            line = handle.readline()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    plain = durable.unseal(line[:-1])
+    found: dict[str, Any] = {} if plain is None else json.loads(plain)
+    return found if found.get("boot") == boot_id() else None
+
 
 def write_note(folder: Path, name: str, data: bytes) -> None:
     """Writes a file that nothing relies on into a folder of a story, which is made with the one above it."""

@@ -59,6 +59,9 @@ def classes(path: Path) -> Iterator[ast.ClassDef]:
     return (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef))
 
 
+LARGE_PLUGINS = {("agents", "anthropic")}  # a plug-in that is a room of its own
+
+
 def test_no_file_is_too_long():
     sizes = {named(path): text_of(path).count("\n") for path in files("rad_engineer", "tests", "benchmarks")}
     assert {name: lines for name, lines in sizes.items() if lines > MOST_LINES} == {}
@@ -117,7 +120,11 @@ def test_no_comment_promises_work():
 
 
 def test_rooms_are_two_levels_deep():
-    deep = [named(path) for path in files("rad_engineer") if len(path.relative_to(PACKAGE).parts) > 2]
+    deep = [
+        named(path)
+        for path in files("rad_engineer")
+        if len(parts := path.relative_to(PACKAGE).parts) > 2 and parts[:-1] not in LARGE_PLUGINS
+    ]
     assert deep == []
 
 

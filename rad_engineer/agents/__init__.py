@@ -11,7 +11,11 @@ from rad_engineer.process import Limits
 
 AgentOutcome = Literal["finished", "failed", "later", "timeout", "idle", "flooded", "cancelled", "missing"]
 
-_AGENTS = {"command": "rad_engineer.agents.command", "mock": "rad_engineer.agents.mock"}
+_AGENTS = {
+    "anthropic": "rad_engineer.agents.anthropic",
+    "command": "rad_engineer.agents.command",
+    "mock": "rad_engineer.agents.mock",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class AgentResult:
     cost_usd: float = 0.0
     tokens: int = 0
     retry_at: float | None = None
+    reason: str = ""  # of `later`: limit, budget or offline
     summary: str = ""
     criteria: tuple[Mapping[str, Any], ...] = ()  # text, met, evidence (`path:line`), as the agent says
     turns: int = 0

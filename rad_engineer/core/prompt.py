@@ -26,13 +26,22 @@ class Assignment:
     feedback: str = ""  # why the last attempt did not land
 
 
-def render(assignment: Assignment) -> str:
+RULES = (
+    "- Work in the current directory. Leave your changes as files; commits are made for you.",
+    "- Your word is not what counts: after you exit with code 0, the commands below are run on a clean copy.",
+    "- Do not edit the PRD, the commands that judge you, or the tests that were there before you.",
+    "- What later stories should know may be written to the file named by RAD_LEARNINGS_FILE, a line each.",
+)
+"""What a program is told that is run in a slot."""
+
+
+def render(assignment: Assignment, rules: Sequence[str] = RULES) -> str:
     """The prompt as Markdown; every part is cut to its limit, and says so when it was."""
     parts = [f"# Story {assignment.story_id}: {assignment.title}\n"]
     if assignment.criteria:
         parts.append(_section("Acceptance criteria", "\n".join(f"- {text}" for text in assignment.criteria)))
     parts.append(_section("The story as its PRD has it", _fenced(cut(assignment.text, STORY_LIMIT))))
-    parts.append(_section("How the work is judged", _rules(assignment.checks)))
+    parts.append(_section("How the work is judged", _rules(rules, assignment.checks)))
     if assignment.notes:
         parts.append(_section("About the project", cut(assignment.notes, NOTES_LIMIT)))
     if assignment.earlier:
@@ -80,13 +89,8 @@ def _tail(lines: Sequence[str], limit: int) -> str:
     return "\n".join(reversed(kept))
 
 
-def _rules(checks: Sequence[str]) -> str:
-    rules = [
-        "- Work in the current directory. Leave your changes as files; commits are made for you.",
-        "- Your word is not what counts: after you exit with code 0, the commands below are run on a clean copy.",
-        "- Do not edit the PRD, the commands that judge you, or the tests that were there before you.",
-        "- What later stories should know may be written to the file named by RAD_LEARNINGS_FILE, a line each.",
-    ]
+def _rules(rules: Sequence[str], checks: Sequence[str]) -> str:
+    told = [*rules]
     if checks:
-        rules.append("\nCommands:\n\n" + "\n".join(f"    {command}" for command in checks))
-    return "\n".join(rules)
+        told.append("\nCommands:\n\n" + "\n".join(f"    {command}" for command in checks))
+    return "\n".join(told)

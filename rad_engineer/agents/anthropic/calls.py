@@ -1,0 +1,239 @@
+"""Asks the model: one streamed call of the Messages API, whole or not at all, that can be stopped at any moment."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anthropic
+import httpx2
+
+from rad_engineer.agents.anthropic.seam import Stopped
+
+_MOST_TRIES = 5
+_PAUSE = 0.05  # s before the second try; four times as long before each one more
+_LONGEST_WAIT = 120.0
+_LATER = {"budget": "budget", "usage-limit": "limit", "offline": "offline"}
+_BUSY = frozenset({"limit", "breaker"})
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# On garbage the SDK raises whatever its parsers and its own assertions happen to raise.
+_CUT = (
+    anthropic.APIError,
+    httpx2.HTTPError,
+    httpx2.StreamError,
+    ValueError,
+    AssertionError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+    TypeError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    content: list[dict[str, Any]]
+    stop: str
+    usage: dict[str, int]
+    model: str
+
+    @property
+    def window(self) -> int:
+        """How many tokens of the model's window the conversation takes up with it."""
+        return sum(self.usage.values())
+
+
+class CallFailed(Exception):
+    """The model did not answer, and asking again would not help."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name = name  # the error's class
+        super().__init__(f"{name}: {message}")
+
+
+class AskLater(Exception):
+    """A limit or budget is used up; nothing is wrong with the story."""
+
+    def __init__(self, message: str, reason: str, retry_at: float | None) -> None:
+        self.reason = reason  # limit, budget or offline
+        self.retry_at = retry_at
+        super().__init__(message)
+
+
+class _Cut(Exception):
+    """The answer did not come to its end."""
+
+
+class _Busy(Exception):
+    """There is no room at the moment."""
+
+    def __init__(self, message: str, seconds: float, retry_at: float | None) -> None:
+        self.seconds = seconds
+        self.retry_at = retry_at
+        super().__init__(message)
+
+
+class Line:
+    """A line to the model, kept open between turns. Not for threads."""
+
+    def __init__(
+        self, base_url: str, token: str, *, cancel: int | None, until: float | None, idle: float | None
+    ) -> None:
+        self._runner = asyncio.Runner()
+        self._cancel = cancel
+        self._until = until
+        self._idle = idle
+        self._client = client(base_url, token)
+
+    def ask(self, body: Mapping[str, Any]) -> Answer:
+        """One whole answer; a stream that was cut is asked for again, a few times.
+
+        Raises CallFailed, AskLater, and Stopped when the work is to end.
+        """
+        return self._runner.run(self._stoppable(body))
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._runner.run(self._client.close())
+        self._runner.close()
+
+    async def _stoppable(self, body: Mapping[str, Any]) -> Answer:
+        loop = asyncio.get_running_loop()
+        asked = loop.create_task(self._persistently(body))
+        cancelled = False
+
+        def cancel() -> None:
+            nonlocal cancelled
+            cancelled = True
+            asked.cancel()
+
+        if self._cancel is not None:
+            loop.add_reader(self._cancel, cancel)
+        try:
+            async with asyncio.timeout(None if self._until is None else self._until - time.monotonic()):
+                return await asked
+        except TimeoutError:
+            raise Stopped("timeout") from None
+        except asyncio.CancelledError:
+            if not cancelled:
+                raise
+            raise Stopped("cancelled") from None
+        finally:
+            if self._cancel is not None:
+                loop.remove_reader(self._cancel)
+
+    async def _persistently(self, body: Mapping[str, Any]) -> Answer:
+        pause = _PAUSE
+        for tries in range(1, _MOST_TRIES + 1):
+            try:
+                return await self._once(body)
+            except _Busy as busy:
+                if tries == _MOST_TRIES or busy.seconds > _LONGEST_WAIT:
+                    raise AskLater(str(busy), "limit", busy.retry_at) from busy
+                await asyncio.sleep(busy.seconds)
+            except (*_CUT, _Cut) as error:
+                if tries == _MOST_TRIES:
+                    raise CallFailed(type(error).__name__.lstrip("_"), str(error) or "no answer") from error
+                await asyncio.sleep(pause)
+                pause *= 4
+        raise AssertionError("the last try has returned or raised")
+
+    async def _once(self, body: Mapping[str, Any]) -> Answer:
+        try:
+            async with self._client.messages.stream(**body) as stream:
+                return await _whole(stream, self._idle)
+        except anthropic.APIStatusError as error:
+            raise _meaning(error) from error
+
+
+def client(base_url: str, token: str) -> anthropic.AsyncAnthropic:
+    """The SDK's client as we use it: no retries of its own, and no proxy on the way to this machine."""
+    near = httpx2.URL(base_url).host in _LOOPBACK
+    # The SDK's default client heeds HTTP_PROXY even where it is told not to.
+    inner = httpx2.AsyncClient(trust_env=False) if near else anthropic.DefaultAsyncHttpxClient()
+    return anthropic.AsyncAnthropic(
+        base_url=base_url,
+        auth_token=token,
+        max_retries=0,
+        timeout=httpx2.Timeout(3600.0, connect=10.0),
+        http_client=inner,
+    )
+
+
+async def _whole(stream: Any, idle: float | None) -> Answer:
+    """Reads a stream to its end. The SDK takes a stream that just stops for a whole one, and half an input for one."""
+    ended = False
+    inputs: dict[int, str] = {}
+    events = aiter(stream)
+    while True:
+        try:
+            async with asyncio.timeout(idle):
+                event = await anext(events)
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            raise Stopped("idle") from None
+        if event.type == "content_block_delta" and event.delta.type == "input_json_delta":
+            inputs[event.index] = inputs.get(event.index, "") + event.delta.partial_json
+        ended = ended or event.type == "message_stop"
+    if not ended:
+        raise _Cut("the stream ended before its message did")
+    message = stream.current_message_snapshot
+    if message.stop_reason is None:
+        raise _Cut("the message has no stop reason")
+    if message.stop_reason != "max_tokens":
+        for text in filter(None, inputs.values()):
+            json.loads(text)
+    content = [_sent_back(block) for block in message.content]
+    return Answer(content, message.stop_reason, _used(message.usage), message.model)
+
+
+def _sent_back(block: Any) -> dict[str, Any]:
+    """A block as it goes into the next request: exactly what came, without what only answers have."""
+    if block.type == "text" and not block.citations:
+        return {"type": "text", "text": block.text}
+    if block.type == "tool_use":
+        given = block.input if isinstance(block.input, dict) else {}
+        return {"type": "tool_use", "id": block.id, "name": block.name, "input": given}
+    found: dict[str, Any] = block.model_dump(mode="json", exclude_none=True, exclude={"parsed_output"})
+    return found
+
+
+def _used(usage: Any) -> dict[str, int]:
+    return {
+        "input_tokens": usage.input_tokens or 0,
+        "cache_read_input_tokens": usage.cache_read_input_tokens or 0,
+        "cache_creation_input_tokens": usage.cache_creation_input_tokens or 0,
+        "output_tokens": usage.output_tokens or 0,
+    }
+
+
+def _meaning(error: anthropic.APIStatusError) -> Exception:
+    """What an error of the API means for the story. What came within a stream has the stream's status, 200."""
+    body = error.body if isinstance(error.body, dict) else {}
+    ours = body.get("rad")
+    ours = ours if isinstance(ours, dict) else {}
+    headers = error.response.headers
+    reason = headers.get("x-rad-reason") or ours.get("reason")
+    told = str(error.api_message or error.message)
+    retry_at = _retry_at(headers, ours.get("retry_at"))
+    if reason in _LATER or error.type == "billing_error" or error.status_code == 402:
+        return AskLater(told, _LATER.get(str(reason), "budget"), retry_at)
+    if reason in _BUSY:
+        return _Busy(told, 1.0 if retry_at is None else max(0.0, retry_at - time.time()), retry_at)
+    if error.status_code < 400:
+        return _Cut(f"{error.type or 'error'}: {told}")
+    return CallFailed(type(error).__name__, f"{error.status_code} {told}")
+
+
+def _retry_at(headers: Mapping[str, str], told: object) -> float | None:
+    if isinstance(told, int | float):
+        return float(told)
+    try:
+        return time.time() + float(headers["retry-after"])
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,102 @@
+"""The tools that only look: `read`, `glob` and `grep`, below the slot, their answers in the order of names."""
+
+import os
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from rad_engineer import process
+from rad_engineer.agents.anthropic.confinement import inside, shown
+from rad_engineer.agents.anthropic.editor import number_of, numbered, read_text, text_of
+from rad_engineer.agents.anthropic.seam import ToolFailed
+
+_MOST_FOUND = 500
+_MOST_LOOKED_AT = 200_000
+_SECONDS = 20.0
+_LONGEST_LINE = 300
+_LEFT_ALONE = (".git", "node_modules", "__pycache__", ".venv")
+
+
+def read(slot: Path, given: Mapping[str, Any]) -> str:
+    """Lines of a text file, numbered."""
+    first = number_of(given, "offset", default=1)
+    count = number_of(given, "limit", default=2000)
+    _path, text = read_text(slot, text_of(given, "path"))
+    lines = text.splitlines()
+    if first < 1 or count < 1:
+        raise ToolFailed("`offset` and `limit` count from 1")
+    taken = lines[first - 1 : first - 1 + count]
+    rest = len(lines) - (first - 1 + len(taken))
+    more = f"\n({rest} more lines)" if rest > 0 else ""
+    return (numbered(taken, first) or f"(nothing: the file has {len(lines)} lines)") + more
+
+
+def glob(slot: Path, given: Mapping[str, Any]) -> str:
+    """Files whose paths match a pattern; `**` crosses folders."""
+    pattern = text_of(given, "pattern")
+    top = inside(slot, text_of(given, "path", default="."))
+    found = []
+    for path in _files(top):
+        if _matches(os.path.relpath(path, top), pattern):
+            found.append(shown(slot, Path(path)))
+        if len(found) > _MOST_FOUND:
+            break
+    more = ["(more were left out)"] if len(found) > _MOST_FOUND else []
+    return "\n".join([*sorted(found)[:_MOST_FOUND], *more]) or "(no file matches)"
+
+
+def grep(slot: Path, given: Mapping[str, Any], env: Mapping[str, str]) -> str:
+    """Lines that match an extended regular expression, as `path:line:text`."""
+    pattern = text_of(given, "pattern")
+    where = inside(slot, text_of(given, "path", default="."))
+    only = text_of(given, "glob", default="")
+    argv = ["grep", "-rnIHE", "-m", "200", *(f"--exclude-dir={name}" for name in _LEFT_ALONE)]
+    argv += [f"--include={only}"] if only else []
+    top = os.path.realpath(slot)
+    argv += ["-e", pattern, "--", os.path.relpath(where, top)]
+    code, out, err = process.capture(argv, env={**env, "LC_ALL": "C.UTF-8"}, cwd=Path(top), timeout=_SECONDS)
+    if code > 1 and not out:
+        raise ToolFailed(f"grep: {err.decode('utf-8', 'replace').strip()[:500]}")
+    lines = [line.removeprefix("./") for line in out.decode("utf-8", "replace").splitlines()]
+    lines.sort(key=_place)
+    more = [f"({len(lines) - _MOST_FOUND} more left out)"] if len(lines) > _MOST_FOUND else []
+    return "\n".join([line[:_LONGEST_LINE] for line in lines[:_MOST_FOUND]] + more) or "(no line matches)"
+
+
+def _place(line: str) -> tuple[str, int]:
+    path, _, rest = line.partition(":")
+    number = rest.partition(":")[0]
+    return path, int(number) if number.isdigit() else 0
+
+
+def _files(top: Path) -> Iterator[str]:
+    looked_at = 0
+    for folder, names, files in os.walk(top):
+        names[:] = sorted(name for name in names if name not in _LEFT_ALONE)
+        for name in sorted(files):
+            looked_at += 1
+            if looked_at > _MOST_LOOKED_AT:
+                return
+            yield os.path.join(folder, name)  # noqa: PTH118 - many
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a relative path matches; a pattern without `/` is one for names, as in .gitignore."""
+    if "/" not in pattern:
+        return fnmatchcase(path.rpartition("/")[2], pattern)
+    return _parts_match(path.split("/"), pattern.removeprefix("./").split("/"))
+
+
+def _parts_match(path: list[str], pattern: list[str]) -> bool:
+    """Walks both from the left; what `**` may cover is tried once for each rest of the path."""
+    reached = {0}
+    for number, part in enumerate(pattern):
+        last = number == len(pattern) - 1
+        if part == "**":
+            reached = set(range(min(reached), len(path) + (1 if last else 0)))
+        else:
+            reached = {at + 1 for at in reached if at < len(path) and fnmatchcase(path[at], part)}
+        if not reached:
+            return False
+    return len(path) in reached
