@@ -69,7 +69,9 @@ class StoryJobs:
         record = self.checkpoint.stories.get(identity) if self.checkpoint is not None else None
         if record is None or record.base is None:
             return {}
-        paid = story_files.finished_stage(self.rundir.story(story_id, identity), record.attempts)
+        folder = self.rundir.story(story_id, identity)
+        paid = story_files.finished_stage(folder, record.attempts) is not None
+        paid = paid or story_files.begun_transcript(folder / f"attempt-{record.attempts}") is not None
         return {"resume_base": record.base} if paid else {"rescue_base": record.base}
 
     def on_event(self, event: Event, checkpoint: Checkpoint) -> None:

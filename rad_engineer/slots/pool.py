@@ -163,6 +163,10 @@ class Pool:
         )
         return staging.stage(asked, never)
 
+    def prepared(self, slot: Slot) -> str:
+        """Names what was put into a slot when it was last moved; empty where it was removed since."""
+        return working_copy.last_moved(slot) if slot.path.is_dir() else ""
+
     def touched(self, slot: Slot, paths: Iterable[str]) -> list[str]:
         """Which of these paths somebody wrote in a copy since it was moved."""
         return [path for path in paths if working_copy.written_since_moved(slot, path)]

@@ -49,6 +49,15 @@ def read_state(slot: Slot) -> State:
     return State(data["at"], tuple(data["keep"]), tuple(data["copied"]))
 
 
+def last_moved(slot: Slot) -> str:
+    """Names what was written down then: no other move has the same name. Empty where there is nothing."""
+    try:
+        found = os.stat(slot.git_dir / _STATE)  # noqa: PTH116 - no Path made
+    except FileNotFoundError:
+        return ""
+    return f"{found.st_ino}-{found.st_mtime_ns}"
+
+
 def write_state(slot: Slot, state: State) -> None:
     """Writes it down; a crash in between leaves none, which is always true."""
     data = {"at": state.at, "keep": state.keep, "copied": state.copied}

@@ -90,6 +90,8 @@ def _prepare(run: StoryRun) -> Outcome | None:
     started = time.monotonic()
     slot = _slot(run)
     pool = run.place.pool
+    if _goes_on(run):
+        return None
     if run.job.get("resume"):
         _rescue(run, slot)
     base = run.job["base"]
@@ -107,6 +109,12 @@ def _prepare(run: StoryRun) -> Outcome | None:
     return None
 
 
+def _goes_on(run: StoryRun) -> bool:
+    """Whether the agent can go on in the middle of its work: its transcript speaks of what lies in the slot."""
+    begun = story_files.begun_transcript(run.attempt_folder) if run.job.get("resume") else None
+    return begun is not None and begun["bound"] == run.place.pool.prepared(_slot(run))
+
+
 def _work(run: StoryRun) -> Outcome | None:
     return _agent(run, _slot(run).path)
 
@@ -115,28 +123,30 @@ def _slot(run: StoryRun) -> "Slot":
     return run.place.pool.slot("slot", int(run.job["slot"]))
 
 
-def _write_prompt(run: StoryRun) -> None:
+def _assignment(run: StoryRun) -> prompt.Assignment:
     story, context = run.story, run.job.get("context", {})
-    text = prompt.render(
-        prompt.Assignment(
-            story_id=story["id"],
-            title=story["title"],
-            text=story["text"],
-            criteria=tuple(criterion["text"] for criterion in story["criteria"]),
-            checks=tuple(gate.command for gate in verdict.gates_of(run)),
-            notes=context.get("notes", ""),
-            earlier=tuple(context.get("earlier", ())),
-            learnings=tuple(context.get("learnings", ())),
-            attempt=run.attempt,
-            feedback=run.job.get("feedback", ""),
-        )
+    return prompt.Assignment(
+        story_id=story["id"],
+        title=story["title"],
+        text=story["text"],
+        criteria=tuple(criterion["text"] for criterion in story["criteria"]),
+        checks=tuple(gate.command for gate in verdict.gates_of(run)),
+        notes=context.get("notes", ""),
+        earlier=tuple(context.get("earlier", ())),
+        learnings=tuple(context.get("learnings", ())),
+        attempt=run.attempt,
+        feedback=run.job.get("feedback", ""),
     )
+
+
+def _write_prompt(run: StoryRun) -> None:
+    text = prompt.render(_assignment(run))
     story_files.write_note(run.attempt_folder, "prompt.md", text.encode("utf-8", "replace"))
 
 
 def _agent(run: StoryRun, where: Path) -> Outcome | None:
     rules, story = run.place.rules, run.story
-    folder = run.attempt_folder
+    folder, models = run.attempt_folder, run.job.get("models", {})
     work = agents.AgentWork(
         story_id=story["id"].replace("\0", ""),
         title=story["title"].replace("\0", ""),
@@ -151,6 +161,14 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
         on_line=lambda line: run.say({"output": line}),
         on_started=run.name_child,
         on_finished=lambda: run.checkpoint("agent"),
+        base_url=models.get("url", ""),
+        token=models.get("token", ""),
+        model=rules.model,
+        settings=rules.agent_settings,
+        folder=folder,
+        assignment=_assignment(run),
+        hidden=_hidden(run),
+        bound=run.place.pool.prepared(_slot(run)) if rules.workspace == "slots" else "shared",
     )
     started = time.monotonic()
     with timings.part("agent"):
@@ -158,12 +176,25 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
     if result.outcome == "cancelled":
         return Outcome("interrupted")
     if result.outcome == "later":
-        return Outcome("later", reason="limit", until=result.retry_at)
+        return Outcome("later", reason=result.reason or "limit", until=result.retry_at)
     if result.outcome != "finished":
         run.finished("agent", started, ok=False, code=result.code)
         return _agent_failed(run, result)
-    run.finished("agent", started, cost_usd=result.cost_usd, tokens=result.tokens)
+    counted = bool(models) and not result.unmetered  # by the gateway, whose figures are the report's
+    told: dict[str, Any] = {} if counted else {"cost_usd": result.cost_usd, "tokens": result.tokens}
+    run.finished("agent", started, **told)
     return None
+
+
+def _hidden(run: StoryRun) -> dict[str, str]:
+    """What differs from one run or machine to the next, and what a model that is asked through us sees instead."""
+    rules = run.place.rules
+    return {
+        str(run.place.rundir.path): "$RUN_FOLDER",
+        rules.cache: "$CACHE",
+        rules.top: "$REPOSITORY",
+        rules.run: "$RUN",
+    }
 
 
 def _agent_failed(run: StoryRun, result: agents.AgentResult) -> Outcome:
