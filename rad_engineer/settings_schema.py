@@ -206,7 +206,7 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
 }
 SETTINGS: dict[str, Setting] = {row.name: row for rows in GROUPS.values() for row in rows}
 
-_PRICES = frozenset({"input", "output", "cache_read", "cache_write", "cache_write_1h"})
+_PRICES = frozenset({"input", "output", "cache_read", "cache_write", "cache_write_1h", "web_search", "fast"})
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _YES = frozenset({"1", "true", "yes", "on", "y"})

@@ -1,0 +1,278 @@
+"""Money is held before a call, waited for in turn, cut to what is left, and booked to the last cent on disk."""
+
+import asyncio
+import statistics
+
+import pytest
+
+from rad_engineer.core.budget import LEAST_ANSWER, Amount, Budget, Cap, Caps
+from rad_engineer.durable import StateDamaged
+from rad_engineer.errors import CannotWrite, Locked
+from rad_engineer.gateway.exchange import Refusal, Usage
+from rad_engineer.gateway.money import Money
+from rad_engineer.gateway.prices import Prices
+from rad_engineer.gateway.spend import SLACK_TOKENS, Open, Spend, Spent, read
+from tests.integration import virtual_time
+from tests.integration.metered_calls import SONNET, Events, call
+
+PRICES = Prices({})
+ONE = PRICES.estimate(call()).micro_usd  # a reservation: 64 000 tokens of answer and a short input
+
+
+class Run:
+    """The money of one run, from its file on."""
+
+    def __init__(self, folder, caps, prices=PRICES):
+        self.path = folder / "spend.jsonl"
+        self.events = Events()
+        self.spend = Spend(self.path)
+        self.budget = Budget(caps, self.spend.spent(), self.spend.last)
+        self.money = Money(self.budget, prices, self.spend, self.events, clock=virtual_time.now)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.spend.close()
+
+
+def run_cap(micro_usd):
+    return Caps(run=Cap(micro_usd=micro_usd))
+
+
+async def client(run, name, used, waits, *, turn=1.0, calls=1):
+    """Makes calls one after the other; each takes a turn, and uses so many tokens of answer."""
+    for number in range(1, calls + 1):
+        asked = virtual_time.now()
+        held = await run.money.reserve(call(name, number=number))
+        waits.append(virtual_time.now() - asked)
+        await asyncio.sleep(turn)
+        run.money.settle(held, Usage(10, min(used, held.max_tokens), model=SONNET))
+
+
+def crowd(run, used, *, clients=200, calls=1):
+    waits = []
+
+    async def main():
+        found = await asyncio.gather(
+            *(client(run, f"S{number % 40}", used, waits, calls=calls) for number in range(clients)),
+            return_exceptions=True,
+        )
+        return [each for each in found if each is not None]
+
+    return virtual_time.run(main), waits
+
+
+def test_200_clients_that_use_1_percent_all_finish_and_nobody_waits_twice_as_long_as_the_others(tmp_path):
+    with Run(tmp_path, run_cap(10 * ONE)) as run:
+        refused, waits = crowd(run, 640, calls=2)
+        assert refused == []
+        assert len(waits) == 400
+        assert max(waits) <= 2 * statistics.median(waits)
+        assert run.budget.held() == Amount()
+        assert run.events.named("clamped") == []
+    total = sum(story.micro_usd for story in read(run.path).values())
+    assert total == run.budget.spent().micro_usd == 400 * PRICES.settle(SONNET, Usage(10, 640))
+
+
+def test_a_burst_of_200_is_served_at_the_rate_that_the_cap_allows(tmp_path):
+    with Run(tmp_path, run_cap(10 * ONE)) as run:
+        refused, waits = crowd(run, 640)
+    assert (refused, len(waits)) == ([], 200)
+    assert max(waits) <= 200 / 8  # 2 of 10 reservations are spent at the end: never fewer than 8 at once
+
+
+@pytest.mark.parametrize("used", [64_000, 20_000, 4_000])
+def test_a_run_that_uses_more_than_its_cap_ends_below_it_and_near_it(tmp_path, used):
+    cap = 10 * ONE
+    with Run(tmp_path, run_cap(cap)) as run:
+        refused, _waits = crowd(run, used, calls=20)
+        assert refused
+        assert {(each.status, each.kind, each.reason) for each in refused} == {
+            (402, "billing_error", "budget")
+        }
+        assert "--budget" in refused[0].message
+        assert cap * 0.9 <= run.budget.spent().micro_usd <= cap
+        assert run.budget.held() == Amount()
+        assert [each["scope"] for each in run.events.named("soft-limit")] == ["run"]
+        assert all(LEAST_ANSWER <= each["granted"] < each["asked"] for each in run.events.named("clamped"))
+        assert bool(run.events.named("clamped")) == (used < 64_000)
+
+
+def test_a_client_that_leaves_the_line_or_leaves_with_the_money_in_hand_holds_nothing(tmp_path):
+    async def main():
+        with Run(tmp_path, run_cap(ONE)) as run:
+            first = await run.money.reserve(call())
+            waiting = [asyncio.create_task(run.money.reserve(call(f"S{number}"))) for number in range(4)]
+            await asyncio.sleep(0)
+            waiting[0].cancel()
+            await asyncio.sleep(0)
+            assert run.budget.waiting == 3
+            run.money.settle(first, Usage(1, 1))  # too little is left for the whole of another: it is cut
+            waiting[1].cancel()  # has been granted, but has not seen it yet
+            held = await waiting[2]
+            waiting[3].cancel()
+            run.money.release(held)
+            found = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [type(each).__name__ for each in found] == [
+                "CancelledError",
+                "CancelledError",
+                "Held",
+                "CancelledError",
+            ]
+            assert (run.budget.held(), run.budget.waiting) == (Amount(), 0)
+
+    virtual_time.run(main)
+
+
+def test_a_wait_that_is_broken_off_in_the_moment_it_ends_gives_the_money_back(tmp_path):
+    async def main():
+        with Run(tmp_path, run_cap(ONE)) as run:
+            first = await run.money.reserve(call())
+            waiting = asyncio.create_task(run.money.reserve(call("B")))
+            await asyncio.sleep(0)
+            waiting.cancel()  # its wait is over, but it does not know yet
+            run.money.release(first)
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert run.budget.held() == Amount()
+
+    virtual_time.run(main)
+
+
+def test_what_is_known_of_the_input_frees_the_rest_of_its_reservation(tmp_path):
+    async def main():
+        with Run(tmp_path, run_cap(ONE * 3 // 2)) as run:
+            large = {"type": "text", "text": "x" * 400_000, "cache_control": {"type": "ephemeral"}}
+            held = await run.money.reserve(call(max_tokens=10_000, system=[large]))
+            waiting = asyncio.create_task(run.money.reserve(call("B")))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            run.money.seen(held, Usage(20, 1, cache_read_tokens=100_000, model=SONNET))
+            await waiting
+            known = PRICES.settle(SONNET, Usage(20, 10_000, cache_read_tokens=100_000))
+            assert run.budget.held("A").micro_usd == known
+
+    virtual_time.run(main)
+
+
+def test_settled_twice_is_settled_once_and_news_of_an_ended_call_are_none(tmp_path):
+    async def main():
+        with Run(tmp_path, run_cap(ONE)) as run:
+            held = await run.money.reserve(call())
+            assert run.money.settle(held, Usage(10, 10)) == 120
+            assert run.money.settle(held, Usage(10, 10)) == 0
+            run.money.release(held)
+            run.money.seen(held, Usage(1, 1))
+            state = run.money.state()
+            assert (state["spent_micro_usd"], state["held_micro_usd"], state["under_way"]) == (120, 0, 0)
+
+    virtual_time.run(main)
+
+
+def test_a_resumed_run_knows_what_was_spent(tmp_path):
+    async def main():
+        with Run(tmp_path, Caps(story=Cap(micro_usd=ONE))) as run:
+            held = await run.money.reserve(call())
+            run.money.settle(held, Usage(0, 60_000, model=SONNET))
+        with Run(tmp_path, Caps(story=Cap(micro_usd=ONE))) as run:
+            assert run.budget.spent("A") == Amount(600_000, 60_000)
+            with pytest.raises(Refusal, match="story A") as refused:
+                await run.money.reserve(call())
+            assert refused.value.status == 402
+            await run.money.reserve(call("B"))
+
+    virtual_time.run(main)
+
+
+def opened(**more):
+    return Open("A", Amount(640_000, 64_000), Amount(2_000, 1_000), 10_000_000, **more)
+
+
+def test_a_call_that_ended_with_the_gateway_is_settled_at_its_last_mark_and_the_slack(tmp_path):
+    path = tmp_path / "spend.jsonl"
+    spend = Spend(path)
+    for number in (1, 2, 3):
+        spend.reserved(number, opened())
+    spend.marks({1: Amount(50_000, 5_000)})
+    spend.marks({1: Amount(90_000, 9_000), 2: Amount(639_999, 63_999)})
+    spend.settled(9, "B", 5, Usage(1, 2, 3, 4, 5, {"web_search_requests": 1}, SONNET), uncertain=True)
+    before = read(path)
+    spend.close()
+    slack = SLACK_TOKENS * 10
+    expected = (90_000 + slack) + 640_000 + (2_000 + slack)  # the second is not taken for more than was held
+    assert (before["A"].calls, before["A"].open_calls, before["A"].open.micro_usd) == (0, 3, expected)
+    again = Spend(path)
+    assert (again.orphans, again.last) == (3, 3)
+    again.close()
+    found = read(path)
+    assert found["A"].micro_usd == found["A"].uncertain_micro_usd == expected
+    assert found["A"].tokens == found["A"].orphan_tokens == 9_000 + 64_000 + 1_000 + 2 * SLACK_TOKENS
+    assert (found["A"].open_calls, found["A"].uncertain_calls) == (0, 3)
+    assert found["B"] == Spent(5, 1, 1, 2, 3, 9, 0, 5, 1)
+    assert Spend(path).orphans == 0
+
+
+def test_marks_say_what_was_seen_and_how_long_nothing_could_be_seen(tmp_path):
+    async def main():
+        with Run(tmp_path, Caps()) as run:
+            await run.money.reserve(call(stream=True))
+            seen = await run.money.reserve(call(stream=True))
+            await run.money.reserve(call(stream=False))
+            run.money.seen(seen, Usage(10, 100, model=SONNET))
+            marks = asyncio.create_task(run.money.keep_marks())
+            await asyncio.sleep(2.5)
+            lines = run.path.read_bytes().count(b'"marks"')
+            marks.cancel()
+            assert lines == 2
+        spend = Spend(run.path)
+        first, slack = PRICES.estimate(call()).input.micro_usd, SLACK_TOKENS * 10
+        known = PRICES.settle(SONNET, Usage(10, 100))
+        assert spend.stories["A"].micro_usd == 3 * slack + first + known + first + 2 * 256 * 10
+        spend.close()
+
+    virtual_time.run(main)
+
+
+def test_only_one_gateway_writes(tmp_path):
+    spend = Spend(tmp_path / "spend.jsonl")
+    with pytest.raises(Locked, match="another gateway"):
+        Spend(tmp_path / "spend.jsonl")
+    spend.close()
+    Spend(tmp_path / "spend.jsonl").close()
+
+
+def test_a_torn_line_never_happened_and_a_broken_one_is_not_passed_over(tmp_path):
+    path = tmp_path / "spend.jsonl"
+    assert read(path) == {}
+    spend = Spend(path)
+    spend.reserved(1, opened())
+    spend.settled(1, "A", 7, Usage(3, 4))
+    spend.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"kind":"settl')
+    assert read(path)["A"].micro_usd == 7
+    spend = Spend(path)
+    assert path.read_bytes() == whole
+    spend.released(2)
+    spend.close()
+    path.write_bytes(path.read_bytes().replace(b'"micro_usd":7', b'"micro_usd":1'))
+    with pytest.raises(StateDamaged, match="byte"):
+        read(path)
+    with pytest.raises(StateDamaged):
+        Spend(path)
+    path.unlink()
+    Spend(path).close()  # nothing of the failed one is left open
+
+
+def test_a_file_that_cannot_be_written_stops_every_call_and_holds_nothing(tmp_path):
+    async def main():
+        with Run(tmp_path, run_cap(ONE)) as run:
+            run.spend._handle, handle = -1, run.spend._handle
+            for _ in range(2):
+                with pytest.raises(CannotWrite):
+                    await run.money.reserve(call())
+            assert run.budget.held() == Amount()
+            run.spend._handle = handle
+
+    virtual_time.run(main)
