@@ -212,7 +212,7 @@ class Limits:
         self._line[number] = waiting
         for bucket, weight in needs:
             bucket.queued += bucket.weight(weight)
-        self._on_event("limited", story=call.session.story, call=call.number, model=call.model, tier=scarce,
+        self._on_event("limited", story=call.session.story, attempt=call.session.attempt, call=call.number, model=call.model, tier=scarce,
                        own_tier=tier, wait=round(wait, 3), queued=True)  # fmt: skip
         self._serve()
         try:
@@ -268,7 +268,7 @@ class Limits:
 
     def _refusal(self, call: Call, tier: str, wait: float) -> Refusal:
         self._refused[tier] = self._refused.get(tier, 0) + 1
-        self._on_event("limited", story=call.session.story, call=call.number, model=call.model, tier=tier,
+        self._on_event("limited", story=call.session.story, attempt=call.session.attempt, call=call.number, model=call.model, tier=tier,
                        wait=round(wait, 3), queued=False)  # fmt: skip
         whose = {"global": "all calls", "upstream": "the upstream", "model": f"the model {call.model}"}
         return Refusal(

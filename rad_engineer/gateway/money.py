@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from rad_engineer.core.budget import PICO, Amount, Answers, Budget, Granted, Refused
+from rad_engineer.core.budget import PICO, SOFT_PERCENT, Amount, Answers, Budget, Granted, Refused
+from rad_engineer.errors import CannotWrite
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage
 from rad_engineer.gateway.prices import Cost, Prices
 from rad_engineer.gateway.spend import MARK_SECONDS, Open, Spend
@@ -22,6 +23,7 @@ class Held:
 
     id: int
     story: str
+    attempt: int
     model: str
     max_tokens: int
     micro_usd: int
@@ -61,18 +63,17 @@ class Money:
         if isinstance(answer, Refused):
             self._refused += 1
             raise _refusal(answer, call.session.story)
-        amount = answer.amount
-        held = Held(
-            answer.ticket, call.session.story, call.model, answer.max_tokens, amount.micro_usd, amount.tokens
-        )
+        amount, session = answer.amount, call.session
+        held = Held(answer.ticket, session.story, session.attempt, call.model, answer.max_tokens,
+                    amount.micro_usd, amount.tokens)  # fmt: skip
         self._under_way[held.id] = _UnderWay(held, cost, call.stream, self._clock())
         try:
             self._spend.reserved(held.id, Open(held.story, amount, cost.input, cost.pico_usd))
-        except BaseException:
+        except CannotWrite:
             self._end(held, Amount())
             raise
         if held.max_tokens < call.max_tokens:
-            self._on_event("clamped", story=held.story, call=call.number, model=call.model,
+            self._on_event("clamped", story=held.story, attempt=held.attempt, call=call.number, model=call.model,
                            asked=call.max_tokens, granted=held.max_tokens)  # fmt: skip
         return held
 
@@ -98,11 +99,11 @@ class Money:
             self._spend.settled(held.id, held.story, micro_usd, usage, uncertain=uncertain)
         finally:
             self._end(held, Amount(micro_usd, usage.tokens))
-        self._on_event("spend", story=held.story, model=usage.model or held.model, micro_usd=micro_usd,
+        self._on_event("spend", story=held.story, attempt=held.attempt, model=usage.model or held.model, micro_usd=micro_usd,
                        tokens=usage.tokens, uncertain=uncertain)  # fmt: skip
         for crossing in self._budget.crossings():
             self._on_event("soft-limit", scope=crossing.scope, story=crossing.story, unit=crossing.unit,
-                           cap=crossing.cap, spent=crossing.spent)  # fmt: skip
+                           cap=crossing.cap, spent=crossing.spent, percent=SOFT_PERCENT)  # fmt: skip
         return micro_usd
 
     def release(self, held: Held) -> None:

@@ -28,7 +28,7 @@ from rad_engineer.durable import (
     write_all,
     writing,
 )
-from rad_engineer.errors import CannotWrite, Locked
+from rad_engineer.errors import CannotWrite, Locked, RadError
 from rad_engineer.gateway.exchange import Usage
 
 MARK_SECONDS = 1.0
@@ -107,7 +107,7 @@ class Spend:
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 found = _begin(self._handle, path)
-            except BaseException:
+            except (RadError, OSError):
                 os.close(self._handle)
                 raise
         self.stories = found.stories
