@@ -66,10 +66,7 @@ def configured(found: "Settings", **more: Any) -> GatewaySettings:
         run_tokens=found.token_budget,
         story_tokens=found.story_token_budget,
         prices=found.prices,
-        limits={
-            "requests_per_minute": found.requests_per_minute,
-            "tokens_per_minute": found.tokens_per_minute,
-        },
+        limits={"global": {"requests": found.requests_per_minute, "tokens": found.tokens_per_minute}},
         per_model=found.model_concurrency,
         cache=found.cache,
         record=found.record or "",
