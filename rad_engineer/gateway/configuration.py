@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rad_engineer.settings import Settings
 
 ANTHROPIC = "https://api.anthropic.com"
+REPLAY = "replay:"
 DEFAULT_CAP_USD = 10.0
 MICRO = 1_000_000
 

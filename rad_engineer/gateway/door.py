@@ -9,7 +9,7 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from rad_engineer.process.child import Child, spawn
 
 _BACKLOG = 2048
 _CHUNK = 1 << 18
+_PARKING = {"usage-limit": "limit"}  # as the end of an attempt is called
 _CALM_SECONDS = 5.0
 _LONGEST_WAIT = 10.0
 
@@ -53,6 +54,7 @@ class Door:
         self._selector = selectors.DefaultSelector()
         self._closed: list[tuple[str, int]] = []
         self._standings: dict[tuple[str, int], _Standing] = {}
+        self._told: dict[str, list[int]] | None = None  # by story: micro-dollars, tokens
         self._deaths = 0
         self._channel: socket.socket
         self._rest = b""
@@ -113,9 +115,30 @@ class Door:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             event = json.loads(line)
+            if event["event"] == "ledger":
+                self._reconcile(event["stories"])
+                continue
             if "story" in event and "attempt" in event:
                 self._note(event)
             self._events.append(event)
+
+    def _reconcile(self, booked: Mapping[str, Sequence[int]]) -> None:
+        """What a gateway that was killed had not told yet: calls that ended with it, settled by its successor.
+
+        At the first start it is what the run had spent before, which its owner knows.
+        """
+        if self._told is None:
+            self._told = {story: [*pair] for story, pair in booked.items()}
+            self._events.append({"event": "ledger", "stories": dict(booked)})
+            return
+        for story, (micro_usd, used) in booked.items():
+            known = self._told.get(story, [0, 0])
+            if [micro_usd, used] != known:
+                attempt = max((attempt for name, attempt in self._standings if name == story), default=0)
+                event = {"event": "spend", "story": story, "attempt": attempt, "micro_usd": micro_usd - known[0],
+                         "tokens": used - known[1], "uncertain": True}  # fmt: skip
+                self._note(event)
+                self._events.append(event)
 
     def close(self) -> None:
         """Ends the gateway, which settles what is on its way, and gives up the sockets."""
@@ -191,12 +214,17 @@ class Door:
         standing = self._standings.setdefault((event["story"], event["attempt"]), _Standing())
         match event["event"]:
             case "spend":
-                for name in ("micro_usd", "tokens"):
+                if self._told is None:
+                    self._told = {}
+                told = self._told.setdefault(event["story"], [0, 0])
+                for place, name in enumerate(("micro_usd", "tokens")):
                     standing.figures[name] += event[name]
+                    told[place] += event[name]
                 standing.figures["calls"] += 1
                 standing.reason = standing.retry_at = None
             case "refused":
-                standing.reason, standing.retry_at = event["reason"], event["retry_at"]
+                standing.reason = _PARKING.get(event["reason"], event["reason"])
+                standing.retry_at = event["retry_at"]
 
 
 def open(settings: GatewaySettings, folder: Path, secret: bytes, key: Credentials | None) -> Door:  # noqa: A001

@@ -10,7 +10,7 @@ LARGE = 64 * 1024
 """From this size on a body is parsed and hashed beside the event loop."""
 
 MOST_OF_A_BODY = 32 * 1024 * 1024
-_FRAME = 110  # what a delta is wrapped in
+_FRAME = 120  # what a delta is wrapped in
 _BYTES_PER_TOKEN = 4
 _COUNTED = (
     "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",

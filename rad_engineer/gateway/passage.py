@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rad_engineer.errors import RadError
 from rad_engineer.gateway.coalescing import Flights, Follower, Leader
 from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage, Whole
 from rad_engineer.gateway.messages import LARGE, changed, estimate_tokens, usage_of
 from rad_engineer.gateway.mock import Mock
+from rad_engineer.gateway.money import Held
 from rad_engineer.gateway.sessions import Kept, Sessions
 from rad_engineer.gateway.stations import Stations
 from rad_engineer.gateway.upstream import Opened, Request, Upstream
@@ -61,19 +63,20 @@ class Passage:
 
     async def answer(self, call: Call, address: str) -> Passed:
         """The answer to a call, as soon as it begins; raises Refusal. When cancelled, its client has left."""
+        passed = await self._found(call, address)
+        return replace(passed, answer=self._stations.heard(call, passed.answer))
+
+    async def _found(self, call: Call, address: str) -> Passed:
         stations = self._stations
         key = await self._key(call)
         found = await self._known(call, key)
         if found is not None:
             return found
-        if self._settings.offline:
-            raise Refusal(503, "api_error", "offline: neither the cache nor a recording has this request",
-                          reason="offline")  # fmt: skip
         admitted = await stations.admit(call, address)
         flown = await self._flights.join(key, f"{call.session.name}/{call.number}")
         if isinstance(flown, Follower):
             self._on_event("coalesced", **named(call), link=flown.link, micro_usd=0)
-            return _passed(flown.answer, {**admitted, "x-rad-coalesced": flown.link}, key)
+            return Passed(flown.answer, {**admitted, "x-rad-coalesced": flown.link}, key)
         return await self._lead(call, key, flown, admitted)
 
     def left(self, flight: str, *, leader: bool = False) -> None:
@@ -98,15 +101,21 @@ class Passage:
         return self._stations.key(call)
 
     async def _known(self, call: Call, key: str) -> Passed | None:
+        """The answer, where nobody has to be asked for it."""
+        stations = self._stations
+        if stations.asks_nobody:
+            answer = await stations.alone(call, key)
+            self._on_event("cached", **named(call), tier="alone")
+            return Passed(answer, {})
         kept = self._sessions.kept(call, key)
         if kept is not None:
             self._on_event("cached", **named(call), tier="session")
-            return _passed(_again(kept), {"x-rad-cache": "session"})
-        answer = await self._stations.cached(key)
-        if answer is None:
+            return Passed(_again(kept), {"x-rad-cache": "session"})
+        stored = await stations.cached(key)
+        if stored is None:
             return None
-        self._on_event("cached", **named(call), tier="cache")
-        return _passed(answer, {"x-rad-cache": "hit"})
+        self._on_event("cached", **named(call), tier="cache", link=stored.link, micro_usd=0)
+        return Passed(stored.answer(), {"x-rad-cache": stored.link})
 
     async def _lead(self, call: Call, key: str, lead: Leader, admitted: Mapping[str, str]) -> Passed:
         pump = self._pumps[key] = _Pump(lead)
@@ -134,23 +143,18 @@ class Passage:
 
     async def _go(self, call: Call, key: str, pump: _Pump, began: "asyncio.Future[Passed]") -> None:
         try:
-            trip = await self._reserve(call)
-        except Refusal as refusal:
-            began.set_exception(refusal)
+            trip = _Trip(call, await self._stations.reserve(call), key, pump, began)
+        except (Refusal, RadError) as error:
+            began.set_exception(_as_refusal(error))
             pump.lead.hand_over()
             return
-        trip.key, trip.pump, trip.began = key, pump, began
         try:
             await self._fetch(trip)
-        except Refusal as refusal:
+        except (Refusal, RadError) as error:
+            refusal = _as_refusal(error)
             pump.lead.fail(refusal)
             if not began.done():
                 began.set_exception(refusal)
-
-    async def _reserve(self, call: Call) -> "_Trip":
-        held = await self._stations.reserve(call)
-        most = held.max_tokens if held is not None else call.max_tokens
-        return _Trip(call, held, most)
 
     async def _fetch(self, trip: "_Trip") -> None:
         """Asks the upstream, and the fallback model where the wanted one does not answer."""
@@ -159,19 +163,17 @@ class Passage:
         except Refusal as refusal:
             other = self._settings.fallback_model
             falls_back = refusal.reason in ("breaker", "overloaded") and other not in ("", trip.call.model)
-            if not falls_back or trip.pump is None or trip.pump.begun:
+            if not falls_back or trip.pump.begun:
                 raise
             data = {**trip.call.data, "model": other}
             second = replace(trip.call, model=other, data=data, body=changed(data))
-            again = await self._reserve(second)
-            again.key, again.pump, again.began = trip.key, trip.pump, trip.began
-            await self._ask(again, other)
+            held = await self._stations.reserve(second)
+            await self._ask(_Trip(second, held, trip.key, trip.pump, trip.began), other)
 
     async def _ask(self, trip: "_Trip", model: str) -> None:
         stations = self._stations
         try:
-            async with stations.slot(model):
-                assert trip.pump is not None  # noqa: S101 -- for the type
+            async with stations.slot(trip.call):
                 guard = stations.guard(model)
                 trip.pump.sent = True
                 answer = await self._upstream.send(trip.request(), guard, **named(trip.call))
@@ -188,39 +190,38 @@ class Passage:
             if not trip.settled:
                 trip.settled = True
                 if trip.used is not None:
-                    await stations.settle(trip.call, trip.held, trip.used, uncertain=True)
+                    stations.settle(trip.call, trip.held, trip.used, uncertain=True)
                 else:
-                    stations.release(trip.held)
+                    stations.money.release(trip.held)
 
     async def _whole(self, trip: "_Trip", answer: Whole) -> None:
         message = await _parsed(answer.body)
-        await self._settle(trip, usage_of(message))
+        self._settle(trip, usage_of(message))
         self._finish(trip, answer, answer.headers, message)
-        if trip.pump is not None and trip.began is not None:
-            trip.pump.lead.whole(answer)
-            if not trip.began.done():
-                trip.began.set_result(Passed(answer, {}))
+        trip.pump.lead.whole(answer)
+        if not trip.began.done():
+            trip.began.set_result(Passed(answer, {}))
 
     async def _stream(self, trip: "_Trip", opened: Opened) -> None:
         parts: list[bytes] = []
         pump, began = trip.pump, trip.began
-        assert pump is not None and began is not None  # noqa: S101, PT018 -- for the types
         pump.lead.begin(opened.headers)
         pump.begun = True
         if not began.done():
             began.set_result(Passed(pump.lead.reader(), opened.headers))
         async for events in opened.events:
             trip.used = opened.meter.usage
+            self._stations.money.seen(trip.held, trip.used)
             if opened.meter.complete and not trip.settled:
-                await self._settle(trip, opened.meter.usage)
+                self._settle(trip, opened.meter.usage)
                 self._finish(trip, b"".join([*parts, events]), opened.headers, opened.meter.shape)
             parts.append(events)
             pump.lead.publish(events)
         pump.lead.end()
 
-    async def _settle(self, trip: "_Trip", usage: Usage) -> None:
+    def _settle(self, trip: "_Trip", usage: Usage) -> None:
         trip.used, trip.settled = usage, True
-        await self._stations.settle(trip.call, trip.held, usage, uncertain=False)
+        self._stations.settle(trip.call, trip.held, usage, uncertain=False)
 
     def _finish(self, trip: "_Trip", answer: Whole | bytes, headers: Mapping[str, str],
                 message: Mapping[str, Any]) -> None:  # fmt: skip
@@ -234,11 +235,10 @@ class _Trip:
     """One call with what is held for it."""
 
     call: Call
-    held: Any
-    max_tokens: int
-    key: str = ""
-    pump: _Pump | None = None
-    began: "asyncio.Future[Passed] | None" = None
+    held: Held
+    key: str
+    pump: _Pump
+    began: "asyncio.Future[Passed]"
     used: Usage | None = None
     settled: bool = False
 
@@ -247,8 +247,8 @@ class _Trip:
         call = self.call
         body = (
             call.body
-            if self.max_tokens == call.max_tokens
-            else changed(call.data, max_tokens=self.max_tokens)
+            if self.held.max_tokens == call.max_tokens
+            else changed(call.data, max_tokens=self.held.max_tokens)
         )
         path = f"{call.path}?{call.query}" if call.query else call.path
         return Request("POST", path, call.headers, body, stream=call.stream)
@@ -258,10 +258,6 @@ def named(call: Call) -> dict[str, Any]:
     """Which call an event is about."""
     session = call.session
     return {"story": session.story, "attempt": session.attempt, "call": call.number, "model": call.model}
-
-
-def _passed(answer: Whole | AsyncIterator[bytes], headers: Mapping[str, str], flight: str = "") -> Passed:
-    return Passed(answer, headers, flight)
 
 
 def _again(kept: Kept) -> Whole | AsyncIterator[bytes]:
@@ -286,6 +282,13 @@ def _looked_at(began: "asyncio.Future[Passed]") -> None:
     """Nobody may be left to read why a call failed: that is no error."""
     if not began.cancelled():
         began.exception()
+
+
+def _as_refusal(error: Refusal | RadError) -> Refusal:
+    """What cannot be written down is not spent."""
+    if isinstance(error, Refusal):
+        return error
+    return Refusal(500, "api_error", f"the gateway cannot go on: {error}", reason="ledger")
 
 
 def _broken_off() -> Refusal:

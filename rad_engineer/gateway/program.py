@@ -12,10 +12,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from rad_engineer.errors import RadError
 from rad_engineer.gateway import credentials, framing
 from rad_engineer.gateway.authorization import authorization
 from rad_engineer.gateway.configuration import GatewaySettings
@@ -53,7 +55,12 @@ async def _live(told: Mapping[str, Any], kind: str, key: bytes, secret: bytes, s
     if told["wait"]:
         await asyncio.sleep(told["wait"])
     settings = GatewaySettings.from_json(told["settings"])
-    gateway = Gateway(settings, kind, key, secret, emit)
+    try:
+        gateway = Gateway(settings, Path(told["folder"]), kind, key, secret, emit)
+    except RadError as error:  # another gateway has the ledger still, or nobody can read or write it
+        emit("failed", why=str(error), hint=error.hint, exit_code=int(error.exit_code))
+        writer.close()
+        return
     for story, attempt in told["closed"]:
         gateway.sessions.close(story, attempt)
     listener = asyncio.create_task(_listen(reader, gateway))
@@ -81,14 +88,14 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
 class Gateway:
     """All of it, put together: serves on sockets that somebody else has bound."""
 
-    def __init__(self, settings: GatewaySettings, kind: str, key: bytes, secret: bytes,
+    def __init__(self, settings: GatewaySettings, folder: Path, kind: str, key: bytes, secret: bytes,
                  on_event: Callable[..., None]) -> None:  # fmt: skip
         self.sessions = Sessions(settings.idle_seconds)
         self._on_event = on_event
         self._upstream = (
             Mock() if settings.upstream == "mock" else Upstream(settings, authorization(kind, key), on_event)
         )
-        self._stations = Stations(settings, on_event)
+        self._stations = Stations(settings, folder, key.decode() if kind != "none" else "", on_event)
         self._passage = Passage(settings, self._upstream, self._stations, self.sessions, on_event)
         app = Server(secret, self._passage, self._upstream, self.sessions, on_event).app()
         config = uvicorn.Config(
@@ -109,14 +116,16 @@ class Gateway:
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Answers until it is stopped; then settles what was on its way."""
-        expiry = asyncio.create_task(self._expire())
+        lasting = [asyncio.create_task(self._expire()), asyncio.create_task(self._stations.keep_marks())]
         gc.freeze()
+        self._on_event("ledger", stories=self._stations.booked())
         self._on_event("ready")
         try:
             await self._server.serve(list(sockets))
         finally:
-            expiry.cancel()
-            await asyncio.gather(*self._passage.cancel(), return_exceptions=True)
+            for task in lasting:
+                task.cancel()
+            await asyncio.gather(*lasting, *self._passage.cancel(), return_exceptions=True)
             await self._upstream.aclose()
             self._stations.close()
 

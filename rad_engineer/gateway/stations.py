@@ -1,136 +1,172 @@
-"""The stations that a call passes on its way, put together: each is there or is passed by."""
+"""The stations that a call passes on its way, put together as a gateway is configured."""
 
 import asyncio
-import time
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from rad_engineer.core.breaker import Breaker, BreakerSettings
+from rad_engineer.core.breaker import BreakerSettings
+from rad_engineer.core.budget import Budget, Cap, Caps
 from rad_engineer.gateway.cache import Cache, worth_keeping
-from rad_engineer.gateway.configuration import GatewaySettings
+from rad_engineer.gateway.circuits import Circuits
+from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Refusal, Usage, Whole
 from rad_engineer.gateway.fingerprint import cache_key
+from rad_engineer.gateway.lanes import Lanes
+from rad_engineer.gateway.limits import Limits, Rules
+from rad_engineer.gateway.money import Held, Money
+from rad_engineer.gateway.offline import answer_offline
+from rad_engineer.gateway.prices import Prices
+from rad_engineer.gateway.recording import Listener, Recorder
+from rad_engineer.gateway.replay import Replay
+from rad_engineer.gateway.spend import Spend
 from rad_engineer.gateway.stored import Stored
 from rad_engineer.gateway.upstream import Guard
 
 
 class Stations:
-    """What stands between a client and the upstream."""
+    """What stands between a client and the upstream. `folder` is where the ledger of the run lies."""
 
-    def __init__(self, settings: GatewaySettings, on_event: OnEvent) -> None:
+    def __init__(self, settings: GatewaySettings, folder: Path, secret: str, on_event: OnEvent) -> None:
         self._settings = settings
         self._on_event = on_event
-        self._breakers: dict[str, _Circuit] = {}
-        self._cache: Cache | None = None
-        if settings.cache and settings.cache_folder:
-            self._cache = Cache(
-                Path(settings.cache_folder),
-                memory_bytes=settings.cache_memory,
-                disk_bytes=settings.cache_disk,
-                ttl=settings.cache_ttl,
-            )
+        self.spend = Spend(folder / "spend.jsonl")
+        budget = Budget(_caps(settings), self.spend.spent(), self.spend.last)
+        self.money = Money(budget, Prices(settings.prices), self.spend, self._of_money)
+        self._limits = Limits(Rules.of(settings.limits), on_event)
+        self._lanes = Lanes(settings.per_model)
+        self._circuits = Circuits(BreakerSettings(), on_event)
+        self._cache = _cache(settings)
+        secrets = [secret] if secret else []
+        self._listener = (
+            Listener(Recorder(Path(settings.record), secrets), on_event) if settings.record else None
+        )
+        folder_of_replay = settings.upstream.removeprefix(REPLAY)
+        replays = settings.upstream.startswith(REPLAY)
+        self._replay = Replay(Path(folder_of_replay), secrets) if replays else None
+
+    async def keep_marks(self) -> None:
+        """Writes down what goes on, until it is cancelled."""
+        await self.money.keep_marks()
 
     def close(self) -> None:
         """Sees that everything is on disk."""
+        self.spend.close()
         if self._cache is not None:
             self._cache.close()
+        if self._listener is not None:
+            self._listener.close()
+
+    def booked(self) -> dict[str, list[int]]:
+        """The micro-dollars and tokens of each story, as the ledger has them."""
+        return {name: [spent.micro_usd, spent.tokens] for name, spent in self.spend.stories.items()}
+
+    def state(self) -> dict[str, Any]:
+        """What each station has to say of itself."""
+        return {
+            "money": self.money.state(),
+            "limits": self._limits.state(),
+            "lanes": self._lanes.state(),
+            "breakers": self._circuits.state(),
+            "cache": {} if self._cache is None else self._cache.stats(),
+            "replay": {} if self._replay is None else self._replay.stats(),
+        }
 
     def key(self, call: Call) -> str:
         """Names a request by what it says."""
         return cache_key(call, sharing=self._settings.share)
 
-    async def cached(self, key: str) -> Answer | None:
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether every answer comes from here: replayed, or offline."""
+        return self._replay is not None or self._settings.offline
+
+    async def alone(self, call: Call, key: str) -> Answer:
+        """The answer of a gateway that asks nobody; raises Refusal where there is none."""
+        if self._replay is not None and not self._settings.offline:
+            return await asyncio.to_thread(self._replay.answer, call)
+        found = await answer_offline(call, key, self._cache, self._replay)
+        return found.answer() if isinstance(found, Stored) else found
+
+    async def cached(self, key: str) -> Stored | None:
         """An answer given before."""
-        found = None if self._cache is None else await self._cache.get(key)
-        return None if found is None else found.answer()
+        return None if self._cache is None else await self._cache.get(key)
 
-    async def admit(self, _call: Call, _address: str) -> Mapping[str, str]:
+    def heard(self, call: Call, answer: Whole | AsyncIterator[bytes]) -> Whole | AsyncIterator[bytes]:
+        """The same answer, on its way to a client: recorded where that is wanted."""
+        return answer if self._listener is None else self._listener.heard(call, answer)
+
+    async def admit(self, call: Call, address: str) -> Mapping[str, str]:
         """Waits until a call may go on; what its client is told of limits."""
-        return {}
+        return await self._limits.admit(call, address)
 
-    async def reserve(self, _call: Call) -> Any:
+    async def reserve(self, call: Call) -> Held:
         """Holds what a call may cost."""
-        return None
+        return await self.money.reserve(call)
 
-    async def settle(self, call: Call, _held: Any, usage: Usage, *, uncertain: bool) -> None:
+    def settle(self, call: Call, held: Held, usage: Usage, *, uncertain: bool) -> None:
         """Books what a call has cost."""
+        micro_usd = self.money.settle(held, usage, uncertain=uncertain)
         session = call.session
-        self._on_event("spend", story=session.story, attempt=session.attempt, micro_usd=0, tokens=usage.tokens,
-                       uncertain=uncertain)  # fmt: skip
+        self._on_event("spend", story=session.story, attempt=session.attempt, call=call.number, micro_usd=micro_usd,
+                       model=usage.model or call.model, tokens=usage.tokens, uncertain=uncertain)  # fmt: skip
 
-    def release(self, _held: Any) -> None:
-        """Gives back what was held for a call that cost nothing."""
-
-    def slot(self, _model: str) -> AbstractAsyncContextManager[None]:
+    def slot(self, call: Call) -> AbstractAsyncContextManager[None]:
         """A place among the calls to a model."""
-        return nullcontext()
+        return self._lanes.slot(call.model, call.session.story)
 
     def guard(self, model: str) -> Guard:
         """Who is asked before each try."""
-        circuit = self._breakers.get(model)
-        if circuit is None:
-            circuit = self._breakers[model] = _Circuit(model, self._on_event)
-        return _Fuse(circuit)
+        return _Fuse(model, self._circuits, self._limits)
 
     def finished(self, call: Call, key: str, answer: Whole | bytes, headers: Mapping[str, str],
                  message: Mapping[str, Any]) -> None:  # fmt: skip
         """What is done with an answer that is over; `message` has at least its kinds of blocks and why it stopped."""
-        recording = bool(self._settings.record)
-        if self._cache is not None and worth_keeping(message, recording=recording):
+        if self._cache is not None and worth_keeping(message, recording=self._listener is not None):
             body, stream = (answer, True) if isinstance(answer, bytes) else (answer.body, False)
             link = f"{call.session.name}/{call.number}"
             self._cache.put(key, Stored(body, dict(headers), stream, link, self._cache.now()))
 
-
-class _Circuit:
-    """The breaker of one model, and who waits for it."""
-
-    def __init__(self, model: str, on_event: OnEvent) -> None:
-        self.model = model
-        self.breaker = Breaker(BreakerSettings())
-        self.changed = asyncio.Event()
-        self._on_event = on_event
-        self._told = "closed"
-
-    def tell(self, now: float) -> None:
-        """Says when the state has changed, and wakes who waits."""
-        state = self.breaker.state(now)
-        if state != self._told:
-            self._told = state
-            self._on_event("breaker", model=self.model, state=state)
-        self.changed.set()
-        self.changed.clear()
+    def _of_money(self, name: str, /, **fields: Any) -> None:
+        if name != "spend":  # told by `settle`, with the attempt that spent it
+            self._on_event(name, **fields)
 
 
 class _Fuse(Guard):
-    """The breaker, as one request meets it."""
+    """The breaker and the upstream's limits, as one request meets them."""
 
-    def __init__(self, circuit: _Circuit) -> None:
-        self._circuit = circuit
+    def __init__(self, model: str, circuits: Circuits, limits: Limits) -> None:
+        self._model = model
+        self._circuits = circuits
+        self._limits = limits
         self._probe = False
 
     async def before(self, until: float) -> None:
         """Waits for the breaker as long as the request may wait."""
-        while True:
-            now = time.monotonic()
-            said = self._circuit.breaker.ask(now)
-            if isinstance(said, str):
-                self._probe = said == "probe"
-                self._circuit.tell(now)
-                return
-            if now >= until:
-                raise Refusal(529, "overloaded_error", f"{self._circuit.model} has failed too often and is left alone "
-                              "for a while", reason="breaker", retry_after=said, retry_at=time.time() + said)  # fmt: skip
-            try:
-                async with asyncio.timeout(min(said, until - now)):
-                    await self._circuit.changed.wait()
-            except TimeoutError:
-                continue
+        self._probe = await self._circuits.before(self._model, until)
 
     def after(self, *, ok: bool | None) -> None:
         """Counts the try."""
-        now = time.monotonic()
-        self._circuit.breaker.ended(now, ok, probe=self._probe)
-        self._circuit.tell(now)
+        self._circuits.after(self._model, ok=ok, probe=self._probe)
+
+    def heard(self, headers: Mapping[str, str], message: str = "") -> Refusal | None:
+        """What the upstream says of its limits holds for everybody."""
+        return self._limits.heard(self._model, headers, message)
+
+
+def _caps(settings: GatewaySettings) -> Caps:
+    return Caps(
+        Cap(settings.run_micro_usd, settings.run_tokens), Cap(settings.story_micro_usd, settings.story_tokens)
+    )
+
+
+def _cache(settings: GatewaySettings) -> Cache | None:
+    if not settings.cache or not settings.cache_folder:
+        return None
+    return Cache(
+        Path(settings.cache_folder),
+        memory_bytes=settings.cache_memory,
+        disk_bytes=settings.cache_disk,
+        ttl=settings.cache_ttl,
+    )

@@ -23,10 +23,11 @@ from rad_engineer.gateway.authorization import Authorize
 from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.exchange import OnEvent, Refusal, Whole
 from rad_engineer.gateway.messages import Meter, Splitter
+from rad_engineer.gateway.upstream_limits import seconds_of
 
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _LONGEST_WAIT = 8.0
-_LONGEST_ASKED = 30.0  # a `retry-after` up to this is waited for here; a longer one is the client's to know
+_NONSENSE = 32 * 86400.0  # nobody asks to wait so long: such a `retry-after` counts as none
 _MOST = 64 * 1024 * 1024
 _KINDS = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
@@ -54,13 +55,13 @@ class Opened:
 class Fault(Exception):
     """A try went wrong; `again` says whether another may go better, `wait` what the upstream asked for."""
 
-    def __init__(
-        self, refusal: Refusal, *, again: bool, wait: float | None = None, sick: bool = True
-    ) -> None:
+    def __init__(self, refusal: Refusal, *, again: bool, wait: float | None = None, sick: bool = True,
+                 headers: Mapping[str, str] | None = None) -> None:  # fmt: skip
         super().__init__(refusal.message)
         self.refusal = refusal
         self.again = again
         self.wait = wait
+        self.headers = headers or {}
         self.sick = sick  # what a circuit breaker counts
 
 
@@ -116,7 +117,9 @@ class Upstream:
                 ok = True
             except Fault as fault:
                 ok = not fault.sick
-                guard.heard(fault.refusal.headers)
+                limit = guard.heard(fault.headers, fault.refusal.message)
+                if limit is not None:
+                    raise limit from fault
                 wait = _wait(tried, self._settings.first_wait) if fault.wait is None else fault.wait
                 last = tried >= self._settings.attempts or time.monotonic() + wait > until
                 if last or not fault.again:
@@ -220,8 +223,9 @@ class Guard:
     def after(self, *, ok: bool | None) -> None:
         """A try has ended; None says nothing about the upstream."""
 
-    def heard(self, headers: Mapping[str, str]) -> None:
-        """What the upstream says in its headers."""
+    def heard(self, _headers: Mapping[str, str], _message: str = "") -> Refusal | None:
+        """What the upstream says in its headers and errors; the refusal where a limit for long is reached."""
+        return None
 
 
 def _see(meter: Meter, events: bytes) -> None:
@@ -285,7 +289,9 @@ def _said(headers: Mapping[str, str], error: Mapping[str, Any]) -> Fault:
 
 
 def _fault(status: int, headers: Mapping[str, str], kind: Any, message: Any) -> Fault:
-    asked = _retry_after(headers)
+    asked = seconds_of(headers)
+    if asked is not None and asked > _NONSENSE:
+        asked = None
     wanted = headers.get("x-should-retry")
     again = wanted == "true" or (wanted != "false" and status in _RETRIED)
     refusal = Refusal(
@@ -295,22 +301,11 @@ def _fault(status: int, headers: Mapping[str, str], kind: Any, message: Any) -> 
         reason=_REASONS.get(status, "upstream"),
         retry_after=asked,
         retry_at=None if asked is None else time.time() + asked,
-        headers=headers,
+        headers={
+            name: value for name, value in headers.items() if name not in ("retry-after", "retry-after-ms")
+        },
     )
-    waits_here = asked is None or asked <= _LONGEST_ASKED
-    return Fault(refusal, again=again and waits_here, wait=asked, sick=status >= 500)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds an upstream asks to wait; None where it does not, or not in a way that makes sense."""
-    try:
-        if "retry-after-ms" in headers:
-            asked = float(headers["retry-after-ms"]) / 1000
-        else:
-            asked = float(headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
-    return asked if 0 <= asked < float("inf") else None
+    return Fault(refusal, again=again, wait=asked, sick=status >= 500, headers=headers)
 
 
 def _wait(tried: int, first: float) -> float:

@@ -1,12 +1,15 @@
 """What becomes of a call when the upstream fails: every kind of fault has its class, its message and its number of calls."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rad_engineer.gateway import spend
 from tests import faulty_upstream as faulty
 from tests.gateways import KEY, Opened, opened
 
@@ -42,7 +45,8 @@ def limited(after: str) -> faulty.Move:
 KINDS = [
     Kind("429, retry at once", [limited("0"), faulty.answers()], 200, 2),
     Kind("429, retry after 2 s", [limited("2"), faulty.answers()], 200, 2),
-    Kind("429, retry after 49 days", [limited("4294967")], 429, 1, "rate_limit_error", "limit"),
+    Kind("429, retry after 49 days", [limited("4294967")], 429, 4, "rate_limit_error", "limit"),
+    Kind("429, retry after an hour", [limited("3600")], 429, 1, "rate_limit_error", "usage-limit"),
     Kind("429, retry after nonsense", [limited("soon"), faulty.answers()], 200, 2),
     Kind("429 for ever", [faulty.says(429, "rate_limit_error")], 429, 4, "rate_limit_error", "limit"),
     Kind("529 twice", [faulty.says(529, "overloaded_error")] * 2 + [faulty.answers()], 200, 3),
@@ -86,6 +90,22 @@ KINDS = [
 ]  # fmt: skip
 
 
+PRICES = {name: {"input": 1.0, "output": 1.0} for name in [*(kind.name for kind in KINDS), "a limited model"]}
+TIMES = {"first_wait": 0.01, "answer_seconds": 0.5, "gap_seconds": 0.5}
+BOOKED = {
+    "500 as a page": (0, 0),
+    "401": (0, 0),
+    "reset for ever": (0, 0),
+    "a page": (0, 0),
+    "half an answer": (15, 1),  # its input, by length
+    "stream: cut after the first event": (11, 1),
+    "stream: cut in a tool call": (19, 1),
+    "stream: ends too early": (12, 1),
+    "stream: error in it": (12, 1),
+    "stream: 529 twice": (13, 0),
+}
+
+
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[faulty.Faulty]:
     with faulty.serve({kind.name: kind.moves for kind in KINDS}) as running:
@@ -95,9 +115,7 @@ def upstream() -> Iterator[faulty.Faulty]:
 @pytest.fixture(scope="module")
 def gateway(upstream: faulty.Faulty, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     folder = tmp_path_factory.mktemp("gateway")
-    prices = {kind.name: {"input": 1.0, "output": 1.0} for kind in KINDS}
-    times = {"first_wait": 0.01, "answer_seconds": 0.5, "gap_seconds": 0.5}
-    with opened(folder, upstream.url, prices=prices, **times) as running:
+    with opened(folder, upstream.url, prices=PRICES, **TIMES) as running:
         yield running
         assert KEY not in (folder / "gateway.log").read_text()
 
@@ -124,8 +142,23 @@ def test_fault(gateway: Opened, upstream: faulty.Faulty, kind: Kind) -> None:
         assert answer.json()["content"] == [{"type": "text", "text": "well"}]
 
 
-def test_a_long_wait_is_the_clients_to_know(gateway: Opened) -> None:
-    answer = gateway.ask("429, retry after 49 days", model="429, retry after 49 days", story="another")
-    assert answer.headers["retry-after"] == "4294967"
-    assert answer.json()["rad"]["retry_at"] > 4294967
-    assert gateway.door.standing("another", 1)["reason"] == "limit"
+def test_the_end_of_a_usage_limit_is_told_to_everybody(gateway: Opened, upstream: faulty.Faulty) -> None:
+    before = upstream.calls["429, retry after an hour"]
+    for story in ("another", "a third"):
+        answer = gateway.ask("429, retry after an hour", model="a limited model", story=story)
+        assert answer.status_code == 429
+        assert 3590 < int(answer.headers["retry-after"]) <= 3600
+        assert abs(answer.json()["rad"]["retry_at"] - time.time() - 3600) < 60
+        assert gateway.door.standing(story, 1)["reason"] == "limit"
+    assert upstream.calls["429, retry after an hour"] == before + 1
+
+
+def test_every_fault_is_booked_once(tmp_path: Path, upstream: faulty.Faulty) -> None:
+    """What came whole costs what it says; what was cut what was seen of it; what never began costs nothing."""
+    kinds = {kind.name: kind for kind in KINDS if kind.name in BOOKED}
+    with opened(tmp_path, upstream.url, prices=PRICES, **TIMES) as gateway:
+        for kind in kinds.values():
+            gateway.ask(kind.name, model=kind.name, stream=kind.stream, story=kind.name)
+    booked = spend.read(tmp_path / "spend.jsonl")
+    found = {name: (story.tokens, story.uncertain_calls, story.open_calls) for name, story in booked.items()}
+    assert found == {name: (tokens, uncertain, 0) for name, (tokens, uncertain) in BOOKED.items()}
