@@ -42,6 +42,7 @@ class AgentWork:
     folder: Path | None = None  # the attempt's own: what an agent keeps to be able to go on lies there
     assignment: Assignment | None = None  # what `prompt` was made of
     hidden: Mapping[str, str] = field(default_factory=dict)  # what no model is to see, and what stands for it
+    session: str = ""  # one of its own to go on with, as an earlier result named it
     bound: str = ""  # names what was put into the slot; what went on in another is no use in this one
 
 
@@ -62,6 +63,7 @@ class AgentResult:
     turns: int = 0
     model: str = ""
     unmetered: bool = False  # its calls passed nobody who counts
+    session: str = ""  # by which it can be asked to go on
 
 
 class Agent(Protocol):
@@ -72,10 +74,7 @@ class Agent(Protocol):
 
 
 def agent(name: str) -> Agent:
-    """The agent of that name; raises KeyError for a name `names` does not list."""
-    return cast("Agent", import_module(_AGENTS[name]))
-
-
-def names() -> tuple[str, ...]:
-    """All agents there are."""
-    return tuple(_AGENTS)
+    """The agent of that name, loaded when it is first asked for; raises KeyError for a name that nobody has."""
+    if name in _AGENTS:
+        return cast("Agent", import_module(_AGENTS[name]))
+    return cast("Agent", import_module("rad_engineer.agents.cli_agents").agent(name))

@@ -102,11 +102,13 @@ def run(  # noqa: PLR0913 -- all but two have defaults
     on_line: Callable[[str], None] | None = None,
     on_start: Callable[[int], None] | None = None,
     on_exit: Callable[[int], None] | None = None,
+    on_data: Callable[[bytes], None] | None = None,
 ) -> Completed:
     """Runs a command to its end and leaves no process of it behind.
 
-    `on_start` is told the pid of the main process. `on_exit` is told its exit code as soon as it has ended by
-    itself, before it is buried and what it left is cleared away: what must not be lost is written down then.
+    `on_data` gets every byte that it prints. `on_start` is told the pid of the main process. `on_exit` is told its
+    exit code as soon as it has ended by itself, before it is buried and what it left is cleared away: what must not
+    be lost is written down then.
 
     This process becomes a subreaper, and one run at a time is allowed in it: what it inherits meanwhile is taken
     for a leftover of the command. When `cancel` is readable, or closed at its far end, the tree is stopped.
@@ -114,7 +116,7 @@ def run(  # noqa: PLR0913 -- all but two have defaults
     become_subreaper()
     begun = time.monotonic()
     before = frozenset(children(os.getpid())) if has_children() else frozenset()
-    output = Output(log, min(limits.log_bytes, limits.output_bytes))
+    output = Output(log, min(limits.log_bytes, limits.output_bytes), on_data)
     try:
         child, pipe = _spawn(argv, cwd, env, stdin)
     except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from rad_engineer.errors import CannotWrite
@@ -28,14 +29,18 @@ def plain(text: str) -> str:
 
 
 class Output:
-    """Collects what comes out of the pipe; `limit` bounds the log file, memory is bounded in any case."""
+    """Collects what comes out of the pipe; `limit` bounds the log file, memory is bounded in any case.
 
-    __slots__ = ("_hash", "_head", "_log", "_logged", "_path", "_tail", "limit", "size")
+    Whoever has to see every byte is told with `on_data`, as they come.
+    """
 
-    def __init__(self, log: Path | None, limit: int) -> None:
+    __slots__ = ("_hash", "_head", "_log", "_logged", "_on_data", "_path", "_tail", "limit", "size")
+
+    def __init__(self, log: Path | None, limit: int, on_data: Callable[[bytes], None] | None = None) -> None:
         self.size = 0
         self.limit = limit
         self._path = log
+        self._on_data = on_data
         self._log: int | None = None
         self._logged = 0
         self._head = b""
@@ -46,6 +51,8 @@ class Output:
         """Takes the next bytes."""
         self.size += len(data)
         self._hash.update(data)
+        if self._on_data is not None:
+            self._on_data(data)
         if self._path is not None and self._logged < self.limit:
             self._write_log(data[: self.limit - self._logged])
         if len(self._head) < KEPT:

@@ -1,0 +1,163 @@
+"""Which agents do the work: what `auto` means here, who of a chain is there, who counts, what stories ask for."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from rad_engineer.agents.adapters import ADAPTERS, account
+from rad_engineer.agents.cli_agents import Installed, probe
+from rad_engineer.core.prd import Story
+from rad_engineer.errors import NoAgent, Refused
+from rad_engineer.settings import AgentChoice
+
+OWN_LOOP = "anthropic"
+_MODEL = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,99}")
+_ALIASES = {"opus": "claude-opus-5-5", "sonnet": "claude-sonnet-5-5", "haiku": "claude-haiku-5-5"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who is asked, in this order. `unmetered` are those of them that nobody counts; nobody at all is a rehearsal."""
+
+    agents: tuple[str, ...]
+    command: str
+    origin: str
+    unmetered: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    versions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether nobody works for real."""
+        return self.agents in ((), ("mock",))
+
+    @property
+    def gateway(self) -> bool:
+        """Whether somebody asks models through the gateway."""
+        return any(name in (OWN_LOOP, *ADAPTERS) and name not in self.unmetered for name in self.agents)
+
+    def sentence(self) -> str:
+        """Who works, for the first line of a run."""
+        versions = dict(self.versions)
+        parts = [
+            name
+            + (f" ({self.command})" if name == "command" else "")
+            + (f" ({versions[name]})" if versions.get(name) else "")
+            + (" [unmetered]" if name in self.unmetered else "")
+            for name in self.agents
+        ]
+        return f"{', else '.join(parts)}, from {self.origin}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a story asks for, as far as it can be had; what cannot is in `told`."""
+
+    agent: str = ""
+    model: str = ""
+    role: str = ""
+    told: tuple[str, ...] = ()
+
+
+def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool) -> Choice:
+    """Who works, of those that the settings name; `key` says whether the gateway can ask models.
+
+    Raises NoAgent where none of them can.
+    """
+    if wanted.name is None:
+        return Choice((), "", wanted.origin)
+    names = [
+        name for asked in wanted.chain for name in (_auto(env, key=key) if asked == "auto" else (asked,))
+    ]
+    found = {name: probe(ADAPTERS[name], env) for name in dict.fromkeys(names) if name in ADAPTERS}
+    missing = {name: why for name in dict.fromkeys(names) if (why := _lacking(name, found, key=key))}
+    present = tuple(name for name in dict.fromkeys(names) if name not in missing)
+    if not present:
+        raise NoAgent(
+            f"no agent can work (from {wanted.origin}): {'; '.join(missing.values())}",
+            hint="`rad-engineer agents` shows what is installed; `rad-engineer login` stores a key",
+        )
+    return Choice(
+        present,
+        wanted.command,
+        wanted.origin,
+        tuple(name for name in present if unmetered(name, key=key)),
+        (*missing.values(), *(w for name in present if name in found for w in found[name].warnings)),
+        tuple((name, found[name].version) for name in present if name in found),
+    )
+
+
+def _auto(env: Mapping[str, str], *, key: bool) -> tuple[str, ...]:
+    if key:
+        return (OWN_LOOP,)
+    return next(((name,) for name, row in ADAPTERS.items() if probe(row, env).path), ("mock",))
+
+
+def _lacking(name: str, found: Mapping[str, Installed], *, key: bool) -> str:
+    if name == OWN_LOOP and not key:
+        return "anthropic: there is no key for it"
+    if name in found and not found[name].path:
+        return f"{name}: `{ADAPTERS[name].program}` is not installed"
+    return ""
+
+
+def unmetered(name: str, *, key: bool) -> bool:
+    """Whether nobody counts what this agent spends: its calls cannot pass the gateway, or it has no key to ask with."""
+    return name in ADAPTERS and not (key and ADAPTERS[name].metered)
+
+
+def keep_budget(choice: Choice, *, budget: bool, allowed: bool) -> None:
+    """Raises Refused where a configured budget could not be kept, because nobody counts what an agent spends."""
+    if budget and choice.unmetered and not allowed:
+        raise Refused(
+            f"nobody counts what {', '.join(choice.unmetered)} would spend, so the budget could not be kept",
+            hint="choose a metered agent (`rad-engineer agents`), or say --allow-unmetered",
+        )
+
+
+def grants(choice: Choice) -> list[tuple[str, str]]:
+    """The logins that agents would be lent, to be trusted like commands: kind, and what it is."""
+    return [(f"login {name}", account(ADAPTERS[name])) for name in choice.unmetered]
+
+
+def hint(story: Story, choice: Choice, roles: Collection[str], *, key: bool) -> Hint:
+    """What a story's agent and model mean here: a role, an agent that may work, a model that it takes."""
+    found = _who(story, choice, roles, key=key)
+    if story.model is None:
+        return found
+    agent = found.agent or next(iter(choice.agents), "")
+    model = _model(story.model, agent, key=key)
+    if model:
+        return replace(found, model=model)
+    return replace(
+        found, told=(*found.told, f"{story.id}: model `{story.model}` is only told to {agent or 'nobody'}")
+    )
+
+
+def _who(story: Story, choice: Choice, roles: Collection[str], *, key: bool) -> Hint:
+    name = (story.agent or "").strip()
+    if not name:
+        return Hint()
+    if name in roles:
+        return Hint(role=name)
+    if name in choice.agents or (name in (OWN_LOOP, *ADAPTERS) and key and not unmetered(name, key=key)):
+        return Hint(agent=name)
+    why = "may not work in this run" if name in (OWN_LOOP, *ADAPTERS) else "is not known here"
+    return Hint(told=(f"{story.id}: agent `{name}` {why}; it is only told to whoever works",))
+
+
+def _model(wanted: str, agent: str, *, key: bool) -> str:
+    """The model as that agent has to be told it; empty where it takes none, or not this one."""
+    if not _MODEL.fullmatch(wanted) or agent in ("", "command", "mock"):
+        return ""
+    if agent in ADAPTERS and not ADAPTERS[agent].model:
+        return ""
+    if unmetered(agent, key=key):
+        return wanted
+    known = _ALIASES.get(wanted.lower(), wanted)
+    return known if known.startswith("claude-") else ""
+
+
+def hints(stories: Iterable[Story], choice: Choice, roles: Collection[str], *, key: bool) -> list[str]:
+    """What stories ask for and cannot have, a line each."""
+    return [line for story in stories for line in hint(story, choice, roles, key=key).told]

@@ -1,0 +1,307 @@
+"""Command-line agents: a row of `adapters` started in the slot, its events read, its end understood."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rad_engineer import process
+from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork
+from rad_engineer.agents.adapters import ADAPTERS, PRIVATE, Adapter
+from rad_engineer.agents.cli_events import Reader, Told
+from rad_engineer.agents.reset_times import find
+from rad_engineer.durable import write_all
+from rad_engineer.errors import CannotWrite
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PROBE_SECONDS = 20.0
+_OUTPUT = 32_000
+_ENDINGS = ("_API_KEY", "_AUTH_TOKEN", "_SECRET", "_PASSWORD", "_SECRET_KEY", "_ACCESS_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What is known of an agent on this machine; no path means that it is not there."""
+
+    adapter: Adapter
+    path: str = ""
+    version: str = ""
+    left_out: tuple[str, ...] = ()  # flags that this version does not know
+    warnings: tuple[str, ...] = ()
+
+
+_probed: dict[tuple[str, int, int], Installed] = {}
+
+
+def probe(adapter: Adapter, env: Mapping[str, str]) -> Installed:
+    """Looks for the program and asks for its version and its help, once for each file; never for long."""
+    path = shutil.which(adapter.program, path=process.absolute_path(env.get("PATH", os.defpath)))
+    if path is None:
+        return Installed(adapter)
+    status = Path(path).stat()
+    key = (path, status.st_mtime_ns, status.st_size)
+    if key not in _probed:
+        _probed[key] = _asked(adapter, path, _without_secrets(adapter, env))
+    return _probed[key]
+
+
+def _asked(adapter: Adapter, path: str, env: Mapping[str, str]) -> Installed:
+    code, out, err = process.capture([path, "--version"], env=env, timeout=_PROBE_SECONDS)
+    if code != 0:
+        why = f"`{adapter.program} --version` ended with {code}: its version is not known"
+        return Installed(adapter, path, "", (), (f"{adapter.name}: {why}",))
+    lines = [line.strip() for line in (out or err).decode("utf-8", "replace").splitlines() if line.strip()]
+    version = next((line for line in lines if any(c.isdigit() for c in line)), "")[:80]
+    if not adapter.optional:
+        return Installed(adapter, path, version)
+    _, out, err = process.capture([path, *adapter.help], env=env, timeout=_PROBE_SECONDS)
+    known = (out + err).decode("utf-8", "replace")
+    if not known.strip():
+        return Installed(adapter, path, version)
+    lost = [option for option in adapter.optional if option.flag not in known]
+    warnings = tuple(f"{adapter.name} {version} has no {option.flag}: {option.loses}" for option in lost)
+    return Installed(adapter, path, version, tuple(option.flag for option in lost), warnings)
+
+
+def command_line(found: Installed, work: AgentWork, state: Path, session: str = "") -> list[str]:
+    """The arguments, with the marks of the row filled in; the prompt's text and secrets are not among them."""
+    adapter = found.adapter
+    model = work.model or (adapter.default_model if work.base_url else "")
+    values = {"{prompt}": str(work.prompt), "{state}": str(state), "{model}": model, "{session}": session}
+    marks: dict[str, Sequence[str]] = {
+        "{model}": adapter.model if model else (),
+        "{resume}": adapter.resume if session else (),
+        "{way}": adapter.metered_way if work.base_url else adapter.own_way,
+        "{optional}": [
+            argument
+            for option in adapter.optional
+            if option.flag not in found.left_out
+            for argument in option.arguments
+        ],
+    }
+    arguments = [part for argument in adapter.argv for part in marks.get(argument, (argument,))]
+    return [found.path or adapter.program, *(_filled(argument, values) for argument in arguments)]
+
+
+def environment(adapter: Adapter, work: AgentWork, state: Path) -> dict[str, str]:
+    """The user's, without credentials but those of the agent's own row; through the gateway without those as well."""
+    metered = bool(work.base_url)
+    env = _without_secrets(adapter, work.env, keep=() if metered else adapter.variables)
+    values = {
+        "{base_url}": work.base_url.rstrip("/"),
+        "{token}": work.token,
+        "{model}": work.model or adapter.default_model,
+        "{state}": str(state),
+    }
+    env |= {
+        name: _filled(text, values) for name, text in (*adapter.environment.items(), *adapter.home.items())
+    }
+    if metered:
+        env |= {name: filled for name, text in adapter.metered.items() if (filled := _filled(text, values))}
+    for name in ("NO_PROXY", "no_proxy"):
+        before = [part for part in env.get(name, "").split(",") if part.strip()]
+        env[name] = ",".join(dict.fromkeys((*before, *LOOPBACK)))
+    return env
+
+
+def _without_secrets(adapter: Adapter, env: Mapping[str, str], keep: Sequence[str] = ()) -> dict[str, str]:
+    own = {*keep, *(() if not keep else adapter.home)}
+    return {
+        name: value
+        for name, value in env.items()
+        if name in own or not (name in PRIVATE or name.upper().endswith(_ENDINGS))
+    }
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for mark, value in values.items():
+        text = text.replace(mark, value)
+    return text
+
+
+class _Log:
+    """What an agent said, readable and without secrets; bounded, as it goes on."""
+
+    def __init__(self, path: Path, limit: int, secrets: Sequence[str]) -> None:
+        self._path, self._left = path, limit
+        self._secrets = [secret for secret in secrets if len(secret) >= 8]
+        self.tail = ""
+        self.shown = ""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise CannotWrite(f"{path}: {error.strerror}") from error
+
+    def add(self, lines: Iterator[str]) -> None:
+        """Takes lines to show."""
+        for line in lines:
+            self._add(line)
+
+    def _add(self, line: str) -> None:
+        for secret in self._secrets:
+            line = line.replace(secret, "[secret]")
+        text = process.plain(line).rstrip() + "\n"
+        self.tail = (self.tail + text)[-_OUTPUT:]
+        self.shown = next((part.strip() for part in reversed(text.splitlines()) if part.strip()), self.shown)[
+            :500
+        ]
+        data = text.encode("utf-8", "replace")[: self._left]
+        self._left -= len(data)
+        try:
+            write_all(self._handle, data)
+        except OSError as error:
+            raise CannotWrite(f"{self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Ends it."""
+        os.close(self._handle)
+
+
+def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
+    """Runs the agent once, to its end or to a limit; `session` is one of its own to go on with."""
+    found = probe(adapter, work.env)
+    if not found.path:
+        return AgentResult(
+            "missing", 127, output=f"{adapter.program}: command not found\n", unmetered=not work.base_url
+        )
+    state = _state(adapter, work)
+    env = environment(adapter, work, state)
+    reader = Reader(adapter.dialect)
+    log = _Log(
+        work.log,
+        work.limits.log_bytes,
+        [work.token, *(env[name] for name in adapter.variables if name in env)],
+    )
+    log.add(iter(found.warnings))
+    links = [] if work.base_url else _lend(adapter, work.env, state)
+    try:
+        ended = process.run(
+            command_line(found, work, state, session),
+            cwd=work.slot,
+            env=env,
+            stdin=work.prompt if adapter.prompt == "stdin" else None,
+            limits=work.limits,
+            cancel=work.cancel,
+            on_line=lambda _line: work.on_line(log.shown) if work.on_line is not None else None,
+            on_start=work.on_started,
+            on_exit=lambda code: _tell_finished(adapter, work, code, reader.told),
+            on_data=lambda data: log.add(reader.feed(data)),
+        )
+        log.add(reader.end())
+        if ended.reason == "not-started":
+            log.add(iter([ended.output]))
+    finally:
+        log.close()
+        _take_back(links)
+    return _result(adapter, work, ended, reader.told, log.tail)
+
+
+def _tell_finished(adapter: Adapter, work: AgentWork, code: int, told: Told) -> None:
+    if work.on_finished is not None and _outcome(adapter, "exited", code, told) == "finished":
+        work.on_finished()
+
+
+def _result(
+    adapter: Adapter, work: AgentWork, ended: process.Completed, told: Told, output: str
+) -> AgentResult:
+    outcome = _outcome(adapter, ended.reason, ended.code, told)
+    message = told.message or (told.murmur[1] if told.murmur is not None else "")
+    if outcome == "later" and _trouble(told) == "login":
+        output += f"\n{adapter.name} is not logged in: {adapter.login}, then: rad-engineer resume\n"
+    retry_at = told.retry_at
+    if outcome == "later" and retry_at is None:
+        now = time.time()
+        retry_at = now + told.retry_after if told.retry_after is not None else find(message, _local(now))
+    return AgentResult(
+        outcome, ended.code, ended.seconds, output,
+        cost_usd=told.cost_usd, tokens=told.tokens, retry_at=retry_at if outcome == "later" else None,
+        summary=told.text, turns=told.turns, model=told.model or work.model, unmetered=not work.base_url,
+        session=told.session,
+    )  # fmt: skip
+
+
+def _local(now: float) -> datetime:
+    return datetime.fromtimestamp(now).astimezone()
+
+
+def _trouble(told: Told) -> str:
+    if told.trouble not in (None, "error"):
+        return str(told.trouble)
+    return told.murmur[0] if told.murmur is not None and not told.ended else str(told.trouble or "")
+
+
+def _outcome(adapter: Adapter, reason: process.Reason, code: int | None, told: Told) -> AgentOutcome:
+    """Exit code 0 and no event of a failure is a good end; a limit, a login or a budget can wait."""
+    if reason == "not-started" or (reason == "exited" and code in (126, 127) and not told.session):
+        return "missing"
+    if reason != "exited":
+        return reason
+    suspect = adapter.dialect == "aider" and told.murmur is not None
+    if code == 0 and told.trouble is None and not suspect:
+        return "finished"
+    return "later" if _trouble(told) in ("limit", "login", "budget") else "failed"
+
+
+def _state(adapter: Adapter, work: AgentWork) -> Path:
+    """A folder of the agent's own, the same for all attempts at a story: its sessions lie there."""
+    attempt = work.folder or work.log.parent
+    state = attempt.parent / f"agent-{adapter.name}"
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{state}: {error.strerror}") from error
+    return state
+
+
+def _lend(adapter: Adapter, env: Mapping[str, str], state: Path) -> list[tuple[Path, Path]]:
+    """Puts links to exactly the declared credentials into the agent's own folder, where it has one."""
+    links = []
+    home = Path(env.get("HOME") or "/")
+    for source, target in adapter.credentials.items():
+        real, link = home / source, state / target
+        if not target or not adapter.home or not real.is_file():
+            continue
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(real)
+        links.append((link, real))
+    return links
+
+
+def _take_back(links: Sequence[tuple[Path, Path]]) -> None:
+    """A login that was renewed by replacing the link goes back to where it came from; nothing is left here."""
+    for link, real in links:
+        with suppress(OSError):
+            if link.is_file() and not link.is_symlink() and link.stat().st_size:
+                copy = real.with_name(f".{real.name}.rad-engineer")
+                handle = os.open(
+                    copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+                )
+                try:
+                    write_all(handle, link.read_bytes())
+                finally:
+                    os.close(handle)
+                copy.replace(real)
+        with suppress(OSError):
+            link.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class CliAgent:
+    """A row of `adapters` as an agent like any other."""
+
+    adapter: Adapter
+
+    def run(self, work: AgentWork) -> AgentResult:
+        """Works until done, failed or stopped; leaves no process behind."""
+        return run(self.adapter, work, work.session)
+
+
+def agent(name: str) -> CliAgent:
+    """The agent of that name; raises KeyError."""
+    return CliAgent(ADAPTERS[name])

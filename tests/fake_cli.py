@@ -1,0 +1,81 @@
+"""Installs a program that stands in for a command-line agent: its options, its prompt, its output, its exit code."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rad_engineer.agents.adapters import ADAPTERS
+
+_PROGRAM = """#!{python} -SE
+import json, os, sys, time
+here = {here!r}
+arguments = sys.argv[1:]
+if "--version" in arguments:
+    print({version!r}); raise SystemExit
+if "--help" in arguments:
+    print(open(here + "/help").read()); raise SystemExit
+named = [a for a in arguments if a.endswith("prompt.md")]
+prompt = open(named[0], encoding="utf-8").read() if named else sys.stdin.buffer.read().decode()
+plan = json.load(open(here + "/plan.json"))
+asked = {{"argv": sys.argv, "env": dict(os.environ), "cwd": os.getcwd(), "prompt": prompt,
+         "state": {{n: os.listdir(os.environ[n]) for n in plan["folders"] if n in os.environ}}}}
+with open(here + "/asked.jsonl", "a") as handle:
+    handle.write(json.dumps(asked) + "\\n")
+for name, text in plan["files"].items():
+    open(name, "w").write(text)
+sys.stdout.write(plan["prints"]); sys.stdout.flush()
+if plan["echoes"]:
+    print("environment:", sorted(os.environ.items())); sys.stdout.flush()
+if plan["hangs"]:
+    if os.fork() == 0:
+        os.setsid()
+    time.sleep(600)
+raise SystemExit(plan["code"])
+"""
+
+
+@dataclass(frozen=True)
+class FakeCli:
+    """One installed program; `asked` is what it was started with, each time."""
+
+    folder: Path
+    bin: Path
+
+    def plan(self, prints: str = "", code: int = 0, **more: Any) -> None:
+        """What it does from now on."""
+        plan = {
+            "prints": prints,
+            "code": code,
+            "files": {},
+            "hangs": False,
+            "echoes": False,
+            "folders": [],
+            **more,
+        }
+        (self.folder / "plan.json").write_text(json.dumps(plan))
+
+    @property
+    def asked(self) -> list[dict[str, Any]]:
+        """Every start, but for questions about its version and its options."""
+        path = self.folder / "asked.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def install(name: str, folder: Path, *, version: str = "1.2.3", unknown: Sequence[str] = ()) -> FakeCli:
+    """Puts the program of that agent into `folder/bin`; it knows all options but the unknown ones."""
+    adapter = ADAPTERS[name]
+    place, bin_folder = folder / f"fake-{name}", folder / "bin"
+    place.mkdir(parents=True)
+    bin_folder.mkdir(exist_ok=True)
+    flags = [option.flag for option in adapter.optional if option.flag not in unknown]
+    (place / "help").write_text("Options:\n" + "".join(f"  {flag}  does it\n" for flag in flags))
+    program = bin_folder / adapter.program
+    python = Path(sys.executable).resolve()
+    program.write_text(_PROGRAM.format(python=python, here=str(place), version=f"{name} {version}"))
+    program.chmod(0o755)
+    fake = FakeCli(place, bin_folder)
+    fake.plan()
+    return fake
