@@ -1,6 +1,7 @@
 """Command-line agents: a row of `adapters` started in the slot, its events read, its end understood."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from rad_engineer.errors import CannotWrite
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROBE_SECONDS = 20.0
 _OUTPUT = 32_000
+_VERSION = re.compile(r"\d+(?:\.\d+)+[\w.+-]*\b")
 _ENDINGS = ("_API_KEY", "_AUTH_TOKEN", "_SECRET", "_PASSWORD", "_SECRET_KEY", "_ACCESS_KEY")
 
 
@@ -54,8 +56,8 @@ def _asked(adapter: Adapter, path: str, env: Mapping[str, str]) -> Installed:
     if code != 0:
         why = f"`{adapter.program} --version` ended with {code}: its version is not known"
         return Installed(adapter, path, "", (), (f"{adapter.name}: {why}",))
-    lines = [line.strip() for line in (out or err).decode("utf-8", "replace").splitlines() if line.strip()]
-    version = next((line for line in lines if any(c.isdigit() for c in line)), "")[:80]
+    said = _VERSION.search((out or err).decode("utf-8", "replace"))
+    version = said[0] if said is not None else ""
     if not adapter.optional:
         return Installed(adapter, path, version)
     _, out, err = process.capture([path, *adapter.help], env=env, timeout=_PROBE_SECONDS)
@@ -63,7 +65,9 @@ def _asked(adapter: Adapter, path: str, env: Mapping[str, str]) -> Installed:
     if not known.strip():
         return Installed(adapter, path, version)
     lost = [option for option in adapter.optional if option.flag not in known]
-    warnings = tuple(f"{adapter.name} {version} has no {option.flag}: {option.loses}" for option in lost)
+    warnings = tuple(
+        f"{adapter.name} {version}".rstrip() + f" has no {option.flag}: {option.loses}" for option in lost
+    )
     return Installed(adapter, path, version, tuple(option.flag for option in lost), warnings)
 
 

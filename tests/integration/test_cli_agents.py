@@ -10,6 +10,7 @@ import pytest
 from rad_engineer import agents
 from rad_engineer.agents import AgentWork, cli_agents
 from rad_engineer.agents.adapters import ADAPTERS, Adapter
+from rad_engineer.agents.reset_times import find
 from rad_engineer.process import Limits
 from tests import cli_streams
 from tests.fake_cli import FakeCli, install
@@ -226,7 +227,7 @@ def test_an_old_version_gets_only_what_it_knows(tmp_path, name):
     run(place, place.work(metered=True))
     [asked] = fake.asked
     assert lost.flag not in asked["argv"]
-    assert f"{name} {name} 1.2.3 has no {lost.flag}: {lost.loses}" in place.log
+    assert f"{name} 1.2.3 has no {lost.flag}: {lost.loses}" in place.log
 
 
 def test_the_version_is_asked_for_once(tmp_path):
@@ -235,7 +236,7 @@ def test_the_version_is_asked_for_once(tmp_path):
     first = cli_agents.probe(ADAPTERS["claude"], env)
     (tmp_path / "fake-claude" / "help").unlink()
     assert cli_agents.probe(ADAPTERS["claude"], env) is first
-    assert first.version == "claude 1.2.3"
+    assert first.version == "1.2.3"
 
 
 def test_a_program_that_does_not_say_its_version_is_used_with_a_warning(tmp_path):
@@ -284,8 +285,6 @@ def test_rows_are_whole(row: Adapter):
 
 
 def test_real_times_are_found_in_messages():
-    from rad_engineer.agents.reset_times import find
-
     now = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)
     at = datetime(2026, 11, 21, tzinfo=UTC).timestamp()
     for text, hours in {

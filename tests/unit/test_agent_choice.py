@@ -58,7 +58,7 @@ def test_who_is_missing_is_said(env):
     found = choice.choose(wanted("claude", "gemini", "anthropic"), env("gemini"), key=False)
     assert found.agents == ("gemini",)
     assert found.warnings[:2] == ("claude: `claude` is not installed", "anthropic: there is no key for it")
-    assert found.sentence() == "gemini (gemini 9.9) [unmetered], from --agent"
+    assert found.sentence() == "gemini (9.9) [unmetered], from --agent"
     with pytest.raises(
         NoAgent, match=r"claude: `claude` is not installed; anthropic: there is no key for it"
     ) as caught:
