@@ -8,18 +8,15 @@ and until the commit has a ref the slot belongs to the story.
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rad_engineer import agents, git, store, story_files, timings
+from rad_engineer import agents, git, story_files, timings
 from rad_engineer.core import prompt
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
-from rad_engineer.worker import setup, verdict
+from rad_engineer.worker import commits, setup, verdict
 from rad_engineer.worker.court import Cancelled, set_up_copy
 from rad_engineer.worker.story_run import StoryRun, with_patch
-
-if TYPE_CHECKING:
-    from rad_engineer.slots.pool import Slot
 
 MAX_LEARNINGS = 20
 _AGENT_REASONS = {
@@ -51,7 +48,7 @@ def _run_stages(run: StoryRun) -> Outcome:
     commit = done.get("commit")
     changed: tuple[str, ...] = tuple(done.get("changed", ()))
     if stage in (None, "agent"):
-        made = _commit(run)
+        made = commits.commit(run)
         if isinstance(made, Outcome):
             return made
         commit, changed = made
@@ -73,7 +70,7 @@ def _lost(run: StoryRun, found: Mapping[str, Any]) -> bool:
     if run.place.rules.workspace == "shared":
         return False
     if found.get("commit") is None:
-        return found["stage"] == "agent" and not _slot(run).path.is_dir()
+        return found["stage"] == "agent" and not commits.slot_of(run).path.is_dir()
     return not git.whole(run.place.repository, found["commit"], run.job["base"])
 
 
@@ -88,12 +85,12 @@ def _run_shared(run: StoryRun, done: Mapping[str, Any]) -> Outcome:
 
 def _prepare(run: StoryRun) -> Outcome | None:
     started = time.monotonic()
-    slot = _slot(run)
+    slot = commits.slot_of(run)
     pool = run.place.pool
     if _goes_on(run):
         return None
     if run.job.get("resume"):
-        _rescue(run, slot)
+        commits.rescue(run, slot)
     base = run.job["base"]
     with timings.part("slot move"):
         pool.move(slot, base, base, keep=(*run.place.rules.keep, *setup.kept(slot.git_dir).paths))
@@ -112,15 +109,11 @@ def _prepare(run: StoryRun) -> Outcome | None:
 def _goes_on(run: StoryRun) -> bool:
     """Whether the agent can go on in the middle of its work: its transcript speaks of what lies in the slot."""
     begun = story_files.begun_transcript(run.attempt_folder) if run.job.get("resume") else None
-    return begun is not None and begun["bound"] == run.place.pool.prepared(_slot(run))
+    return begun is not None and begun["bound"] == run.place.pool.prepared(commits.slot_of(run))
 
 
 def _work(run: StoryRun) -> Outcome | None:
-    return _agent(run, _slot(run).path)
-
-
-def _slot(run: StoryRun) -> "Slot":
-    return run.place.pool.slot("slot", int(run.job["slot"]))
+    return _agent(run, commits.slot_of(run).path)
 
 
 def _assignment(run: StoryRun) -> prompt.Assignment:
@@ -168,7 +161,7 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
         folder=folder,
         assignment=_assignment(run),
         hidden=_hidden(run),
-        bound=run.place.pool.prepared(_slot(run)) if rules.workspace == "slots" else "shared",
+        bound=run.place.pool.prepared(commits.slot_of(run)) if rules.workspace == "slots" else "shared",
     )
     started = time.monotonic()
     with timings.part("agent"):
@@ -208,97 +201,7 @@ def _agent_failed(run: StoryRun, result: agents.AgentResult) -> Outcome:
         feedback=f"The last attempt ended early ({reason}, {code}). The end of its output:\n{tail}",
         fingerprint=text_fingerprint(reason, result.output) if reason == "agent-failed" else None,
         final=reason == "agent-missing",
-        commit=_rescue(run, _slot(run)) if run.place.rules.workspace == "slots" else None,
-    )
-
-
-def _rescue(run: StoryRun, slot: "Slot") -> str | None:
-    """Keeps whatever an unfinished attempt left in the slot, under a rescue ref."""
-    place, base = run.place, run.job.get("rescue_base") or run.job["base"]
-    if not slot.path.is_dir():
-        return None
-    quarantine = _quarantine(run, "rescue")
-    staged = place.pool.stage(slot, base, quarantine, never=place.rules.dropped)
-    if staged.problem is not None or not staged.changed:
-        place.pool.forget(quarantine)
-        return None
-    commit = place.pool.commit(staged, base, _message(run, "rescued: unfinished work"), quarantine)
-    place.pool.adopt(quarantine)
-    ref = f"refs/rad/rescue/{place.rules.run}/{store.slug(run.story['id'])}-{run.story['identity'][:8]}/{run.attempt}"
-    place.pool.keep_ref(ref, commit)
-    return commit
-
-
-def _quarantine(run: StoryRun, name: str) -> Path:
-    return run.attempt_folder / f"objects-{name}"
-
-
-def _message(run: StoryRun, note: str = "") -> str:
-    story = run.story
-    title = " ".join(f"{story['id']}: {story['title']}".split())
-    trailers = {
-        "Rad-Run": run.place.rules.run,
-        "Rad-Story": " ".join(story["id"].split()),
-        "Rad-Identity": story["identity"],
-    }
-    body = f"\n{note}\n" if note else ""
-    return f"{title}\n{body}\n" + "".join(f"{name}: {value}\n" for name, value in trailers.items())
-
-
-def _commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
-    """Stages and commits what the agent left, checks it, and gives it a ref."""
-    started = time.monotonic()
-    place, rules, base = run.place, run.place.rules, run.job["base"]
-    slot, quarantine = _slot(run), _quarantine(run, "commit")
-    never = (*rules.dropped, *setup.kept(slot.git_dir).paths)
-    with timings.part("stage"):
-        staged = place.pool.stage(slot, base, quarantine, never=never)
-    if staged.problem is not None:
-        run.finished("commit", started, ok=False)
-        return Outcome(
-            "failed",
-            reason=staged.problem,
-            detail=staged.detail,
-            feedback=f"{staged.problem}: {staged.detail}",
-        )
-    _tell_dropped(run, slot)
-    if not staged.changed:
-        run.finished("commit", started)
-        return verdict.judge_unchanged(run)
-    changed = tuple(path for _status, path in staged.changed)
-    with timings.part("commit"):
-        commit = place.pool.commit(staged, base, _message(run), quarantine)
-    run.finished("commit", started)
-    refused = _policy(run, changed, commit)
-    if refused is not None:
-        return refused
-    with timings.part("commit"):
-        place.pool.adopt(quarantine)
-        place.pool.keep_ref(verdict.story_refs(run)[0], commit)
-    run.checkpoint("policy", commit=commit, changed=changed[:200])
-    return commit, changed
-
-
-def _tell_dropped(run: StoryRun, slot: "Slot") -> None:
-    """Agents tick boxes in PRDs and write progress notes: that is left out, and said."""
-    for path in run.place.pool.touched(slot, run.place.rules.dropped):
-        run.say({"event": "note", "text": f"its edit of {path} is left out"})
-
-
-def _policy(run: StoryRun, changed: tuple[str, ...], commit: str) -> Outcome | None:
-    """The story may not change what judges it."""
-    started = time.monotonic()
-    broken = verdict.protected(run, changed, commit, _quarantine(run, "commit"))
-    if not broken:
-        return None
-    run.finished("policy", started, ok=False)
-    listed = ", ".join(broken[:5])
-    return Outcome(
-        "failed",
-        reason="protected-path",
-        detail=listed,
-        feedback=f"These paths judge the work and may not be changed by it: {listed}. Leave them as they were.",
-        fingerprint=text_fingerprint("protected-path", listed),
+        commit=commits.rescue(run, commits.slot_of(run)) if run.place.rules.workspace == "slots" else None,
     )
 
 
