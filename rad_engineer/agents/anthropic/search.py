@@ -1,6 +1,7 @@
 """The tools that only look: `read`, `glob` and `grep`, below the slot, their answers in the order of names."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,6 +13,7 @@ from rad_engineer.agents.anthropic.editor import number_of, numbered, read_text,
 from rad_engineer.agents.anthropic.seam import ToolFailed
 
 _MOST_FOUND = 500
+_MOST_OF_A_FILE = 200
 _MOST_LOOKED_AT = 200_000
 _SECONDS = 20.0
 _LONGEST_LINE = 300
@@ -51,7 +53,7 @@ def grep(slot: Path, given: Mapping[str, Any], env: Mapping[str, str]) -> str:
     pattern = text_of(given, "pattern")
     where = inside(slot, text_of(given, "path", default="."))
     only = text_of(given, "glob", default="")
-    argv = ["grep", "-rnIHE", "-m", "200", *(f"--exclude-dir={name}" for name in _LEFT_ALONE)]
+    argv = ["grep", "-rnIHE", "-m", str(_MOST_OF_A_FILE), *(f"--exclude-dir={name}" for name in _LEFT_ALONE)]
     argv += [f"--include={only}"] if only else []
     top = os.path.realpath(slot)
     argv += ["-e", pattern, "--", os.path.relpath(where, top)]
@@ -61,6 +63,8 @@ def grep(slot: Path, given: Mapping[str, Any], env: Mapping[str, str]) -> str:
     lines = [line.removeprefix("./") for line in out.decode("utf-8", "replace").splitlines()]
     lines.sort(key=_place)
     more = [f"({len(lines) - _MOST_FOUND} more left out)"] if len(lines) > _MOST_FOUND else []
+    if max(Counter(_place(line)[0] for line in lines).values(), default=0) >= _MOST_OF_A_FILE:
+        more.append(f"(of each file, what follows after {_MOST_OF_A_FILE} lines is left out)")
     return "\n".join([line[:_LONGEST_LINE] for line in lines[:_MOST_FOUND]] + more) or "(no line matches)"
 
 
