@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 LEAST_ANSWER = 4096
 """An answer is not cut shorter than this for want of money: then the call is refused."""
+MODEL_PERCENT_OF_CAP = 75
+MODEL_PERCENT_OF_ROOM = 90
+"""So much of a cap, and of what is left of it, the calls to one model may hold: so one that hangs leaves some to others."""
 SOFT_PERCENT = 80
 """From here on a budget is worth a word."""
 PICO = 1_000_000
@@ -64,6 +67,7 @@ class Want:
     input: Amount
     max_tokens: int
     pico_usd: int
+    model: str = ""
 
     def cost(self, max_tokens: int) -> Amount:
         """What the call costs at most with an answer of this length."""
@@ -114,9 +118,12 @@ class Crossing:
 @dataclass(frozen=True, slots=True)
 class _Hold:
     story: str
+    model: str
     amount: Amount
 
 
+_Line: TypeAlias = tuple[str, str]
+"""Those who want the same model for the same story."""
 Answers = list[Granted | Refused]
 _NOTHING = Amount()
 
@@ -125,8 +132,9 @@ class Budget:
     """Who may spend how much. Every change returns the answers that it brings about, in their order.
 
     A call that fits is granted, and its amount held. One that does not fit because of what others hold waits: first
-    come, first served within a story, and the stories in turn. Where the run has no room for the one whose turn it is,
-    nobody passes it, however little he wants: so everybody gets his turn. Who waits for his own story's cap is passed.
+    come, first served among the calls of a story to a model, and those lines in turn. Where the run has no room for the
+    one whose turn it is, nobody passes it, however little he wants: so everybody gets his turn. Who waits for the cap of
+    his story holds up that story only; who waits for his model's share of the run's cap, that model only.
     """
 
     def __init__(self, caps: Caps, spent: Mapping[str, Amount] | None = None, last: int = 0) -> None:
@@ -134,9 +142,10 @@ class Budget:
         self._spent = dict(spent or {})
         self._spent_by_all = sum(self._spent.values(), _NOTHING)
         self._held: dict[str, Amount] = {}
+        self._held_by_model: dict[str, Amount] = {}
         self._held_by_all = _NOTHING
         self._holds: dict[int, _Hold] = {}
-        self._lines: dict[str, dict[int, Want]] = {}  # stories in turn -> their tickets in order of arrival
+        self._lines: dict[_Line, dict[int, Want]] = {}  # in turn -> tickets as they came
         self._last = last
         self._told: set[tuple[Scope, str, Unit]] = set()
         self._crossings: list[Crossing] = []
@@ -144,22 +153,22 @@ class Budget:
     def ask(self, want: Want) -> tuple[int, Answers]:
         """A ticket for a call, and the answers there are now; its own comes later where it is not among them."""
         self._last += 1
-        self._lines.setdefault(want.story, {})[self._last] = want
+        self._lines.setdefault((want.story, want.model), {})[self._last] = want
         return self._last, self._serve()
 
     def leave(self, ticket: int) -> Answers:
         """Who waited does not any more."""
-        for story, line in self._lines.items():
-            if line.pop(ticket, None) is not None:
-                if not line:
-                    del self._lines[story]
+        for line, tickets in self._lines.items():
+            if tickets.pop(ticket, None) is not None:
+                if not tickets:
+                    del self._lines[line]
                 return self._serve()
         return []
 
     def settle(self, ticket: int, used: Amount) -> Answers:
         """The call has ended and has cost so much; its reservation is free."""
         hold = self._holds.pop(ticket)
-        self._hold(hold.story, _NOTHING - hold.amount)
+        self._hold(hold, _NOTHING - hold.amount)
         self._spent[hold.story] = self.spent(hold.story) + used
         self._spent_by_all += used
         self._look_at("run", "", self.caps.run, self._spent_by_all)
@@ -170,8 +179,8 @@ class Budget:
         """The call under way is known to cost no more than this; a reservation never grows."""
         hold = self._holds[ticket]
         kept = Amount(min(hold.amount.micro_usd, amount.micro_usd), min(hold.amount.tokens, amount.tokens))
-        self._holds[ticket] = _Hold(hold.story, kept)
-        self._hold(hold.story, kept - hold.amount)
+        self._holds[ticket] = _Hold(hold.story, hold.model, kept)
+        self._hold(hold, kept - hold.amount)
         return self._serve()
 
     def crossings(self) -> list[Crossing]:
@@ -199,30 +208,46 @@ class Budget:
     def _serve(self) -> Answers:
         answers: Answers = []
         while (found := self._next()) is not None:
-            story, answer = found
-            line = self._lines.pop(story)
-            del line[answer.ticket]
-            if line:
-                self._lines[story] = line  # behind the others
+            line, answer = found
+            tickets = self._lines.pop(line)
+            del tickets[answer.ticket]
+            if tickets:
+                self._lines[line] = tickets  # behind the others
             if isinstance(answer, Granted):
-                self._holds[answer.ticket] = _Hold(story, answer.amount)
-                self._hold(story, answer.amount)
+                hold = self._holds[answer.ticket] = _Hold(*line, answer.amount)
+                self._hold(hold, answer.amount)
             answers.append(answer)
         return answers
 
-    def _next(self) -> tuple[str, Granted | Refused] | None:
+    def _next(self) -> tuple[_Line, Granted | Refused] | None:
         """The first in turn who can be answered."""
-        for story, line in self._lines.items():
-            ticket, want = next(iter(line.items()))
+        stories: set[str] = set()  # those of which somebody waits for the story's cap
+        models: set[str] = set()  # and for the model's share
+        for (story, model), tickets in self._lines.items():
+            ticket, want = next(iter(tickets.items()))
             answer = self._judge(ticket, want)
             if isinstance(answer, Refused):
-                return story, answer
-            if not (self.spent(story) + self.held(story) + answer.amount).within(self.caps.story):
+                return (story, model), answer
+            if story in stories or model in models:
                 continue
-            if not (self._spent_by_all + self._held_by_all + answer.amount).within(self.caps.run):
+            if not (self.spent(story) + self.held(story) + answer.amount).within(self.caps.story):
+                stories.add(story)
+            elif not self._within_share(model, answer.amount):
+                models.add(model)
+            elif not (self._spent_by_all + self._held_by_all + answer.amount).within(self.caps.run):
                 return None
-            return story, answer
+            else:
+                return (story, model), answer
         return None
+
+    def _within_share(self, model: str, more: Amount) -> bool:
+        """Whether a model's calls leave something to other models; the first one always may."""
+        held = self._held_by_model.get(model, _NOTHING)
+        if held == _NOTHING:
+            return True
+        (_, usd), (_, tokens) = self.caps.run.parts()
+        spent = self._spent_by_all
+        return (held + more).within(Cap(_share(usd, spent.micro_usd), _share(tokens, spent.tokens)))
 
     def _judge(self, ticket: int, want: Want) -> Granted | Refused:
         """What the call would get if nothing were held."""
@@ -241,13 +266,12 @@ class Budget:
     def _scopes(self, story: str) -> tuple[tuple[Scope, Cap, Amount], ...]:
         return ("run", self.caps.run, self._spent_by_all), ("story", self.caps.story, self.spent(story))
 
-    def _hold(self, story: str, more: Amount) -> None:
+    def _hold(self, hold: _Hold, more: Amount) -> None:
         self._held_by_all += more
-        held = self.held(story) + more
-        if held == _NOTHING:
-            self._held.pop(story, None)
-        else:
-            self._held[story] = held
+        for held, name in ((self._held, hold.story), (self._held_by_model, hold.model)):
+            held[name] = held.get(name, _NOTHING) + more
+            if held[name] == _NOTHING:
+                del held[name]
 
     def _look_at(self, scope: Scope, story: str, cap: Cap, spent: Amount) -> None:
         for unit, limit in cap.parts():
@@ -260,3 +284,10 @@ class Budget:
 
 def _part(amount: Amount, unit: Unit) -> int:
     return amount.micro_usd if unit == "money" else amount.tokens
+
+
+def _share(limit: int | None, spent: int) -> int | None:
+    """What the calls to one model may hold under a cap of which so much is spent."""
+    if limit is None:
+        return None
+    return min(limit * MODEL_PERCENT_OF_CAP, (limit - spent) * MODEL_PERCENT_OF_ROOM) // 100

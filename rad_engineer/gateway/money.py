@@ -139,7 +139,7 @@ class Money:
         }
 
     async def _answer(self, call: Call, cost: Cost) -> _Answer:
-        ticket, answers = self._budget.ask(cost.want(call.session.story, call.max_tokens))
+        ticket, answers = self._budget.ask(cost.want(call))
         waits = self._waiting[ticket] = asyncio.get_running_loop().create_future()
         self._hear(answers)
         try:
@@ -178,7 +178,7 @@ class Money:
         if call.stream:
             return call.cost.input
         unseen = min(int((now - call.since) * _UNSEEN_TOKENS), call.held.max_tokens)
-        return call.cost.want(call.held.story, unseen).cost(unseen)
+        return call.cost.after(unseen)
 
 
 def _refusal(refused: Refused, story: str) -> Refusal:

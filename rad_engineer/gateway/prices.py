@@ -72,9 +72,13 @@ class Cost:
     pico_usd: int
     closed: bool
 
-    def want(self, story: str, max_tokens: int) -> Want:
+    def want(self, call: Call) -> Want:
         """The call as the budget knows it."""
-        return Want(story, self.input, max_tokens, self.pico_usd)
+        return Want(call.session.story, self.input, call.max_tokens, self.pico_usd, call.model)
+
+    def after(self, output_tokens: int) -> Amount:
+        """What it costs at most with an answer of this length."""
+        return self.input + Amount(-(-output_tokens * self.pico_usd // PICO), output_tokens)
 
 
 class Prices:
@@ -104,9 +108,9 @@ class Prices:
         rates = price.at(tokens)
         micro = -(-(tokens * _dearest(call.body, rates) + searches) // PICO)
         output = rates.output * passes
-        found = Want("", Amount(micro, tokens), call.max_tokens, output)
-        most = found.cost(call.max_tokens)
-        return Cost(most.micro_usd, most.tokens, found.input, output, closed=passes == 1 and not added)
+        most = micro - (-call.max_tokens * output // PICO)
+        closed = passes == 1 and not added
+        return Cost(most, tokens + call.max_tokens, Amount(micro, tokens), output, closed)
 
     def settle(self, requested_model: str, usage: Usage) -> int:
         """What was used, in micro-dollars: at the price of the model that answered, where that is known."""

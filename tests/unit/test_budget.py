@@ -22,8 +22,8 @@ from rad_engineer.core.budget import (
 TEN = 10_000_000  # a token of an answer costs 10 micro-dollars
 
 
-def want(story="A", max_tokens=64_000, *, micro=0, tokens=0, pico=TEN):
-    return Want(story, Amount(micro, tokens), max_tokens, pico)
+def want(story="A", max_tokens=64_000, *, micro=0, tokens=0, pico=TEN, model=""):
+    return Want(story, Amount(micro, tokens), max_tokens, pico, model)
 
 
 def granted(budget, story="A", max_tokens=64_000, **more):
@@ -144,6 +144,29 @@ def test_a_wait_ends_in_a_refusal_once_nothing_can_make_room():
     assert (refused.ticket, refused.spent, let_in.ticket) == (second, 690_000, third)
 
 
+def test_one_model_leaves_something_to_others_and_its_own_calls_keep_their_order():
+    budget = Budget(Caps(run=Cap(micro_usd=1_000_000)))
+    first = granted(budget, "A", 60_000, model="slow")  # 600 000 of 750 000
+    large, _ = budget.ask(want("B", 20_000, model="slow"))
+    small, answers = budget.ask(want("C", 10, model="slow"))
+    assert answers == []
+    granted(budget, "B", 30_000, model="quick")  # the same story, behind one that waits
+    other, answers = budget.ask(want("D", 20_000, model="quick"))
+    assert answers == []  # within the share of its model, but the run is full
+    assert [each.ticket for each in budget.settle(first.ticket, Amount())] == [large, small, other]
+
+
+def test_the_share_of_a_model_shrinks_with_what_is_left_and_one_call_always_may():
+    budget = Budget(Caps(run=Cap(tokens=10_000)), {"old": Amount(0, 8_000)})
+    only = granted(budget, "A", 2_000, pico=0)  # all that is left
+    budget.settle(only.ticket, Amount())
+    granted(budget, "A", 1_000, pico=0)
+    assert budget.ask(want("B", 801, pico=0))[1] == []
+    budget = Budget(Caps(run=Cap(tokens=10_000)), {"old": Amount(0, 8_000)})
+    granted(budget, "A", 1_000, pico=0)
+    granted(budget, "B", 800, pico=0)
+
+
 def test_a_reservation_can_be_trimmed_but_does_not_grow():
     budget = Budget(Caps(run=Cap(micro_usd=1_000_000)))
     first = granted(budget, micro=300_000, tokens=9)
@@ -196,7 +219,7 @@ class BudgetModel(RuleBasedStateMachine):
         for answer in answers:
             asked = self.waiting.pop(answer.ticket)
             assert not [ticket for ticket, other in self.waiting.items()
-                        if other.story == asked.story and ticket < answer.ticket]  # fmt: skip
+                        if (other.story, other.model) == (asked.story, asked.model) and ticket < answer.ticket]  # fmt: skip
             if isinstance(answer, Granted):
                 least = min(asked.max_tokens, LEAST_ANSWER)
                 assert least <= answer.max_tokens <= asked.max_tokens
@@ -216,9 +239,10 @@ class BudgetModel(RuleBasedStateMachine):
         return sum(self.spent.values(), Amount())
 
     @rule(story=st.sampled_from(STORIES), micro=st.integers(0, 300), tokens=st.integers(0, 300),
-          most=st.sampled_from([0, 1, 50, 5_000]), pico=st.sampled_from([0, 100_000, 333_333, 2_000_000]))  # fmt: skip
-    def ask(self, story, micro, tokens, most, pico):
-        asked = Want(story, Amount(micro, tokens), most, pico)
+          most=st.sampled_from([0, 1, 50, 5_000]), pico=st.sampled_from([0, 100_000, 333_333, 2_000_000]),
+          model=st.sampled_from(["slow", "quick"]))  # fmt: skip
+    def ask(self, story, micro, tokens, most, pico, model):
+        asked = Want(story, Amount(micro, tokens), most, pico, model)
         self.waiting[self.budget._last + 1] = asked
         ticket, answers = self.budget.ask(asked)
         assert ticket in self.waiting
@@ -259,6 +283,17 @@ class BudgetModel(RuleBasedStateMachine):
         assert (self.budget.spent() + self.budget.held() - self.overrun).within(self.caps.run)
         for story in STORIES:
             assert (self.budget.spent(story) + self.budget.held(story) - self.overrun).within(self.caps.story)
+
+    @invariant()
+    def no_model_holds_more_than_its_share_but_with_a_single_call(self):
+        if not hasattr(self, "budget"):
+            return
+        for model in ("slow", "quick"):
+            mine = [answer.amount for asked, answer in self.running.values() if asked.model == model]
+            for unit in ("micro_usd", "tokens"):
+                cap = getattr(self.caps.run, unit)
+                held = sum(getattr(amount, unit) for amount in mine)
+                assert len(mine) <= 1 or cap is None or held * 100 <= cap * 75
 
     @invariant()
     def nobody_waits_while_nothing_is_held(self):

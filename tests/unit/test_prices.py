@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rad_engineer.core.budget import Amount
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gateway.exchange import Call, Refusal, Session, Usage
 from rad_engineer.gateway.prices import Prices
@@ -80,7 +81,10 @@ def test_the_parts_of_an_estimate():
     assert estimate.pico_usd == 10_000_000
     assert estimate.micro_usd == estimate.input.micro_usd + 640_000
     assert estimate.tokens == estimate.input.tokens + 64_000
-    assert estimate.want("A", 1_000).cost(1_000).micro_usd == estimate.input.micro_usd + 10_000
+    assert estimate.after(1_000) == estimate.input + Amount(10_000, 1_000)
+    asked = estimate.want(call(max_tokens=64_000))
+    assert (asked.story, asked.model, asked.max_tokens) == ("A", SONNET, 64_000)
+    assert asked.cost(64_000) == Amount(estimate.micro_usd, estimate.tokens)
 
 
 def test_a_long_input_is_estimated_at_its_own_tier():
