@@ -35,7 +35,7 @@ class Bill:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
                 size = int(head.split("content-length:")[1].split("\r\n")[0])
                 await self._answer(json.loads(await reader.readexactly(size)), writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
             self.tasks.discard(asyncio.current_task())

@@ -20,7 +20,7 @@ from tests.integration.metered_calls import call
 
 PRICES = Prices({})
 ROUNDS = int(os.environ.get("RAD_GATEWAY_ROUNDS", "0"))
-OTHER = "claude-haiku-5-5"
+OTHER = "claude-opus-5-5"  # dear: eight of its calls would hold all of 10 dollars
 ESTIMATE = PRICES.estimate(call(number=1, messages=[{"role": "user", "content": "S00/00/00"}]))
 ONE = ESTIMATE.micro_usd
 
@@ -116,7 +116,7 @@ def spent(folder):
 
 @pytest.mark.parametrize("round_", range(ROUNDS or 1))
 def test_a_crowd_under_a_cap_of_ten_reservations_all_finishes(tmp_path, round_):
-    clients, calls = (200, 2) if ROUNDS else (60, 2)
+    clients, calls = (200, 2) if ROUNDS else (40, 2)
     with billing_upstream.serve(output=640, pace=0.001) as bill:
         with opened(tmp_path, bill.url, run_micro_usd=10 * ONE, per_model=64) as gateway:
             crowd = Crowd(gateway, bill)
@@ -134,11 +134,13 @@ def test_a_crowd_under_a_cap_of_ten_reservations_all_finishes(tmp_path, round_):
 @pytest.mark.parametrize("round_", range(ROUNDS or 1))
 def test_a_run_that_uses_more_than_its_cap_ends_below_it_and_near_it(tmp_path, round_):
     cap = 2 * ONE
-    with billing_upstream.serve(output=6_400) as bill:
-        with opened(tmp_path, bill.url, run_micro_usd=cap, per_model=64) as gateway:
-            crowd = Crowd(gateway, bill)
-            crowd.run(24, 4)
-            assert gateway.named("soft-limit")[0]["scope"] == "run"
+    with (
+        billing_upstream.serve(output=6_400) as bill,
+        opened(tmp_path, bill.url, run_micro_usd=cap, per_model=64) as gateway,
+    ):
+        crowd = Crowd(gateway, bill)
+        crowd.run(24, 4)
+        assert gateway.named("soft-limit")[0]["scope"] == "run"
     assert crowd.refused
     assert all(b"billing_error" in each for each in crowd.refused)
     assert 0.9 * cap <= spent(tmp_path) <= cap
@@ -148,22 +150,23 @@ def test_a_run_that_uses_more_than_its_cap_ends_below_it_and_near_it(tmp_path, r
 
 
 def test_a_model_that_hangs_delays_no_other(tmp_path):
-    with billing_upstream.serve(output=64, hung=frozenset({OTHER})) as bill:
-        with opened(tmp_path, bill.url, run_micro_usd=10_000_000, per_model=8) as gateway:
-            crowd = Crowd(gateway, bill)
-            with httpx2.Client(base_url=gateway.door.base_url, trust_env=False) as client:
-                stuck = [
-                    threading.Thread(target=_hang, args=(gateway, client, number)) for number in range(24)
-                ]
-                for thread in stuck:
-                    thread.start()
-                while bill.under_way < 8:
-                    gateway.hear()
-                crowd.run(8, 4)
-                assert len(crowd.waits) == 32
-                os.kill(gateway.door.pid, signal.SIGKILL)
-                for thread in stuck:
-                    thread.join()
+    with (
+        billing_upstream.serve(output=64, hung=frozenset({OTHER})) as bill,
+        opened(tmp_path, bill.url, run_micro_usd=10_000_000, per_model=8) as gateway,
+        httpx2.Client(base_url=gateway.door.base_url, trust_env=False) as client,
+    ):
+        crowd = Crowd(gateway, bill)
+        stuck = [threading.Thread(target=_hang, args=(gateway, client, number)) for number in range(24)]
+        for thread in stuck:
+            thread.start()
+        while bill.under_way < 5:  # 75 % of 10 dollars
+            gateway.hear()
+        crowd.run(8, 4)
+        assert len(crowd.waits) == 32
+        assert max(crowd.waits) <= 24
+        os.kill(gateway.door.pid, signal.SIGKILL)
+        for thread in stuck:
+            thread.join()
 
 
 def _hang(gateway, client, number):
@@ -174,17 +177,20 @@ def _hang(gateway, client, number):
 
 
 def test_gateways_that_are_killed_forget_no_money_and_keep_none(tmp_path):
-    kills = ROUNDS or 3
+    kills = 50 if ROUNDS else 2
     chance = random.Random(4)
-    with billing_upstream.serve(output=640, pace=0.01) as bill:
-        with opened(tmp_path, bill.url, run_micro_usd=None, retry_seconds=5.0) as gateway:
-            crowd, over = Crowd(gateway, bill), threading.Event()
-            killer = threading.Thread(target=_kill, args=(gateway, bill, kills, chance, over))
-            killer.start()
-            while not over.is_set():
-                crowd.run(16, 2)
-            killer.join()
-            crowd.run(16, 1)
+    with (
+        billing_upstream.serve(output=640, pace=0.01) as bill,
+        opened(tmp_path, bill.url, run_micro_usd=None, retry_seconds=5.0) as gateway,
+    ):
+        crowd, over = Crowd(gateway, bill), threading.Event()
+        killer = threading.Thread(target=_kill, args=(gateway, bill, kills, chance, over))
+        killer.start()
+        while not over.is_set():
+            crowd.run(16, 2)
+        killer.join()
+        crowd.run(16, 1)
+        assert len(gateway.named("restarted")) == kills
     found = read(tmp_path / "spend.jsonl")
     orphans = sum(story.uncertain_calls for story in found.values())
     bill_now = price(bill.input_tokens, bill.output_tokens)
@@ -193,20 +199,19 @@ def test_gateways_that_are_killed_forget_no_money_and_keep_none(tmp_path):
     print(
         f"{kills} kills, {orphans} orphans: bill {bill_now}, ledger {total}, slack {slack}; {crowd.lost} tries lost"
     )
-    assert orphans >= kills
+    assert orphans >= 12 * kills  # of 16 that are on their way, a few may just have ended
     assert bill_now <= total <= bill_now + slack
     assert not any(story.open_calls for story in found.values())
-    assert len(gateway.named("restarted")) == kills
 
 
 def _kill(gateway, bill, kills, chance, over):
-    """Kills the gateway again and again, when some of the 16 calls are on their way."""
+    """Kills the gateway again and again, each time when 16 calls are on their way through it."""
     try:
         for _ in range(kills):
-            pid = gateway.door.pid
-            while bill.under_way < 16:
+            pid, before = gateway.door.pid, bill.calls
+            while bill.calls < before + 16:
                 over.wait(0.005)
-            over.wait(chance.random() * 0.5)
+            over.wait(chance.random() * 0.3)
             os.kill(pid, signal.SIGKILL)
             while gateway.door.pid == pid:
                 over.wait(0.005)
