@@ -94,8 +94,8 @@ class Refusal(Exception):
     """A call ends with an error of ours, in the vendor's shape.
 
     `kind` is one of the vendor's error types, `reason` our own word for it: budget, limit, breaker, offline, drift,
-    unknown-model, upstream, auth … `retry_after` is in seconds, `retry_at` a time of day; both are None where
-    another try would not help.
+    unknown-model, upstream, auth … `scope` says whose budget is used up: that of the run, or of a story. `retry_after` is
+    in seconds, `retry_at` a time of day; both are None where another try would not help.
     """
 
     def __init__(self, status: int, kind: str, message: str, *, reason: str, retry_after: float | None = None,
@@ -105,6 +105,7 @@ class Refusal(Exception):
         self.kind = kind
         self.message = message
         self.reason = reason
+        self.scope = ""
         self.retry_after = retry_after
         self.retry_at = retry_at
         self.headers = dict(headers or {})

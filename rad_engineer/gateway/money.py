@@ -68,7 +68,7 @@ class Money:
                     amount.micro_usd, amount.tokens)  # fmt: skip
         self._under_way[held.id] = _UnderWay(held, cost, call.stream, self._clock())
         try:
-            self._spend.reserved(held.id, Open(held.story, amount, cost.input, cost.pico_usd))
+            self._spend.reserved(held.id, Open(held.story, held.attempt, amount, cost.input, cost.pico_usd))
         except CannotWrite:
             self._end(held, Amount())
             raise
@@ -186,13 +186,15 @@ def _refusal(refused: Refused, story: str) -> Refusal:
     text = _usd if refused.unit == "money" else _tokens
     option = {"run": "--budget", "story": "--story-budget"} if refused.unit == "money" else {
         "run": "--token-budget", "story": "budget.story_tokens"}  # fmt: skip
-    return Refusal(
+    refusal = Refusal(
         402,
         "billing_error",
         f"the budget of {whose} is used up: {text(refused.spent)} of {text(refused.cap)} spent, this call needs"
         f" {text(refused.needed)} at least; raise {option[refused.scope]} and resume",
         reason="budget",
     )
+    refusal.scope = refused.scope
+    return refusal
 
 
 def _usd(micro_usd: int) -> str:

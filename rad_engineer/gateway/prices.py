@@ -9,14 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rad_engineer.core.budget import PICO, Amount, Want
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gateway.exchange import Call, Refusal, Usage
-
-if TYPE_CHECKING:
-    from genai_prices.types import ModelPrice
 
 IMAGE_TOKENS = 5_000
 """No image counts for more."""
@@ -129,10 +126,6 @@ class Prices:
         )
         return -(-(pico + usage.server_tools.get(_SEARCH, 0) * (price.search or 0)) // PICO)
 
-    def knows(self, model: str) -> bool:
-        """Whether the model has a price."""
-        return self._price(model) is not None
-
     def _price(self, model: str) -> Price | None:
         if model in self._own:
             return self._own[model]
@@ -158,7 +151,7 @@ def _from_table(model: str, today: date) -> Price | None:
     return _price_of(standard, window, None if fast == standard else _price_of(fast, window))
 
 
-def _price_of(table: "ModelPrice", window: int, fast: Price | None = None) -> Price:
+def _price_of(table: Any, window: int, fast: Price | None = None) -> Price:
     starts = sorted({0, *_starts(table)}, reverse=True)
     search = table.web_searches_kcount
     pico = None if search is None else _whole(_at(search, 0) * PICO * PICO / 1_000)
@@ -168,12 +161,12 @@ def _price_of(table: "ModelPrice", window: int, fast: Price | None = None) -> Pr
 _KINDS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok")
 
 
-def _starts(table: "ModelPrice") -> list[int]:
+def _starts(table: Any) -> list[int]:
     """Where dearer tiers begin."""
     return [tier.start for kind in _KINDS for tier in getattr(getattr(table, kind), "tiers", ())]
 
 
-def _rates(table: "ModelPrice", above: int) -> Rates:
+def _rates(table: Any, above: int) -> Rates:
     plain = _at(table.input_mtok, above)
     write = _at(table.cache_write_mtok, above, plain * Decimal("1.25"))
     return Rates(

@@ -78,9 +78,8 @@ class Server:
                 await self._write(passed, receive, send)
         except Refusal as refusal:
             status = refusal.status
-            self._on_event(
-                "refused", **named(call), status=status, reason=refusal.reason, retry_at=refusal.retry_at
-            )
+            self._on_event("refused", **named(call), status=status, reason=refusal.reason, scope=refusal.scope,
+                           retry_at=refusal.retry_at)  # fmt: skip
             raise
         finally:
             self._on_event(

@@ -13,7 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Open:
     """A call of which only the beginning is known: `input` is what it costs without an answer, at most."""
 
     story: str
+    attempt: int
     held: Amount
     input: Amount
     pico_usd: int
@@ -112,7 +113,7 @@ class Spend:
                 raise
         self.stories = found.stories
         self.last = found.last
-        self.orphans = len(found.open)
+        self.orphans = [(call, call.orphan()) for call in found.open.values()]
         self._syncing = _Syncing(self._handle)
         self._marked: dict[int, Amount] = {}
         for number, call in found.open.items():
@@ -126,7 +127,7 @@ class Spend:
         """A call is about to be made."""
         self.last = max(self.last, number)
         self.stories.setdefault(call.story, Spent())
-        self._write({"kind": "reserved", "call": number, "story": call.story, "held": _pair(call.held),
+        self._write({"kind": "reserved", "call": number, "story": call.story, "attempt": call.attempt, "held": _pair(call.held),
                      "input": _pair(call.input), "pico_usd": call.pico_usd})  # fmt: skip
 
     def marks(self, seen: Mapping[int, Amount]) -> None:
@@ -230,16 +231,13 @@ class _Fold:
         if kind == "reserved":
             self.last = max(self.last, line["call"])
             self.stories.setdefault(line["story"], Spent())
-            self.open[line["call"]] = Open(
-                line["story"], Amount(*line["held"]), Amount(*line["input"]), line["pico_usd"]
-            )
+            self.open[line["call"]] = Open(line["story"], line["attempt"], Amount(*line["held"]),
+                                           Amount(*line["input"]), line["pico_usd"])  # fmt: skip
         elif kind == "marks":
             for number, pair in line["calls"].items():
                 call = self.open.get(int(number))
                 if call is not None:
-                    self.open[int(number)] = Open(
-                        call.story, call.held, call.input, call.pico_usd, Amount(*pair)
-                    )
+                    self.open[int(number)] = replace(call, mark=Amount(*pair))
         elif kind in ("settled", "released"):
             self.open.pop(line["call"], None)
             if kind == "settled":
