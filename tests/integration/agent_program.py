@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from agent_bench import Bench
 
 from rad_engineer.agents.anthropic import loop, transcript_file, workbench
+from rad_engineer.engines.channel import Channel, Frames
 from rad_engineer.process import become_subreaper, kill_descendants
+from rad_engineer.rules import Rules
+from rad_engineer.store import RunDir
+from rad_engineer.worker import stages
+from rad_engineer.worker.story_run import StoryRun
+from rad_engineer.worker.workplace import Workplace
 
 
 def main() -> None:
@@ -40,12 +47,27 @@ def _work(job: dict[str, Any], writer: int) -> None:
     try:
         if "die" in job:
             _arm(*job["die"])
-        result = loop.run(Bench(Path(job["folder"]), job["url"]).work(**job.get("work", {})))
-        os.write(writer, json.dumps({"outcome": result.outcome, "output": result.output}).encode())
+        os.write(writer, json.dumps(_story(job["story"]) if "story" in job else _attempt(job)).encode())
         os._exit(0)
     finally:
         sys.excepthook(*sys.exc_info()) if sys.exc_info()[0] else None
         os._exit(1)
+
+
+def _attempt(job: dict[str, Any]) -> dict[str, Any]:
+    result = loop.run(Bench(Path(job["folder"]), job["url"]).work(**job.get("work", {})))
+    return {"outcome": result.outcome, "output": result.output}
+
+
+def _story(story: dict[str, Any]) -> dict[str, Any]:
+    """A whole attempt, from the slot to the verdict, as a worker makes it."""
+    env = {"PATH": os.environ["PATH"], "HOME": story["home"]}
+    place = Workplace(RunDir(Path(story["rundir"])), Rules.from_json(story["rules"]), env)
+    ours, theirs = socket.socketpair()
+    outcome = stages.run_story(StoryRun(place, story["job"], Channel(ours)))
+    theirs.setblocking(False)
+    frames = Frames()
+    return {"outcome": outcome.to_json(), "events": frames.feed(theirs.recv(1 << 20))}
 
 
 def _arm(point: str, number: int, moment: str) -> None:
