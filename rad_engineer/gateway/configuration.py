@@ -28,6 +28,7 @@ class GatewaySettings:
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     per_model: int = 16
+    breaker_pause: float = 5.0  # how long an upstream that fails is left alone at first
     share: bool = False
     cache: bool = True
     cache_folder: str = ""

@@ -39,7 +39,7 @@ class Stations:
         self.money = Money(budget, Prices(settings.prices), self.spend, self._of_money)
         self._limits = Limits(Rules.of(settings.limits), on_event)
         self._lanes = Lanes(settings.per_model)
-        self._circuits = Circuits(BreakerSettings(), on_event)
+        self._circuits = Circuits(BreakerSettings(pause=settings.breaker_pause), on_event)
         self._cache = _cache(settings)
         secrets = [secret] if secret else []
         self._listener = (

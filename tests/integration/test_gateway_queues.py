@@ -1,0 +1,92 @@
+"""Limits, usage limits and the breaker through the real process: what clients see, and what the upstream is spared."""
+
+import asyncio
+import threading
+import time
+
+from tests import faulty_upstream as faulty
+from tests.gateways import MODEL, opened
+
+RESET = 7_200
+
+
+def test_over_a_limit_a_client_is_told_the_tier_and_when_to_come_back(tmp_path):
+    with (
+        faulty.serve() as upstream,
+        opened(tmp_path, upstream.url, limits={"session": {"requests": 2}, "queue": 0}) as gateway,
+    ):
+        answers = [gateway.ask(f"call {number}") for number in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert [answer.headers["x-ratelimit-tier"] for answer in answers] == ["user", "user", "session"]
+        refused = answers[2]
+        assert 25 <= int(refused.headers["retry-after"]) <= 31
+        assert refused.headers["x-should-retry"] == "false"
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+        assert refused.json()["rad"]["reason"] == "limit"
+        assert gateway.ask("of another", story="s2").status_code == 200
+        assert gateway.named("limited")[0]["tier"] == "session"
+        assert len(upstream.seen) == 3
+
+
+def test_a_usage_limit_parks_every_model_until_it_ends(tmp_path):
+    ends = int(time.time()) + RESET
+    rejected = {
+        "anthropic_ratelimit_unified_status": "rejected",
+        "anthropic_ratelimit_unified_reset": str(ends),
+        "anthropic_ratelimit_unified_representative_claim": "five_hour",
+    }
+    plans = {"too much": [faulty.says(429, "rate_limit_error", "This would exceed your limit.", **rejected)]}
+    with faulty.serve(plans) as upstream, opened(tmp_path, upstream.url) as gateway:
+        for text, model in (("too much", MODEL), ("another", MODEL), ("a third", "claude-opus-5-5")):
+            refused = gateway.ask(text, model=model)
+            assert (refused.status_code, refused.json()["rad"]["reason"]) == (429, "usage-limit")
+            assert RESET - 60 < int(refused.headers["retry-after"]) <= RESET + 1
+            assert refused.json()["rad"]["retry_at"] == ends
+        assert len(upstream.seen) == 1
+        gateway.hear()
+        assert gateway.door.standing("s1", 1)["retry_at"] == ends
+
+
+def test_one_of_64_asks_an_upstream_that_has_failed(tmp_path):
+    asked = []
+
+    async def is_slow(wire):
+        await asyncio.sleep(1.0)
+        asked.append(upstream.calls["waits"])
+        await faulty.answers()(wire)
+
+    failing = {f"fails {number}": [faulty.says(500, "api_error")] for number in range(8)}
+    with (
+        faulty.serve({**failing, "waits": [is_slow, faulty.answers()]}) as upstream,
+        opened(
+            tmp_path, upstream.url, attempts=1, per_model=64, run_micro_usd=None, breaker_pause=1.0
+        ) as gateway,
+    ):
+        for number in range(8):
+            assert gateway.ask(f"fails {number}").status_code == 500
+        statuses = []
+
+        def one(number):
+            system = f"client {number}"  # else they were identical, and coalesced
+            statuses.append(
+                gateway.ask("waits", story=f"s{number}", system=system, max_tokens=10).status_code
+            )
+
+        clients = [threading.Thread(target=one, args=(number,)) for number in range(64)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        assert asked == [1]  # for as long as the probe took
+        assert statuses == [200] * 64
+        assert upstream.calls["waits"] == 64
+        assert [event["state"] for event in gateway.named("breaker")] == ["open", "half-open", "closed"]
+
+
+def test_what_has_no_price_is_refused_before_the_upstream(tmp_path):
+    with faulty.serve() as upstream, opened(tmp_path, upstream.url) as gateway:
+        for more, word in (({"model": "nobody-knows-me"}, "gateway.prices"), ({"speed": "warp"}, "speed")):
+            refused = gateway.ask("how much", **more)
+            assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+            assert word in refused.json()["error"]["message"]
+        assert upstream.seen == []
