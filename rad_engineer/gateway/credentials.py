@@ -35,7 +35,7 @@ class Secret:
 
     __slots__ = ("_memory", "_size")
 
-    def __init__(self, value: bytes | bytearray) -> None:
+    def __init__(self, value: bytes | bytearray | memoryview) -> None:
         if len(value) > _MOST:
             raise Refused("a key of this length is none", hint="give the key alone")
         self._size = len(value)
@@ -43,7 +43,7 @@ class Secret:
         for advice in ("MADV_DONTFORK", "MADV_DONTDUMP"):
             if hasattr(mmap, advice):
                 self._memory.madvise(getattr(mmap, advice))
-        self._memory[: self._size] = bytes(value) if isinstance(value, bytearray) else value
+        memoryview(self._memory)[: self._size] = value
 
     def __repr__(self) -> str:
         return "Secret(**********)"
@@ -75,7 +75,7 @@ def take(environ: Any = None) -> dict[str, Secret]:
     for name in SECRETS:
         value = variables.pop(name.encode(), None)
         if value is not None:
-            taken[name] = Secret(value.strip())
+            taken[name] = Secret(_trimmed(value))
             _erase(value)
     if environ is None and taken:
         _wipe_block()
@@ -194,9 +194,20 @@ def _keyring() -> Any:
     return import_module("keyring")  # an extra, and slow to load
 
 
+def _trimmed(value: bytes) -> memoryview:
+    """The value without white space around it, and without a copy that would stay in memory."""
+    start, end = 0, len(value)
+    while start < end and value[start] in b" \t\r\n":
+        start += 1
+    while end > start and value[end - 1] in b" \t\r\n":
+        end -= 1
+    return memoryview(value)[start:end]
+
+
 def _erase(value: bytes) -> None:
     """Overwrites a bytes object that nobody will read again: freed memory keeps what was in it."""
-    ctypes.memset(id(value) + bytes.__basicsize__ - 1, 0, len(value))
+    if len(value) > 1:  # one of a single byte belongs to the interpreter
+        ctypes.memset(id(value) + bytes.__basicsize__ - 1, 0, len(value))
 
 
 def _wipe_block() -> None:

@@ -110,6 +110,12 @@ class Refusal(Exception):
         self.retry_at = retry_at
         self.headers = dict(headers or {})
 
+    def hide(self, secret: str) -> None:
+        """Takes a secret out, should an upstream have sent it back."""
+        if secret:
+            self.message = self.message.replace(secret, "***")
+            self.headers = {name: value.replace(secret, "***") for name, value in self.headers.items()}
+
     def body(self, request_id: str) -> bytes:
         """The error as a body; `reason` and `retry_at` stand beside what the vendor has."""
         return json.dumps(

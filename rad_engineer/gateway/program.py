@@ -92,10 +92,13 @@ class Gateway:
                  on_event: Callable[..., None]) -> None:  # fmt: skip
         self.sessions = Sessions(settings.idle_seconds)
         self._on_event = on_event
+        text = key.decode()
         self._upstream = (
-            Mock() if settings.upstream == "mock" else Upstream(settings, authorization(kind, key), on_event)
+            Mock()
+            if settings.upstream == "mock"
+            else Upstream(settings, authorization(kind, key), text, on_event)
         )
-        self._stations = Stations(settings, folder, key.decode() if kind != "none" else "", on_event)
+        self._stations = Stations(settings, folder, text, on_event)
         self._passage = Passage(settings, self._upstream, self._stations, self.sessions, on_event)
         app = Server(secret, self._passage, self._upstream, self.sessions, on_event).app()
         config = uvicorn.Config(

@@ -79,10 +79,10 @@ class Request:
 class Upstream:
     """One upstream, its connections and the key for it."""
 
-    def __init__(self, settings: GatewaySettings, authorize: Authorize,
-                 on_event: OnEvent) -> None:  # fmt: skip
+    def __init__(self, settings: GatewaySettings, authorize: Authorize, secret: str, on_event: OnEvent) -> None:  # fmt: skip
         self._settings = settings
         self._authorize = authorize
+        self._secret = secret
         self._on_event = on_event
         self._base = httpx2.URL(settings.upstream.rstrip("/").removesuffix("/v1"))
         self._transport = httpx2.AsyncHTTPTransport(
@@ -116,6 +116,7 @@ class Upstream:
                 answer = await self._try(request)
                 ok = True
             except Fault as fault:
+                fault.refusal.hide(self._secret)
                 ok = not fault.sick
                 limit = guard.heard(fault.headers, fault.refusal.message)
                 if limit is not None:
