@@ -1,6 +1,6 @@
 """Who writes the code: each agent is a module with `run(work) -> AgentResult`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +16,8 @@ _AGENTS = {
     "command": "rad_engineer.agents.command",
     "mock": "rad_engineer.agents.mock",
 }
+
+_PREPARED = {"anthropic": "rad_engineer.agents.anthropic.ready:prepare"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +80,8 @@ def agent(name: str) -> Agent:
     if name in _AGENTS:
         return cast("Agent", import_module(_AGENTS[name]))
     return cast("Agent", import_module("rad_engineer.agents.cli_agents").agent(name))
+
+
+def preparation(names: Iterable[str]) -> str:
+    """What is done once before workers of these agents are forked, "module:function"; empty where nothing helps."""
+    return next((_PREPARED[name] for name in names if name in _PREPARED), "")

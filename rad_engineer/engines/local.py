@@ -40,7 +40,9 @@ class Message:
 class LocalEngine:
     """The coordinator's side of all workers. Not for threads; no `process.run` beside it in the same process."""
 
-    def __init__(self, zygote: Zygote, size: int, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, zygote: Zygote, size: int, env: Mapping[str, str] | None = None, *, preload: str = ""
+    ) -> None:
         process.become_subreaper()  # should the zygote be killed, its workers become ours and go on
         self._zygote: Zygote | None = None
         self._latest = zygote
@@ -57,6 +59,9 @@ class LocalEngine:
         self._poller = select.poll()
         self._watched: dict[int, Callable[[], None] | None] = {}
         self._adopt(zygote)
+        if preload:
+            with suppress(*_GONE):  # the one after it is told
+                zygote.preload(preload)
 
     @property
     def free(self) -> int:
@@ -282,7 +287,9 @@ class LocalEngine:
             self._restarts += 1
             if self._restarts > _MOST_RESTARTS:
                 raise RuntimeError("the process that starts the workers dies again and again")
-            self._latest = exec_zygote(self._latest.entry, {**self._latest.env, **self._env})
+            self._latest = exec_zygote(
+                self._latest.entry, {**self._latest.env, **self._env}, self._latest.preloaded
+            )
             self._adopt(self._latest)
         assert self._zygote is not None  # noqa: S101 -- just adopted
         return self._zygote

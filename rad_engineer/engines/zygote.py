@@ -33,11 +33,14 @@ _MOST_DESCRIPTORS = 16
 class Zygote:
     """The coordinator's end."""
 
-    def __init__(self, pid: int, control: socket.socket, entry: str, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, pid: int, control: socket.socket, entry: str, env: Mapping[str, str], preloaded: str = ""
+    ) -> None:
         self.pid = pid
         self.control = control
         self.entry = entry
         self.env = dict(env)
+        self.preloaded = preloaded
         self._frames = Frames()
 
     def fork(self, serial: int, connection: socket.socket, env: Mapping[str, str]) -> None:
@@ -45,6 +48,11 @@ class Zygote:
         frame = encode({"fork": serial, "env": dict(env)})
         sent = socket.send_fds(self.control, [frame], [connection.fileno()])
         self.control.sendall(frame[sent:])
+
+    def preload(self, prepare: str) -> None:
+        """Has `prepare`, "module:function", done once before the next fork: all workers to come are ready so."""
+        self.preloaded = prepare
+        self.control.sendall(encode({"preload": prepare}))
 
     def kill(self, serial: int) -> None:
         """Asks for that worker to be killed, with everything below it."""
@@ -86,7 +94,7 @@ def start_zygote(entry: str, env: Mapping[str, str]) -> Zygote:
     return Zygote(pid, ours, entry, env)
 
 
-def exec_zygote(entry: str, env: Mapping[str, str]) -> Zygote:
+def exec_zygote(entry: str, env: Mapping[str, str], preloaded: str = "") -> Zygote:
     """Starts the zygote as a new program: slower, but independent of how large this process has become."""
     ours, theirs = socket.socketpair()
     # -P: neither the current directory nor anything in it may be taken for a module of ours
@@ -100,7 +108,9 @@ def exec_zygote(entry: str, env: Mapping[str, str]) -> Zygote:
         BrokenPipeError, ConnectionResetError
     ):  # it has died already: whoever wants a worker will see
         ours.sendall(encode({"entry": entry, "env": dict(env)}))
-    return Zygote(child.pid, ours, entry, env)
+        if preloaded:
+            ours.sendall(encode({"preload": preloaded}))
+    return Zygote(child.pid, ours, entry, env, preloaded)
 
 
 class _EndOfProcess:
@@ -159,6 +169,15 @@ def _settle_down(env: Mapping[str, str]) -> int:
     return reader
 
 
+def _preload(prepare: str) -> None:
+    """Does what every worker would have to do; where it is not installed, the workers that need it will say so."""
+    module, _, name = prepare.partition(":")
+    with suppress(ImportError):
+        getattr(importlib.import_module(module), name)()
+    gc.collect()
+    gc.freeze()
+
+
 def _take_note(_number: int, _frame: object) -> None:
     """Lets the signal interrupt nothing; the wake-up descriptor has been written to."""
 
@@ -210,6 +229,9 @@ class _Family:
             for pid, serial in self._serials.items():
                 if serial == request["kill"]:
                     os.kill(pid, signal.SIGKILL)
+            return None
+        if "preload" in request:
+            _preload(request["preload"])
             return None
         connection = socket.socket(fileno=self._connections.pop(0))
         try:

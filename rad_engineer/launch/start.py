@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from rad_engineer import durable, git, locks, logs, process, store, swap, timings, trust
+from rad_engineer import agents, durable, git, locks, logs, process, store, swap, timings, trust
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
@@ -168,7 +168,8 @@ class _Launch:
             **selection(self.graph, self.order.settings),
         )
         wanted = self.order.settings
-        engine = LocalEngine(self.order.zygote, wanted.jobs, {process.MARK: rundir.run})
+        prepared = agents.preparation((rules.agent,))
+        engine = LocalEngine(self.order.zygote, wanted.jobs, {process.MARK: rundir.run}, preload=prepared)
         runner = Runner(
             rundir, rules, ledger, schedule, engine,
             Limits(wanted.jobs, wanted.max_stories, wanted.once, wanted.deadline, wanted.grace, wanted.fail_fast),

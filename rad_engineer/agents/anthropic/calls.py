@@ -130,7 +130,7 @@ class Line:
         pause = _PAUSE
         for tries in range(1, _MOST_TRIES + 1):
             try:
-                return await self._once(body)
+                return await once(self._client, body, self._idle)
             except _Busy as busy:
                 if tries == _MOST_TRIES or busy.seconds > _LONGEST_WAIT:
                     raise AskLater(str(busy), "limit", busy.retry_at) from busy
@@ -142,19 +142,17 @@ class Line:
                 pause *= 4
         raise AssertionError("the last try has returned or raised")
 
-    async def _once(self, body: Mapping[str, Any]) -> Answer:
-        try:
-            async with self._client.messages.stream(**body) as stream:
-                return await _whole(stream, self._idle)
-        except anthropic.APIStatusError as error:
-            raise _meaning(error) from error
-
 
 def client(base_url: str, token: str) -> anthropic.AsyncAnthropic:
     """The SDK's client as we use it: no retries of its own, and no proxy on the way to this machine."""
-    near = httpx2.URL(base_url).host in _LOOPBACK
+    url = httpx2.URL(base_url)
+    near = url.host in _LOOPBACK
     # The SDK's default client heeds HTTP_PROXY even where it is told not to.
-    inner = httpx2.AsyncClient(trust_env=False) if near else anthropic.DefaultAsyncHttpxClient()
+    inner = (
+        httpx2.AsyncClient(trust_env=False, verify=url.scheme == "https")
+        if near
+        else anthropic.DefaultAsyncHttpxClient()
+    )
     return anthropic.AsyncAnthropic(
         base_url=base_url,
         auth_token=token,
@@ -162,6 +160,15 @@ def client(base_url: str, token: str) -> anthropic.AsyncAnthropic:
         timeout=httpx2.Timeout(3600.0, connect=10.0),
         http_client=inner,
     )
+
+
+async def once(asked: anthropic.AsyncAnthropic, body: Mapping[str, Any], idle: float | None) -> Answer:
+    """One call, without a second try."""
+    try:
+        async with asked.messages.stream(**body) as stream:
+            return await _whole(stream, idle)
+    except anthropic.APIStatusError as error:
+        raise _meaning(error) from error
 
 
 async def _whole(stream: Any, idle: float | None) -> Answer:
