@@ -61,15 +61,25 @@ def _answer(argv: list[str]) -> int:
 
         arguments.completion(argv)
         return ExitCode.OK
+    taken = _secrets(argv)
     zygote = _zygote(argv)
     try:
-        return _call(argv, zygote)
+        return _call(argv, zygote, taken)
     finally:
         if zygote is not None:
             _retire(zygote)
 
 
-def _call(argv: list[str], zygote: Any) -> int:
+def _secrets(argv: list[str]) -> dict[str, Any]:
+    """The keys in our environment, taken out of it before anything is forked that could look at it."""
+    if argv[:1] not in (["run"], ["resume"]) or not any(name.startswith("ANTHROPIC_") for name in os.environ):
+        return {}
+    from rad_engineer.gateway import credentials  # noqa: PLC0415
+
+    return credentials.take()
+
+
+def _call(argv: list[str], zygote: Any, taken: dict[str, Any]) -> int:
     from rad_engineer import command_line, commands  # noqa: PLC0415
 
     verb, rest = commands.find(argv)
@@ -80,7 +90,7 @@ def _call(argv: list[str], zygote: Any) -> int:
         return ExitCode.OK
     if verb.workers:
         gc.disable()  # until the loop begins: all that is read before it is kept
-        keywords["zygote"] = zygote
+        keywords["early"] = commands.Early(taken, zygote)
     return int(_target(verb)(**keywords) or 0)
 
 

@@ -28,7 +28,7 @@ class Rules:
     repository: Mapping[str, Any] | None
     branch: str | None
     base: str | None
-    agent: str
+    agent: str  # those that work, in the order in which they are asked, with commas
     agent_command: str
     model: str = ""
     agent_settings: Mapping[str, Any] = field(
@@ -51,6 +51,11 @@ class Rules:
     grace: float = 10.0
     allow_unverified: bool = False
     allow_missing_tests: bool = False
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Who works: the next one is asked when one is missing or at its limit."""
+        return tuple(self.agent.split(","))
 
     def to_json(self) -> dict[str, Any]:
         """The form in run.json."""

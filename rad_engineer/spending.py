@@ -23,6 +23,9 @@ class Door(Protocol):
     def poll(self) -> list[dict[str, Any]]:
         """What has happened since: events `spend`, `refused`, `soft-limit`, and others."""
 
+    def close(self) -> None:
+        """Ends it; what was on its way is settled and heard of."""
+
     def standing(self, story: str, attempt: int) -> Mapping[str, Any]:
         """What is known of an attempt: `reason` and `retry_at` of the refusal that ended its calls, if any."""
 
@@ -49,6 +52,11 @@ class Spending:
                 self._soft_limit(event)
             elif event["event"] == "refused" and event.get("scope") == "run":
                 self.exhausted = self.exhausted or event["reason"] == "budget"
+
+    def close(self) -> None:
+        """Nobody asks any more."""
+        self.door.close()
+        self.hear()
 
     def _spent(self, event: Mapping[str, Any]) -> None:
         index = self.ledger.graph.by_identity.get(event["story"])

@@ -16,6 +16,7 @@ def run(work: AgentWork) -> AgentResult:
         "RAD_STORY_ID": _as_utf8(work.story_id),
         "RAD_STORY_TITLE": _as_utf8(work.title),
         "RAD_ATTEMPT": str(work.attempt),
+        **_models(work),
     }
     ended = process.run(
         process.shell(work.command),
@@ -30,6 +31,15 @@ def run(work: AgentWork) -> AgentResult:
         on_exit=lambda code: work.on_finished() if code == 0 and work.on_finished is not None else None,
     )
     return AgentResult(_outcome(ended), ended.code, ended.seconds, ended.output)
+
+
+def _models(work: AgentWork) -> dict[str, str]:
+    """Where models are asked, as every client of them reads it: the token stands where a key would."""
+    if not work.base_url:
+        return {}
+    here = ",".join(filter(None, [work.env.get("NO_PROXY"), "127.0.0.1,localhost,::1"]))
+    return {"ANTHROPIC_BASE_URL": work.base_url, "ANTHROPIC_API_KEY": work.token,
+            "ANTHROPIC_AUTH_TOKEN": work.token, "NO_PROXY": here, "no_proxy": here}  # fmt: skip
 
 
 def _as_utf8(text: str) -> str:

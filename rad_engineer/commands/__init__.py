@@ -1,5 +1,6 @@
 """A file per verb: options in, one call, output. No logic. VERBS says what there is and what each is called with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,19 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Early:
+    """What is done while the process is small: secrets leave its environment, and then workers' zygote is forked."""
+
+    secrets: Mapping[str, Any]
+    zygote: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Verb:
     """One verb: `target` is called with its arguments and options as keywords.
 
     With `flags`, it also gets `flags`: the settings given on the command line, for `settings.load`.
-    With `workers`, it also gets `zygote`: where its workers come from.
+    With `workers`, it also gets `early`: what had to be done before anything else.
     """
 
     name: str

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import durable, past_run, settings, store
+from rad_engineer.commands import Early
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput
-from rad_engineer.launch import ground, inputs, known
+from rad_engineer.launch import ground, inputs, known, models
 from rad_engineer.settings import Settings
 from rad_engineer.watch.output import Output
 
@@ -23,7 +24,7 @@ def resume(
     verbose: bool,
     timings: bool,
     flags: Mapping[str, object],
-    zygote: Any,
+    early: Early,
 ) -> int:
     """Goes on with the newest unfinished run, or with the one named; a finished one gives its report."""
     from rad_engineer.commands import showing  # noqa: PLC0415
@@ -44,13 +45,13 @@ def resume(
             place = replace(place, top=top, home=home, cache=cache)
     files = tuple(ground.moved(file, rules["home"], place.home) for file in about["files"])
     found = inputs.read(files, reading(place))
-    agent = _agent(about, wanted)
+    agent, access = models.settle(_agent(about, wanted), wanted, early.secrets, os.environ)
     screen = showing.Screen(json=json, plain=plain)
-    screen.start(found, agent, place)
+    screen.start(found, agent, access, place)
     from rad_engineer.launch import start  # noqa: PLC0415 - after everything that can refuse cheaply
     from rad_engineer.launch.order import Order  # noqa: PLC0415 - the same
 
-    order = Order(place, found, files, wanted, agent, screen.views, zygote, verbose, timings)
+    order = Order(place, found, files, wanted, agent, access, screen.views, early.zygote, verbose, timings)
     with screen.closing():
         ended = start.launch(order, only=rundir)
     screen.finish(found.graph, ended, place)
@@ -91,7 +92,8 @@ def _agent(about: Mapping[str, Any], wanted: Settings) -> settings.AgentChoice:
     rules = about["rules"]
     if rules["kind"] == "rehearsal":
         return settings.AgentChoice("mock" if wanted.agent == "mock" else None, "", f"run {about['run']}")
-    return settings.AgentChoice("command", rules["agent_command"], f"run {about['run']}")
+    name, *others = rules["agent"].split(",")
+    return settings.AgentChoice(name, rules["agent_command"], f"run {about['run']}", tuple(others))
 
 
 def _again(rundir: store.RunDir, here: ground.Ground, *, json: bool) -> int:

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rad_engineer import settings
+from rad_engineer.commands import Early
 from rad_engineer.errors import ExitCode, NoAgent
-from rad_engineer.launch import ground, inputs
+from rad_engineer.launch import ground, inputs, models
 
 
 def run(
@@ -17,7 +17,7 @@ def run(
     verbose: bool,
     timings: bool,
     flags: Mapping[str, object],
-    zygote: Any,
+    early: Early,
 ) -> int:
     """Runs PRDs; returns the exit code of the run."""
     from rad_engineer.commands import showing  # noqa: PLC0415
@@ -27,17 +27,21 @@ def run(
     if wanted.dry_run:
         return _dry_run(prds, flags, place)
     found = inputs.read(prds, reading(place))
-    agent = settings.resolve_agent(wanted, os.environ)
+    agent, access = models.settle(
+        settings.resolve_agent(wanted, os.environ), wanted, early.secrets, os.environ
+    )
     screen = showing.Screen(json=json, plain=plain)
-    screen.start(found, agent, place)
+    screen.start(found, agent, access, place)
     from rad_engineer.launch import start  # noqa: PLC0415 - after everything that can refuse cheaply
     from rad_engineer.launch.order import Order  # noqa: PLC0415 - the same
 
-    order = Order(place, found, tuple(prds), wanted, agent, screen.views, zygote, verbose, timings)
+    order = Order(
+        place, found, tuple(prds), wanted, agent, access, screen.views, early.zygote, verbose, timings
+    )
     with screen.closing():
         ended = start.launch(order)
     screen.finish(order.inputs.graph, ended, place)
-    if agent.name is None and ended.exit_code == ExitCode.NO_AGENT:
+    if not agent.agents and ended.exit_code == ExitCode.NO_AGENT:
         raise NoAgent(
             "no agent is configured: this was a rehearsal, nothing was implemented and nothing landed",
             hint="run with --agent-command 'your agent', or set [agent] command in rad-engineer.toml",
@@ -64,7 +68,9 @@ def _dry_run(prds: Sequence[str], flags: Mapping[str, object], place: ground.Gro
 
     taken = {name: value for name, value in flags.items() if name in _PLAN_FLAGS}
     code = plan(prds=prds, format="text", json=False, flags=taken)
-    agent = settings.resolve_agent(place.settings, os.environ)
+    agent, _access = models.settle(
+        settings.resolve_agent(place.settings, os.environ), place.settings, {}, os.environ
+    )
     commands = gate_plan.commands(place, inputs.read(prds, reading(place)), place.settings, agent)
     if agent.command and ("agent", agent.command) not in commands:
         commands.append(("agent", agent.command))

@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rad_engineer.agents.choice import Choice
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
+from rad_engineer.launch.models import Access
 from rad_engineer.launch.order import Ended
-from rad_engineer.settings import AgentChoice
 from rad_engineer.watch import View
 from rad_engineer.watch.events import EventStream
 from rad_engineer.watch.output import Output
@@ -31,7 +32,7 @@ class Screen:
         """Who looks on."""
         return (self.view,)
 
-    def start(self, inputs: Inputs, agent: AgentChoice, place: Ground) -> None:
+    def start(self, inputs: Inputs, agent: Choice, access: Access | None, place: Ground) -> None:
         """Says what is about to happen; the active agent above all."""
         if self.json:
             return
@@ -40,16 +41,7 @@ class Screen:
 
             if live.possible():
                 self.view = live.LiveView(inputs.graph, jobs=place.settings.jobs)
-        if agent.name == "command":
-            self._err.write(f"agent: command ({agent.command}), from {agent.origin}\n")
-        elif agent.name == "mock":
-            self._err.write(
-                f"agent: MOCK, from {agent.origin}: a rehearsal, nothing lands, nothing is marked done\n"
-            )
-        else:
-            self._err.write(
-                "agent: none configured, so this is a REHEARSAL with the mock agent: nothing lands\n"
-            )
+        self._err.write("".join(f"{line}\n" for line in _who(agent, access)))
         if place.repository is None:
             self._err.write(
                 f"workspace: shared, {place.top}: nothing lands, work is never more than unverified\n"
@@ -87,6 +79,16 @@ class Screen:
         ).report()
         past_run.write_report(ended.run, report)
         self.view.close("" if self.json else summary(report, _columns()))
+
+
+def _who(agent: Choice, access: Access | None) -> list[str]:
+    """Who works, and what they may spend."""
+    if agent.agents == ("mock",):
+        return [f"agent: MOCK, from {agent.origin}: a rehearsal, nothing lands, nothing is marked done"]
+    if agent.rehearsal:
+        return ["agent: none configured, so this is a REHEARSAL with the mock agent: nothing lands"]
+    told = [f"agent: {agent.sentence()}", *(f"warning: {line}" for line in agent.warnings)]
+    return told if access is None else [*told, access.told]
 
 
 def _nothing(graph: Graph, ended: Ended) -> str:

@@ -9,7 +9,7 @@ from rad_engineer import settings
 from rad_engineer import trust as book
 from rad_engineer.core.printable import several
 from rad_engineer.errors import UsageError
-from rad_engineer.launch import gate_plan, ground, inputs
+from rad_engineer.launch import gate_plan, ground, inputs, models
 
 
 def trust(*, prds: Sequence[str], flags: Mapping[str, object], listing: bool, revoke: bool, yes: bool) -> int:
@@ -45,5 +45,5 @@ def _commands(place: ground.Ground, prds: Sequence[str]) -> list[tuple[str, str]
     wanted = place.settings
     root = place.top if place.repository is not None else None
     reading = inputs.Reading(root, wanted.stories_path, wanted.tag, parallel=True, allow_dangling=True)
-    agent = settings.resolve_agent(wanted, os.environ)
+    agent, _access = models.settle(settings.resolve_agent(wanted, os.environ), wanted, {}, os.environ)
     return gate_plan.commands(place, inputs.read(prds, reading), wanted, agent)

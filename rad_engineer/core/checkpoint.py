@@ -29,6 +29,8 @@ class StoryRecord:
     seconds: float = 0.0
     cost_usd: float = 0.0
     tokens: int = 0
+    metered_usd: float = 0.0  # what of it the gateway has settled
+    metered_tokens: int = 0
     by_hand: bool = False
     landed: bool = False  # on the run branch, proved or not
     unproved: bool = False  # green only because --allow-unverified lets it land
@@ -150,12 +152,15 @@ def _story_started(record: StoryRecord, event: Event) -> None:
 
 def _stage_finished(record: StoryRecord, event: Event) -> None:
     record.stage = event.data["stage"]
-    _story_spent(record, event)
+    record.cost_usd += event.data.get("cost_usd", 0.0)
+    record.tokens += event.data.get("tokens", 0)
 
 
 def _story_spent(record: StoryRecord, event: Event) -> None:
-    record.cost_usd += event.data.get("cost_usd", 0.0)
-    record.tokens += event.data.get("tokens", 0)
+    record.cost_usd += event.data["cost_usd"]
+    record.tokens += event.data["tokens"]
+    record.metered_usd += event.data["cost_usd"]
+    record.metered_tokens += event.data["tokens"]
 
 
 def _attempt_failed(record: StoryRecord, event: Event) -> None:

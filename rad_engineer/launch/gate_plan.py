@@ -13,9 +13,10 @@ from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
 from rad_engineer.launch.run_branch import RunBranch
 from rad_engineer.rules import GateRule, Rules
-from rad_engineer.settings import AgentChoice, Settings
+from rad_engineer.settings import Settings
 
 if TYPE_CHECKING:
+    from rad_engineer.agents.choice import Choice
     from rad_engineer.core.prd import Check
 
 Files = Callable[[str], bytes | None]
@@ -25,7 +26,7 @@ AGENT_SETTINGS = ("effort", "thinking", "max_turns", "max_tokens", "context_toke
 
 
 def rules(
-    ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoice, branch: RunBranch | None, name: str
+    ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice", branch: RunBranch | None, name: str
 ) -> Rules:
     """The rules of a new run."""
     base = branch.base if branch is not None else None
@@ -33,12 +34,12 @@ def rules(
     project = project_gates(inputs, wanted, files, names)
     return Rules(
         run=name,
-        kind="real" if agent.name == "command" else "rehearsal",
+        kind="rehearsal" if agent.rehearsal else "real",
         workspace=wanted.workspace,
         **place(ground),
         branch=branch.name if branch is not None else None,
         base=base,
-        agent=agent.name or "mock",
+        agent=",".join(agent.agents) or "mock",
         agent_command=agent.command,
         model=wanted.model or "",
         agent_settings={name: getattr(wanted, name) for name in AGENT_SETTINGS},
@@ -94,7 +95,7 @@ def _unique(name: str, found: Iterable[Gate]) -> str:
     return name
 
 
-def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoice) -> list[tuple[str, str]]:
+def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") -> list[tuple[str, str]]:
     """Everything that files, and not the command line, want to have run: kind and command."""
     base = git.resolve(ground.repository, wanted.base or "HEAD") if ground.repository is not None else None
     files, names = _tree(ground, base)
@@ -111,6 +112,10 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: AgentChoic
         found.append(("setup", wanted.setup))
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
+    if agent.unmetered:
+        from rad_engineer.agents.choice import grants  # noqa: PLC0415 - only where somebody is lent a login
+
+        found += grants(agent)
     for story in inputs.graph.stories:
         if story.state in ("todo", "human"):  # what waits for a person runs once it is approved
             found += [(f"verify {story.id}", check.command) for check in story.checks]

@@ -1,15 +1,19 @@
 """What a user has ordered, and how the run that came of it has ended."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rad_engineer import store
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.errors import ExitCode
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
+from rad_engineer.launch.models import Access
 from rad_engineer.ledger import Watcher
-from rad_engineer.settings import AgentChoice, Settings
+from rad_engineer.settings import Settings
+
+if TYPE_CHECKING:
+    from rad_engineer.agents.choice import Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class Order:
     inputs: Inputs
     files: tuple[str, ...]
     settings: Settings
-    agent: AgentChoice
+    agent: "Choice"
+    access: Access | None  # to models, where somebody asks them through us
     views: tuple[Watcher, ...]
     zygote: Any
     verbose: bool = False
@@ -29,7 +34,7 @@ class Order:
     @property
     def rehearsal(self) -> bool:
         """Whether the mock agent only rehearses."""
-        return self.agent.name != "command"
+        return self.agent.rehearsal
 
 
 @dataclass(frozen=True, slots=True)

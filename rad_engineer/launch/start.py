@@ -14,7 +14,7 @@ from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
 from rad_engineer.errors import ConfigInvalid, ExitCode
 from rad_engineer.lanes import Limits
-from rad_engineer.launch import gate_plan, known, recovery, run_branch, terms
+from rad_engineer.launch import gate_plan, known, models, recovery, run_branch, terms
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.marks import Marks
 from rad_engineer.launch.order import Ended, Order
@@ -24,6 +24,7 @@ from rad_engineer.ledger import Ledger, Watcher, steady
 from rad_engineer.merge_queue import MergeQueue
 from rad_engineer.rules import Rules
 from rad_engineer.runner import TICK, Runner
+from rad_engineer.spending import Spending
 from rad_engineer.watch.output import Output
 
 
@@ -168,12 +169,13 @@ class _Launch:
             **selection(self.graph, self.order.settings),
         )
         wanted = self.order.settings
-        prepared = agents.preparation((rules.agent,))
+        spending = self._spending(ledger, rundir)
+        prepared = agents.preparation(rules.agents)
         engine = LocalEngine(self.order.zygote, wanted.jobs, {process.MARK: rundir.run}, preload=prepared)
         runner = Runner(
             rundir, rules, ledger, schedule, engine,
             Limits(wanted.jobs, wanted.max_stories, wanted.once, wanted.deadline, wanted.grace, wanted.fail_fast),
-            queue=queue, story_job=jobs, on_landed=marks.add, paid=paid,
+            queue=queue, story_job=jobs, on_landed=marks.add, spending=spending, paid=paid,
             foreign=recovery.foreign_slots(self.home_runs, rundir),
             between=lambda now: self._between(now, marks, ledger, rundir, schedule),
         )  # fmt: skip
@@ -188,9 +190,19 @@ class _Launch:
             raise
         finally:
             engine.close(wanted.grace if not runner.stop.received else 1.0)
+            if spending is not None:
+                spending.close()
+                models.reconcile(ledger, rundir.path)
         ledger.commit()  # the PRD must not know more than the journal
         marks.flush()
         return self._close(ledger, rundir, runner, self._final_code(code))
+
+    def _spending(self, ledger: Ledger, rundir: store.RunDir) -> Spending | None:
+        """The gateway, where the agents of this run ask models through one."""
+        if self.order.access is None:
+            return None
+        models.reconcile(ledger, rundir.path)
+        return Spending(models.open_door(self.order.access, rundir, self.order.ground.cache), ledger)
 
     def _settle(
         self, ledger: Ledger, rules: Rules, branch: run_branch.RunBranch | None,
@@ -251,7 +263,7 @@ class _Launch:
 
     def _final_code(self, code: ExitCode) -> ExitCode:
         if self.order.rehearsal and code in (ExitCode.OK, ExitCode.WAITING, ExitCode.FAILED):
-            return ExitCode.WAITING if self.order.agent.name == "mock" else ExitCode.NO_AGENT
+            return ExitCode.WAITING if self.order.agent.agents else ExitCode.NO_AGENT
         return code
 
     def _lost(self, ledger: Ledger, queue: MergeQueue) -> list[int]:

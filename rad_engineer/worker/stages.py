@@ -165,7 +165,7 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
     )
     started = time.monotonic()
     with timings.part("agent"):
-        result = agents.agent(rules.agent).run(work)
+        result = _ask(run, work)
     if result.outcome == "cancelled":
         return Outcome("interrupted")
     if result.outcome == "later":
@@ -177,6 +177,18 @@ def _agent(run: StoryRun, where: Path) -> Outcome | None:
     told: dict[str, Any] = {} if counted else {"cost_usd": result.cost_usd, "tokens": result.tokens}
     run.finished("agent", started, **told)
     return None
+
+
+def _ask(run: StoryRun, work: agents.AgentWork) -> agents.AgentResult:
+    """Asks one agent after another, as long as each is missing or at its limit."""
+    *others, last = run.place.rules.agents
+    for name in others:
+        result = agents.agent(name).run(work)
+        if result.outcome not in ("missing", "later"):
+            return result
+        why = "is missing" if result.outcome == "missing" else "is at its limit"
+        run.say({"event": "note", "text": f"{name} {why}: the next one is asked"})
+    return agents.agent(last).run(work)
 
 
 def _hidden(run: StoryRun) -> dict[str, str]:

@@ -1,0 +1,89 @@
+"""Who works in a run, and how they ask models: through a gateway that the run starts, where there is a way to pay."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rad_engineer import store
+from rad_engineer.ledger import Ledger
+from rad_engineer.settings import AgentChoice, Settings
+from rad_engineer.spending import MICRO
+
+if TYPE_CHECKING:
+    from rad_engineer.agents.choice import Choice
+    from rad_engineer.gateway.credentials import Credentials
+    from rad_engineer.gateway.door import Door
+
+FOLDER = "gateway"  # in the run directory
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How models are reached: the credentials, if any, and what was set about it."""
+
+    key: "Credentials | None"
+    wanted: Settings
+
+    @property
+    def told(self) -> str:
+        """For the screen: from where the key is, and how much may be spent."""
+        from rad_engineer.gateway.configuration import MICRO, configured  # noqa: PLC0415 - only with models
+
+        cap = configured(self.wanted).run_micro_usd
+        source = f"key from {self.key.source}" if self.key is not None else "no key"
+        where = f" at {self.wanted.upstream}" if self.wanted.upstream else ""
+        budget = "no budget" if cap is None else f"at most {cap / MICRO:.2f} USD"
+        default = " (the default; --budget changes it)" if self.wanted.budget is None else ""
+        return f"models: through the gateway{where}, {source}, {budget}{default}"
+
+
+def settle(
+    asked: AgentChoice, wanted: Settings, taken: Mapping[str, Any], env: Mapping[str, str]
+) -> tuple["Choice", Access | None]:
+    """Who works, and how models are reached. `taken` are the secrets that were in the environment.
+
+    Raises NoAgent where nobody can work, Refused where a budget could not be kept.
+    """
+    from rad_engineer.agents import choice  # noqa: PLC0415 - after what can refuse cheaply
+    from rad_engineer.gateway import credentials  # noqa: PLC0415 - the same
+
+    asks = any(name not in ("command", "mock") for name in asked.chain)
+    key = credentials.find(taken, env) if asks or taken else None
+    reachable = key is not None or wanted.upstream is not None
+    chosen = choice.choose(asked, env, key=reachable)
+    choice.keep_budget(chosen, budget=_capped(wanted), allowed=wanted.allow_unmetered)
+    passes = chosen.gateway or ("command" in chosen.agents and reachable)
+    return chosen, Access(key, wanted) if passes and not chosen.rehearsal else None
+
+
+def _capped(wanted: Settings) -> bool:
+    """Whether the user has set a budget; the default cap is for those who are counted."""
+    return any((wanted.budget, wanted.story_budget, wanted.token_budget, wanted.story_token_budget))
+
+
+def open_door(access: Access, rundir: store.RunDir, cache: Path) -> "Door":
+    """Starts the gateway of a run."""
+    from rad_engineer.gateway import configuration, credentials, door  # noqa: PLC0415 - only with models
+
+    told = configuration.configured(access.wanted, tenant=rundir.run, cache_folder=str(cache / "answers"))
+    opened = door.open(told, rundir.path / FOLDER, secrets.token_bytes(32), access.key)
+    credentials.harden()  # nothing is forked from here any more that would have to be looked into
+    return opened
+
+
+def reconcile(ledger: Ledger, folder: Path) -> None:
+    """Writes down what the gateway has settled and nobody had heard of when the run was killed."""
+    from rad_engineer.gateway import spend  # noqa: PLC0415 - only with models
+
+    graph = ledger.graph
+    for identity, spent in spend.read(folder / FOLDER / "spend.jsonl").items():
+        index = graph.by_identity.get(identity)
+        if index is None:
+            continue
+        record = ledger.checkpoint.record(identity, graph.keys[index])
+        money = spent.micro_usd - round(record.metered_usd * MICRO)
+        tokens = spent.tokens - record.metered_tokens
+        if money or tokens:
+            ledger.record("story_spent", index, cost_usd=money / MICRO, tokens=tokens, recovered=True)
