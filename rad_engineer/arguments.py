@@ -150,7 +150,7 @@ def _described(row: Setting) -> tuple[str, str]:
     """The two columns of help: spelling and meaning."""
     if row.kind == "switch" and row.default is True:
         return f"--no-{row.flags[-1].removeprefix('--')}", row.off
-    shape = "|".join(row.choices) or row.metavar
+    shape = row.metavar or "|".join(row.choices)
     doc = row.doc
     if row.kind in ("duration", "span") and row.default:
         doc += f" (default {time_text(row.default)})"

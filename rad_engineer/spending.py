@@ -2,39 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rad_engineer.core.failures import PARKED
 from rad_engineer.ledger import Ledger
 from rad_engineer.outcome import Outcome
 
+if TYPE_CHECKING:
+    from rad_engineer.gateway.door import Door
+
 MICRO = 1_000_000
-
-
-class Door(Protocol):
-    """The gateway as the coordinator knows it: `gateway.door.Door`, or in tests one that does not ask a model."""
-
-    def session(self, story: str, attempt: int) -> tuple[str, str]:
-        """The base URL and the token of an attempt."""
-
-    def fileno(self) -> int:
-        """Becomes readable when there is something to hear."""
-
-    def poll(self) -> list[dict[str, Any]]:
-        """What has happened since: events `spend`, `refused`, `soft-limit`, and others."""
-
-    def close(self) -> None:
-        """Ends it; what was on its way is settled and heard of."""
-
-    def standing(self, story: str, attempt: int) -> Mapping[str, Any]:
-        """What is known of an attempt: `reason` and `retry_at` of the refusal that ended its calls, if any."""
 
 
 @dataclass(slots=True)
 class Spending:
     """The run's side of the gateway."""
 
-    door: Door
+    door: "Door"
     ledger: Ledger
     exhausted: bool = False  # the run's budget is spent: nothing more is started
 

@@ -94,7 +94,8 @@ class Door:
 
     def poll(self) -> list[dict[str, Any]]:
         """What has happened since; a gateway that has died is started again on the same sockets."""
-        self._receive()
+        if not self._over:
+            self._receive()
         heard, self._events = self._events, []
         return heard
 

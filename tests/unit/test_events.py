@@ -66,7 +66,7 @@ def histories(draw):
     return found
 
 
-NEEDED = {"stage", "scope", "text", "exit_code"}
+NEEDED = {"stage", "scope", "text", "exit_code", "cost_usd", "tokens"}
 
 
 def through_the_journal(event):
