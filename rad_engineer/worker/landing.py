@@ -84,7 +84,7 @@ def _chain(
     for story in stories:
         merged = pool.merge(head, story["commit"], parent=story["parent"], quarantine=quarantine)
         if merged.tree is None:
-            _send_back(court, landing, story, verdict.conflict(merged, story["commit"]))
+            _send_back(court, landing, story, verdict.conflict(merged))
             continue
         head = pool.candidate(
             head, story["commit"], merged.tree, parent=story["parent"], quarantine=quarantine
@@ -100,7 +100,7 @@ def _settle(court: Court, landing: Landing, chain: list[Link]) -> None:
     good, culprit = len(chain), judged
     if _red(judged, chain):
         good, culprit, judged = _bisect(court, landing.tip, chain, judged)
-        _send_back(court, landing, chain[good].story, _refusal(chain[good], culprit))
+        _send_back(court, landing, chain[good].story, _refusal(culprit))
         landing.waiting = [link.story["identity"] for link in chain[good + 1 :]]
     for link in chain[:good]:
         seen = [] if isinstance(judged, Outcome) else judged
@@ -163,16 +163,14 @@ def _send_back(court: Court, landing: Landing, story: Mapping[str, Any], why: Ou
     landing.back.append({"identity": story["identity"], "outcome": outcome.to_json()})
 
 
-def _refusal(link: Link, why: Judged) -> Outcome:
+def _refusal(why: Judged) -> Outcome:
     if isinstance(why, Outcome):
         return why
     if any(not result.ok for result in why):
-        return verdict.failed(why, "red-after-merge", link.story["commit"])
+        return verdict.failed(why, "red-after-merge")
     detail = "no gate proves anything on the merged tree"
     said = [f"- {result.name}: {result.verdict}, {result.detail or 'nothing more'}" for result in why]
     feedback = "\n".join(
         (f"Green alone, but with what has landed since {detail}. What the gates say:", *said)
     )
-    return Outcome(
-        "failed", reason="red-after-merge", detail=detail, feedback=feedback, commit=link.story["commit"]
-    )
+    return Outcome("failed", reason="red-after-merge", detail=detail, feedback=feedback)

@@ -8,6 +8,7 @@ import pytest
 from project_repo import git, make_repo, poison, tree_of, write
 
 from rad_engineer import git as rad_git
+from rad_engineer import timings
 from rad_engineer.core import failures
 from rad_engineer.rules import GateRule, Rules
 from rad_engineer.store import RunDir
@@ -114,6 +115,17 @@ def test_what_waits_is_merged_in_a_row_and_judged_once(bench):
     assert at.judged() == [("check", True)]
 
 
+def test_what_merging_and_keeping_cost_is_counted_as_landing(bench):
+    at = bench()
+    story = at.story("A")
+    account = timings.open_account(wanted=True)
+    try:
+        at.land(story)
+    finally:
+        timings.open_account(wanted=False)
+    assert set(account.seconds) == {"landing", "walk", "gate copy", "gates"}
+
+
 def test_a_story_that_stands_on_the_tip_is_its_own_candidate(bench):
     at = bench()
     story = at.story("A", parent=at.tip)
@@ -123,8 +135,8 @@ def test_a_story_that_stands_on_the_tip_is_its_own_candidate(bench):
 
 def test_what_conflicts_goes_back_with_what_it_did_and_the_others_land(bench):
     at = bench()
-    first = at.story("A", {"both.txt": "one\nA\nthree\n"})
-    found = at.land(first, at.story("B", {"both.txt": "one\nB\nthree\n"}), at.story("C"))
+    first, second = (at.story(name, {"both.txt": f"one\n{name}\nthree\n"}) for name in "AB")
+    found = at.land(first, second, at.story("C"))
     assert (names(found.landed), names(found.back), found.waiting) == (["A", "C"], ["B"], [])
     outcome = found.back[0]["outcome"]
     assert (outcome["kind"], outcome["reason"], outcome["detail"]) == ("failed", "conflict", "both.txt")
@@ -132,7 +144,7 @@ def test_what_conflicts_goes_back_with_what_it_did_and_the_others_land(bench):
     patch = at.tmp / "run/landing-1/B.patch"
     assert outcome["feedback"].endswith(f"is kept in {patch}")
     assert "\n+B\n" in patch.read_text()
-    assert outcome["commit"] == git(at.top, "rev-parse", outcome["commit"])
+    assert outcome["commit"] == second["commit"]
 
 
 def test_where_everything_conflicts_nothing_is_judged(bench):
