@@ -213,7 +213,7 @@ def read_report(rundir: RunDir, *, json: bool) -> str | None:
         return None
     text = data[: -len(_COMMENT % 0)]
     plain = unseal(data) if json else text if data == text + _COMMENT % zlib.crc32(text) else None
-    return None if plain is None else plain.decode("utf-8", "replace")
+    return None if plain is None else plain.decode()
 
 
 class Journal:

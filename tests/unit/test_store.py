@@ -282,8 +282,9 @@ def test_a_run_that_is_not_there_is_no_input(tmp_path):
 def test_a_damaged_run_json_is_refused(tmp_path):
     run = rundir(tmp_path)
     run.run_json.write_bytes(run.run_json.read_bytes()[:-3])
-    with pytest.raises(durable.StateDamaged, match=r"run\.json is damaged"):
+    with pytest.raises(durable.StateDamaged, match=r"run\.json is damaged") as caught:
         run.read_run()
+    assert "--fresh" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("version", [durable.SCHEMA_VERSION + 1, None, "1"])
@@ -324,6 +325,21 @@ def test_a_slug_is_a_plain_file_name(text):
     assert found.isascii()
     assert "/" not in found
     assert found.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("US-1", "US-1"),
+        ("X/1: fix X", "X-1-fix-X"),
+        ("..a-", "a"),
+        ("x" * 39 + "yz", "x" * 39 + "y"),
+        ("…", "story"),
+        ("", "story"),
+    ],
+)
+def test_a_slug_keeps_what_may_stand_in_a_name(text, name):
+    assert store.slug(text) == name
 
 
 def test_two_stories_with_one_id_have_two_folders(tmp_path):
