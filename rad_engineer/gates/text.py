@@ -24,6 +24,8 @@ def _lines(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.MULTILINE)
 
 
+_JEST_FILE = r" *{} +(?:\S+ )?({}\S*\w\.\w+)(?: \([\d.]+ ?m?s\))?"  # behind the name of its project, if any
+
 SHAPES: Mapping[str, Shape] = {
     "cargo": Shape(
         _lines(r"^test result: (?:ok|FAILED)\. (?P<passed>\d+) passed"),
@@ -46,9 +48,12 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "jest": Shape(
         _lines(r"^Tests: +(?:.*?(?P<passed>\d+) passed|.*total)"),
-        _lines(r"^ *● (?P<id>.+ \u203a .+)$"),
+        _lines(r"^(?: *● (?=.+ \u203a )| {2}● (?!Console$|Test suite failed to run$))(?P<id>\S.*)$"),
         None,
-        _lines(r"^ *● (?P<id>Test suite failed to run)$"),
+        _lines(
+            rf"^{_JEST_FILE.format('FAIL', '?P<id>')}\n(?:(?! *(?:FAIL|PASS) ).*\n)*? *● Test suite failed to run$"
+        ),
+        _lines(rf"^{_JEST_FILE.format('(?:FAIL|PASS)', '')}$"),
     ),
     "vitest": Shape(
         _lines(r"^ *Tests +(?:.*?(?P<passed>\d+) passed|.*\(\d+\))"),
@@ -120,7 +125,8 @@ def failed_names(output: str) -> tuple[str, ...]:
     """Ids of failed tests in the output of a command we know nothing about."""
     names = _names(_PYTEST_NAMES, output)
     for runner in ("go", "cargo", "unittest", "jest", "vitest", "rspec"):
-        names += _names(SHAPES[runner].broken, output, ERROR) + _names(SHAPES[runner].failed, output)
+        shape = SHAPES[runner]
+        names += _names(shape.broken, output, ERROR) + _placed(shape, shape.failed, output)
     return tuple(dict.fromkeys(names))[:MAX_NAMES]
 
 

@@ -147,7 +147,7 @@ SAMPLES = {
     "jest": (
         "FAIL ./a.test.js\n  ● suite \u203a breaks\n\n    expect\n\nTests:       1 failed, 2 passed, 3 total\n",
         2,
-        ("suite \u203a breaks",),
+        ("./a.test.js > suite \u203a breaks",),
     ),
     "vitest": (
         " FAIL  a.test.ts > suite > breaks\n\n Test Files  1 failed (1)\n      Tests  1 failed | 3 passed (4)\n",
@@ -173,6 +173,18 @@ def test_printed_summaries(runner: str) -> None:
     assert reading is not None
     assert (reading.count, reading.failed, reading.problem) == (count, failed, "")
     assert text.read(runner, "Segmentation fault\n") is None
+
+
+def test_jest_tells_files_and_tests_without_a_suite_apart() -> None:
+    output = (
+        " PASS  a/good-test.js (8.691s)\n FAIL  a/one-test.js\n  ● Console\n\n    console.log a\n\n  ● breaks\n\n    expect\n"
+        " FAIL  shop a/two-test.js (1.2 s)\n  ● breaks\n\n FAIL  a/three-test.js\n  ● Test suite failed to run\n\n    no\n"
+        "\nTests:       2 failed, 4 passed, 6 total\n"
+    )
+    reading = text.read("jest", output)
+    assert reading is not None
+    assert reading.failed == ("error: a/three-test.js", "a/one-test.js > breaks", "a/two-test.js > breaks")
+    assert text.failed_names(output) == reading.failed
 
 
 @pytest.mark.parametrize(
