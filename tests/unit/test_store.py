@@ -189,6 +189,13 @@ def test_a_run_whose_journal_is_empty_still_has_its_name(tmp_path):
     assert (found.run, found.state) == ("r1", "new")
 
 
+def test_a_journal_is_for_its_owner_to_write_and_has_its_folder(tmp_path):
+    written(tmp_path / "journal")
+    assert stat.S_IMODE((tmp_path / "journal").stat().st_mode) & 0o133 == 0
+    with pytest.raises(CannotWrite, match="gone/journal: its folder has been removed"):
+        store.Journal(tmp_path / "gone/journal", "r1", 0, 0)
+
+
 def test_after_a_failed_write_the_journal_refuses_every_further_one(tmp_path):
     path = tmp_path / "journal"
     journal = store.Journal(path, "r1", 0, 0)
