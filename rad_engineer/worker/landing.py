@@ -119,7 +119,7 @@ def _concerns(result: GateResult, link: Link) -> bool:
 def _judge(court: Court, tip: str, chain: Sequence[Link]) -> Judged:
     wanted: dict[str, Gate] = {gate.command: gate for gate in project_gates(court.place)}
     for link in chain:
-        for check in link.story.get("checks", ()):
+        for check in link.story["checks"]:
             wanted.setdefault(
                 check["command"],
                 gates.gate(check["name"], check["command"], "story", verdict.reader(court.place, tip)),
