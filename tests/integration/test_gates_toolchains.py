@@ -108,6 +108,30 @@ def test_options_of_ours_do_not_end_at_an_npm_in_between(project: Path) -> None:
     assert "options: []" in (project.parent / "test.log").read_text()
 
 
+VITEST = """#!/usr/bin/env node
+const result = process.argv.find((word) => word.startsWith("--outputFile.json="));
+const tests = [{ title: "works", status: "passed" }];
+const report = JSON.stringify({ testResults: [{ name: "a.test.js", assertionResults: tests }] });
+if (result) require("fs").writeFileSync(result.split("=")[1], report);
+console.log(" Test Files  1 passed (1)\\n      Tests  1 passed (1)");
+"""
+
+
+@needs("pnpm", "node")
+@pytest.mark.parametrize(
+    ("command", "names"), [("pnpm test", None), ("pnpm run test", ("a.test.js > works",))]
+)
+def test_options_of_ours_are_none_for_pnpm(
+    project: Path, command: str, names: tuple[str, ...] | None
+) -> None:
+    """`pnpm test` refuses what it does not know: a suite that passes was red before the run."""
+    write(project, {"package.json": '{"scripts": {"test": "vitest"}}', "node_modules/.bin/vitest": VITEST})
+    (project / "node_modules/.bin/vitest").chmod(0o755)
+    _, before = seen(project, command)
+    assert before.green, before.detail
+    assert (before.count, before.passed_tests) == (1, names)
+
+
 @needs("npm")
 def test_what_a_script_lacks_is_named(project: Path) -> None:
     write(project, {"package.json": '{"scripts": {"test": "no-such-linter && node --test"}}'})
