@@ -34,6 +34,10 @@ _UNKNOWN = re.compile(r"^\S*sh: (?:(?:line )?\d+: )?([^:\s]+): (?:command )?not 
 _ABSENT = (
     re.compile(r": No module named '?(?P<what>pytest|nox|tox|coverage)'?$", re.MULTILINE),
     re.compile(r"^npm (?:ERR!|error) Missing script: (?P<what>.+)$", re.MULTILINE),
+    re.compile(r"^command not found: (?P<what>\S+)$", re.MULTILINE),  # the shells that pnpm and yarn have
+    re.compile(
+        r"sh: (?:(?:line )?\d+: )?(?P<what>[^:\s]+): (?:command )?not found\n\W*ELIFECYCLE"
+    ),  # pnpm ends with 1
     re.compile(r"ERR_PNPM_NO_SCRIPT.*(?P<what>script.*)$", re.MULTILINE),
     re.compile(r"\*\*\* No rule to make target '(?P<what>[^']+)'\.", re.MULTILINE),
     re.compile(r"can't open file '(?P<what>[^']+)': \[Errno 2\]"),

@@ -138,3 +138,13 @@ def test_what_a_script_lacks_is_named(project: Path) -> None:
     _, before = seen(project, "npm test")
     assert before.broken
     assert before.detail == "there is no no-such-linter"
+
+
+@needs("pnpm")
+@pytest.mark.parametrize("npmrc", ["", "shell-emulator=true"])
+def test_what_a_script_of_pnpm_lacks_is_named(project: Path, npmrc: str) -> None:
+    """pnpm ends with 1 where its shell ended with 127, and has a shell of its own."""
+    write(project, {"package.json": '{"scripts": {"test": "vitest"}}', ".npmrc": npmrc})
+    _, before = seen(project, "pnpm run test")
+    assert before.broken
+    assert before.detail == "there is no vitest"
