@@ -279,9 +279,8 @@ def scan_journal(path: Path) -> Iterator[tuple[Event, int]]:
     except FileNotFoundError:
         return
     start = 0
-    while start < len(data):
-        end = data.find(b"\n", start)
-        event = _event(data[start:end]) if end >= 0 else None
+    while (end := data.find(b"\n", start)) >= 0:
+        event = _event(data[start:end])
         if event is None:
             _refuse_damage(path, data, start, end)
             return
