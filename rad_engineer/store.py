@@ -301,9 +301,8 @@ def _event(line: bytes) -> Event | None:
 
 
 def _refuse_damage(path: Path, data: bytes, start: int, end: int) -> None:
-    while end >= 0:
-        following = data.find(b"\n", end + 1)
-        if following >= 0 and _event(data[end + 1 : following]) is not None:
+    while (following := data.find(b"\n", end + 1)) >= 0:
+        if _event(data[end + 1 : following]) is not None:
             raise StateDamaged(
                 f"{path} is damaged at byte {start}: a line contradicts its checksum, and good lines follow it",
                 hint=START_ANEW,
