@@ -231,6 +231,18 @@ def test_without_any_gate_the_own_check_of_each_must_prove_it(bench):
     assert [[gate["name"] for gate in entry["gates"]] for entry in found.landed] == [["own-A"], ["own-B"]]
 
 
+def test_what_stands_behind_an_own_check_is_read_where_the_branch_is(bench):
+    """An `npm test` that is pytest proves nothing without a result of pytest, whatever npm says."""
+    at = bench(gate="")
+    write(at.tmp / "bin/npm", "#!/bin/sh\n")
+    (at.tmp / "bin/npm").chmod(0o755)
+    at.court.place.environment["PATH"] = f"{at.tmp}/bin:{os.environ['PATH']}"
+    at.tip = at.commit({"package.json": '{"scripts": {"test": "pytest"}}\n'})
+    found = at.land(at.story("A", checks=["npm test"]))
+    assert (names(found.landed), names(found.back)) == ([], ["A"])
+    assert "own-A: no-evidence" in found.back[0]["outcome"]["feedback"]
+
+
 def test_a_set_up_that_fails_on_the_merged_tree_is_the_culprits_doing(bench):
     at = bench(setup="test ! -e bad-setup")
     manifest = {"package.json": "{}\n"}  # what makes it run again

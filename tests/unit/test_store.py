@@ -163,11 +163,11 @@ def test_damage_before_good_lines_is_refused_with_its_place_and_a_way_on(tmp_pat
         assert run.journal.read_bytes() == before  # nothing was thrown away
 
 
-def test_a_sealed_line_that_is_no_event_counts_as_damage(tmp_path):
+def test_a_line_that_is_no_event_counts_as_damage(tmp_path):
     path = tmp_path / "journal"
     good = written(path)
-    for line in (b'{"seq":1}', b"{nonsense}"):
-        path.write_bytes(durable.seal(line) + b"\n" + good)
+    for line in (b"", durable.seal(b'{"seq":1}'), durable.seal(b"{nonsense}")):
+        path.write_bytes(line + b"\n" + good)
         with pytest.raises(durable.StateDamaged, match="byte 0"):
             read(path)
 
