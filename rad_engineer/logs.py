@@ -5,6 +5,7 @@ than a run may take to its first child. The log never stops a run: what a full d
 the first record that fits again.
 """
 
+import errno
 import json
 import os
 import sys
@@ -119,17 +120,13 @@ class _Opening:
         self.thread = threading.Thread(target=self._import, daemon=True)
         try:
             self.thread.start()
-        except RuntimeError as error:  # what Python makes of ENOMEM and EAGAIN
-            raise MemoryError("no thread can be started") from error
+        except RuntimeError as error:  # what Python makes of EAGAIN
+            raise OSError(errno.EAGAIN, "no thread can be started: too many of them, or no memory") from error
 
     def _import(self) -> None:
         try:
             import_module("structlog")
-        except (
-            MemoryError,
-            RuntimeError,
-            SystemError,
-        ):  # all three are what an import without memory ends in
+        except (MemoryError, RuntimeError, SystemError):  # in each of them an import without memory may end
             self.starved = True
 
     def logger(self) -> Any:
