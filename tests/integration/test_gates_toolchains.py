@@ -148,3 +148,31 @@ def test_what_a_script_of_pnpm_lacks_is_named(project: Path, npmrc: str) -> None
     _, before = seen(project, "pnpm run test")
     assert before.broken
     assert before.detail == "there is no vitest"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("npm test --workspaces", marks=needs("npm")),
+        pytest.param("pnpm -r --no-bail test", marks=needs("pnpm")),
+        pytest.param("yarn workspaces run test", marks=needs("yarn")),
+    ],
+)
+def test_what_is_red_in_one_package_excuses_nothing_in_another(project: Path, command: str) -> None:
+    jest = (
+        'echo "FAIL test/x.test.js"; echo "  ● works"; echo "Tests:       1 failed, 1 passed, 2 total"; exit '
+    )
+    package = '{"name": "NAME", "version": "1.0.0", "scripts": {"test": "sh test.sh"}}'
+    top = '{"name": "shop", "version": "1.0.0", "private": true, "workspaces": ["packages/*"]}'
+    write(project, {"package.json": top, "pnpm-workspace.yaml": "packages:\n  - packages/*\n"})
+    for name in ("a", "b"):
+        write(project, {f"packages/{name}/package.json": package.replace("NAME", name)})
+    write(project, {"packages/a/test.sh": 'echo "Tests:       2 passed, 2 total"'})
+    write(project, {"packages/b/test.sh": f"{jest}1"})
+    judge, before = seen(project, command)
+    assert [name.removeprefix("packages/") for name in before.failures] == ["b > test/x.test.js > works"]
+    assert judge().verdict == "excused"
+    write(project, {"packages/a/test.sh": f"{jest}1"})
+    result = judge()
+    assert result.verdict == "red"
+    assert [name.removeprefix("packages/") for name in result.blamed] == ["a > test/x.test.js > works"]

@@ -213,3 +213,34 @@ def test_failed_names_in_the_output_of_anything() -> None:
         "TestGo",
         "rust::one",
     }
+
+
+JEST = "FAIL test/x.test.js\n  ● works\n\nTests:       1 failed, 2 passed, 3 total\n"
+WORKSPACES = {
+    "npm": f"\n> test\n> npm test --workspaces\n\n\n> a@1.0.0 test\n> jest\n\n{JEST}\n> @w/b@1.0.0 test\n> jest\n\n{JEST}",
+    "yarn": f"yarn workspaces v1.22.22\n\n> a\nyarn run v1.22.22\n$ jest\n{JEST}\n> @w/b\nyarn run v1.22.22\n$ jest\n{JEST}",
+    "pnpm": "Scope: 2 of 3 workspace projects\na test$ jest\n@w/b test$ jest\n"
+    + "".join(f"a test: {line}\n@w/b test: {line}\n" for line in JEST.splitlines())
+    + "a test: Failed\n",
+}
+
+
+@pytest.mark.parametrize("manager", sorted(WORKSPACES))
+def test_packages_of_a_workspace_are_told_apart(manager: str) -> None:
+    output = WORKSPACES[manager]
+    assert text.failed_names(output) == ("a > test/x.test.js > works", "@w/b > test/x.test.js > works")
+    assert text.printed_passes(output) == 4
+
+
+def test_the_scripts_of_one_package_are_none() -> None:
+    output = f"> a@1.0.0 pretest\n> eslint .\n\n> a@1.0.0 test\n> jest\n\n{JEST}"
+    assert text.failed_names(output) == ("test/x.test.js > works",)
+    assert text.printed_passes(output) == 2
+
+
+def test_tests_of_node_that_another_command_starts() -> None:
+    """`node test/index.js`, in TAP or, from node 23, in its own form; a linter's cross is no test."""
+    tap = "# Subtest: breaks\nnot ok 2 - breaks\n  ---\n  duration_ms: 1\n1..2\n# pass 1\n# fail 1\n"
+    for output in (f"TAP version 13\nok 1 - good\n{tap}", SAMPLES["node"][0]):
+        assert text.failed_names(output) == ("breaks",)
+    assert text.failed_names("✖ 3 problems (3 errors, 0 warnings)\n") == ()
