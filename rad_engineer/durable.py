@@ -113,7 +113,7 @@ def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Makes names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

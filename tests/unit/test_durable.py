@@ -83,7 +83,7 @@ def test_a_later_version_is_told_from_damage(tmp_path):
     said = r"state\.json has schema_version 2; this version of rad-engineer reads 1"
     with pytest.raises(durable.LaterVersion, match=said) as caught:
         durable.read_sealed(path, "remove it")
-    assert "run --fresh" in str(caught.value.hint)
+    assert caught.value.hint == "use the version that wrote it, or start anew with `run --fresh`"
 
 
 def test_only_a_file_whose_end_is_there_looks_whole():
@@ -94,6 +94,7 @@ def test_only_a_file_whose_end_is_there_looks_whole():
     )
     for at in range(len(data)):
         assert durable.looks_whole(data[:at] + b"\x00" + data[at + 1 :]), at
+    assert not any(durable.looks_whole(data + b"\x00" * more) for more in (1, 8, len(data)))
     assert not durable.looks_whole(b"\x00" * len(data))
     assert durable.looks_whole(b"\x00" * 50 + b'"}')
 
@@ -116,13 +117,21 @@ def test_a_way_on_goes_with_every_failure(tmp_path):
     path = tmp_path / "report"
     for error, words, way in (
         (FULL, "No space left on device", "make room or mend the permissions, then: rad-engineer resume"),
-        (OSError("odd"), "odd", "make room"),
-        (FileNotFoundError(), "its folder has been removed", "go on with: rad-engineer run PRD"),
-        (OSError(errno.ENOMEM, "Cannot allocate"), "Cannot allocate", "free processes, memory or open files"),
+        (OSError("odd"), "odd", "make room or mend the permissions, then: rad-engineer resume"),
+        (
+            FileNotFoundError(),
+            "its folder has been removed",
+            "what has landed is on the branch; go on with: rad-engineer run PRD",
+        ),
+        (
+            OSError(errno.ENOMEM, "Cannot allocate"),
+            "Cannot allocate",
+            "free processes, memory or open files (`ulimit -a`), then: rad-engineer resume",
+        ),
     ):
         refused = durable.cannot_write(path, error)
         assert f"{path}: {words}" in str(refused)
-        assert way in str(refused.hint)
+        assert refused.hint == way
 
 
 def test_where_no_more_files_can_be_opened_the_disk_is_not_blamed(tmp_path):
