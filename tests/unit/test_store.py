@@ -156,7 +156,9 @@ def test_damage_before_good_lines_is_refused_with_its_place_and_a_way_on(tmp_pat
         run.journal.write_bytes(first + bad + b"\n" + b"".join(rest))
         before = run.journal.read_bytes()
         for look in (store.load, store.reopen):
-            with pytest.raises(durable.StateDamaged, match=f"damaged at byte {len(first)}:") as caught:
+            with pytest.raises(
+                durable.StateDamaged, match=rf"journal\.jsonl is damaged at byte {len(first)}:"
+            ) as caught:
                 look(run)
             assert "--fresh" in str(caught.value.hint)
             assert caught.value.exit_code == ExitCode.CANNOT_WRITE
