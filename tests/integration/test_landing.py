@@ -229,6 +229,12 @@ def test_without_any_gate_the_own_check_of_each_must_prove_it(bench):
     )
     assert (names(found.landed), names(found.back)) == (["A", "B"], ["C"])
     assert [[gate["name"] for gate in entry["gates"]] for entry in found.landed] == [["own-A"], ["own-B"]]
+    said, _patch = found.back[0]["outcome"]["feedback"].split("\n\n")
+    assert said.splitlines() == [
+        "Green alone, but with what has landed since no gate proves anything on the merged tree. What the gates say:",
+        "- own-A: green, nothing more",
+        "- own-B: green, nothing more",
+    ]
 
 
 def test_what_stands_behind_an_own_check_is_read_where_the_branch_is(bench):
