@@ -168,8 +168,9 @@ def test_damage_before_good_lines_is_refused_with_its_place_and_a_way_on(tmp_pat
 def test_a_line_that_is_no_event_counts_as_damage(tmp_path):
     path = tmp_path / "journal"
     good = written(path)
-    for line in (b"", durable.seal(b'{"seq":1}'), durable.seal(b"{nonsense}")):
-        path.write_bytes(line + b"\n" + good)
+    last = good.splitlines(keepends=True)[-1]
+    for line in (b"", b"nonsense\n", durable.seal(b'{"seq":1}'), durable.seal(b"{nonsense}")):
+        path.write_bytes(line + b"\n" + last)
         with pytest.raises(durable.StateDamaged, match="byte 0"):
             read(path)
 
