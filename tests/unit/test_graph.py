@@ -200,9 +200,10 @@ def test_prds_elsewhere_hold_the_whole_prd_when_open() -> None:
     item = prd(story("A"), story("B"), needs=("phase1.json",))
     assert graph.build([item]).external_open == {}
     assert graph.build([item], external_prds={"phase1.json": True}).external_open == {}
-    held = graph.build([item], external_prds={"phase1.json": False})
-    assert held.external_open == {0: ["phase1.json"], 1: ["phase1.json"]}
-    assert held.prds_elsewhere == [(0, "phase1.json")]
+    free, last = prd(story("C"), file="a.json"), prd(story("D"), file="z.json")
+    held = graph.build([free, item, last], external_prds={"phase1.json": False})
+    assert held.external_open == {1: ["phase1.json"], 2: ["phase1.json"]}
+    assert held.prds_elsewhere == [(1, "phase1.json")]
     assert [(one.file, text) for one, text in graph.missing_prds([item])] == [("prd.json", "phase1.json")]
 
 
