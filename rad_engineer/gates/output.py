@@ -13,9 +13,10 @@ MAX_TOLD = 6_000
 MAX_TOLD_IN_ALL = 16_000
 MAX_GATES_TOLD = 8
 MAX_LINE = 400
+_MAX_TELLING = 200
 CUT = "[...]"
 
-_TELLING = re.compile(r"\b(?:\w*error(?=:| \[)|error|fail(?:ed|ure|ures|s)?|panic(?:ked)?|exception|traceback|assert\w*|fatal|not ok|expected)\b|^E\s|✖|✗|●",
+_TELLING = re.compile(r"\b(?:\w*error(?=:| \[)|err_\w+|error|fail(?:ed|ure|ures|s)?|panic(?:ked)?|exception|traceback|assert\w*|fatal|not ok|expected)\b|^E\s|✖|✗|●",
                       re.IGNORECASE)  # fmt: skip
 _FAILURES_START = re.compile(
     r"^(?:=+ (?:FAILURES|ERRORS) =+"  # pytest
@@ -78,6 +79,13 @@ def _why_files_broke(text: str) -> list[str]:
                 shown += since[-_ROOM_OF_A_FILE:]
             since = []
     return shown
+
+
+def telling_line(output: str) -> str:
+    """The first line that tells what failed, else the last one."""
+    lines = [line.strip() for line in cleaned(output).split("\n") if line.strip()]
+    found = next((line for line in lines if _TELLING.search(line)), lines[-1] if lines else "")
+    return found[:_MAX_TELLING]
 
 
 def on_a_screen(text: str, most: int) -> str:

@@ -140,7 +140,9 @@ def set_up_copy(
         return None
     if ended.reason == "cancelled":
         raise Cancelled
-    detail = f"`{place.rules.setup}`: {ended.reason}, exit code {ended.code}"
+    how = f"exit code {ended.code}" if ended.reason == "exited" else ended.reason
+    telling = gates.telling_line(ended.output)
+    detail = f"`{place.rules.setup}`: {how}{telling and f', {telling}'}"
     return Outcome("failed", reason="setup-failed", detail=detail, fingerprint=text_fingerprint("setup", ended.output),
                    feedback=f"The setup command failed on your tree: {detail}\n{ended.output[-FEEDBACK_TAIL:]}")  # fmt: skip
 
