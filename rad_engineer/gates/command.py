@@ -18,7 +18,6 @@ from rad_engineer.gates.judgement import (
     Gate,
     GateResult,
     Judgement,
-    Verdict,
     judge,
     shortened,
 )
@@ -110,10 +109,12 @@ def run(  # noqa: PLR0913 - every one is a fact about the run, and named
 
 def _second(first: _Ended, before: Judgement, again: _Ended, judged: Judgement) -> tuple[_Ended, Judgement]:
     """What counts of two runs of a red gate."""
-    if judged.verdict in {"green", "excused"}:
-        verdict: Verdict = "flaky-green" if judged.verdict == "green" else "excused"
+    if judged.verdict == "green":
         detail = "red at first, then green without any change"
-        return again, Judgement(verdict, before.failures, (), detail)
+        return again, Judgement("flaky-green", before.failures, (), detail)
+    if judged.verdict == "excused":
+        detail = "what was new at first did not fail again; the rest was there before"
+        return again, Judgement("excused", before.failures, (), detail)
     return (again, judged) if judged.verdict == "red" else (first, before)
 
 

@@ -154,6 +154,20 @@ def test_flaky(project: Project, tmp_path: Path) -> None:
     assert result.failures == ("test_b.py::test_moody",)
 
 
+def test_flaky_beside_what_was_red_before(project: Project, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    project.write(test_a=GREEN, test_red="def test_old():\n    assert False\n")
+    baseline = project.baseline()
+    project.write(
+        test_b=f"import pathlib\n\n\ndef test_moody():\n    p = pathlib.Path({str(marker)!r})\n"
+        "    seen = p.exists()\n    p.touch()\n    assert seen\n"
+    )
+    result = project.run(baseline)
+    assert (result.verdict, result.ok, result.proof) == ("excused", True, True)
+    assert set(result.failures) == {"test_b.py::test_moody", "test_red.py::test_old"}
+    assert result.detail == "what was new at first did not fail again; the rest was there before"
+
+
 def test_what_the_first_run_left_does_not_help_the_second(project: Project) -> None:
     heal = "def test_heal():\n    open('app.py', 'w').write('ANSWER = 42')\n"
     project.write(test_a="import app\n\n\ndef test_one():\n    assert app.ANSWER == 42\n", test_z=heal)
