@@ -25,11 +25,11 @@ def recall(place: Workplace, gate: Gate, tree: str) -> Baseline | None:
 
 
 def remember(place: Workplace, gate: Gate, tree: str, seen: Baseline) -> None:
-    """Keeps what the gate said, but for a gate that could not be run: its tool may be installed tomorrow.
+    """Keeps what the gate said, but for one that could not be run, or was killed: tomorrow it may say something.
 
     It is not synced: after a power cut the gate is asked again.
     """
-    if seen.broken:
+    if seen.broken or seen.killed:
         return
     folder = _folder(place, gate)
     with durable.writing(folder):
