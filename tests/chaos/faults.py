@@ -122,10 +122,18 @@ class Trial:
             never_begun = bool(command) and again.returncode == NoInput.exit_code
             wrong = "" if again.returncode == 1 or never_begun else f"then {again.returncode}: {again.stderr}"
             command = ()
-        return Seen(code, told, out, err, runs, wrong or self.wrong_state())
+        return Seen(code, told, out, err, runs, wrong or self.wrong_state() or self._paid_twice(fault))
+
+    def _paid_twice(self, fault: Fault) -> str:
+        """A fault in git is no story's fault: no agent is started a second time for it."""
+        paid = (self.folder / "paid").read_text().splitlines()
+        return f"paid: {paid}" if fault.roles == GIT and len(paid) > len(STORIES) else ""
 
     def _wrong_end(self, code: int | str, out: str, err: str) -> str:
-        if "Traceback" in err + out or code not in (0, 1, 73):
+        refused = (
+            code in (66, 78) and '"event":"run_started"' not in out
+        )  # git cannot read, so it finds nothing
+        if "Traceback" in err + out or (code not in (0, 1, 73) and not refused):
             return f"ended with {code}"
         landed = sum('"event":"story_landed"' in line for line in out.splitlines())
         if code == 0 and landed != len(STORIES):
