@@ -63,6 +63,13 @@ def lost(files: int, needs: int) -> PrdInvalid:
     return caught.value
 
 
+def test_any_story_that_two_files_contain_is_told_with_both() -> None:
+    files = [prd(story("A"), story("B"), file="a.json"), prd(story("C"), story("B"), file="b.json")]
+    with pytest.raises(PrdInvalid, match=r"a\.json and b\.json both contain B “Title of B”") as caught:
+        graph.build(files)
+    assert caught.value.hint == "give one of the two files, or remove the story from one of them"
+
+
 def test_needs_that_name_nothing_are_told_with_the_files() -> None:
     one = "A needs ghost0, which no story answers to"
     assert str(lost(1, 1)) == f"0.json: {one}"
