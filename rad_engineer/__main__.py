@@ -19,9 +19,15 @@ def main() -> int:
 
             return unwritten(error, 0)
         return 0
-    from rad_engineer.cli import main as run  # noqa: PLC0415
+    try:
+        from rad_engineer.cli import main as run  # noqa: PLC0415
 
-    return run(argv)
+        return run(argv)
+    except MemoryError:  # there was none even for saying so
+        os.write(
+            2, b"rad-engineer: error: out of memory\nhint: free memory, then run the same command again\n"
+        )
+        return 73
 
 
 def _open_standard_streams() -> None:

@@ -39,8 +39,7 @@ class BranchGates:
         self.wants_baseline = False
         if data.get("missing"):
             hint = "commit the script, install the tool, or change [gates] in rad-engineer.toml"
-            if not self.rules.setup:
-                hint += '; where dependencies have to be installed first, set `setup` under [workspace], e.g. "npm ci"'
+            hint += self._about_setup()
             raise ConfigInvalid(
                 "a gate cannot be run on the start commit: " + "; ".join(data["missing"]), hint=hint
             )
@@ -51,8 +50,13 @@ class BranchGates:
             log = self.rundir.path / "baseline" / f"{store.slug(name)}-before.log"
             near = os.path.relpath(log, self.rules.home)
             where = f"; see {near}" if log.exists() else ""  # an earlier run may have asked it
-            text = f"gate {name} proves nothing on the start commit: {detail}{where}"
+            text = f"gate {name} proves nothing on the start commit: {detail}{where}{self._about_setup()}"
             self.ledger.record("note", text=text)
+
+    def _about_setup(self) -> str:
+        if self.rules.setup:
+            return ""
+        return '; where dependencies have to be installed first, set `setup` under [workspace], e.g. "npm ci"'
 
     def next_job(self, *, idle: bool) -> dict[str, Any] | None:
         """The gate job that is due now; `idle` says that nothing runs and nothing waits to land."""

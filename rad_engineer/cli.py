@@ -213,17 +213,31 @@ def _unexpected(error: Exception, argv: list[str]) -> int:
     """What the system or a bug did: a reader that left, a full disk, or a crash that is written down."""
     if isinstance(error, BrokenPipeError) and _reader_left():
         return ExitCode.TERMINATED if argv[0] in _STARTS_WORKERS else ExitCode.OK
-    if isinstance(error, OSError | MemoryError) and not isinstance(error, BrokenPipeError):
-        place = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
-        what = error.strerror if isinstance(error, OSError) else "out of memory"
+    if _starved(error):
+        _say("error: out of memory", "free memory, or use fewer --jobs, then run the same command again")
+        return ExitCode.CANNOT_WRITE
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        place = f": {error.filename}" if error.filename else ""
         _say(
-            f"error: {what or error}{place}",
+            f"error: {error.strerror or error}{place}",
             "make room or allow what is named, then run the same command again",
         )
         return ExitCode.CANNOT_WRITE
-    log = _crash_log(error, argv)
+    try:
+        log = _crash_log(error, argv)
+    except MemoryError as without:  # then this was it: an import that is cut off ends in anything
+        return _unexpected(without, argv)
     _say(f"error: internal error ({type(error).__name__})", f"please report it; the details are in {log}")
     return ExitCode.BUG
+
+
+def _starved(error: BaseException | None) -> bool:
+    """Whether memory was missing, also where something else came of it."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _reader_left() -> bool:

@@ -113,7 +113,7 @@ def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Makes names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -134,11 +134,8 @@ def seal(line: bytes) -> bytes:
 
 def unseal(line: bytes) -> bytes | None:
     """The object without its checksum member; None where they disagree."""
-    cut = len(line) - len(SEAL) - 10
-    if cut < 1 or line[cut : cut + len(SEAL)] != SEAL or line[-2:] != b'"}':
-        return None
-    plain = line[:cut] + b"}"
-    return plain if line[-10:-2] == b"%08x" % zlib.crc32(plain) else None
+    plain = line[: -len(SEAL) - 10] + b"}"
+    return plain if line == seal(plain) else None
 
 
 def check_version(data: Mapping[str, Any], path: Path) -> None:

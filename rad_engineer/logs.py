@@ -5,6 +5,7 @@ than a run may take to its first child. The log never stops a run: what a full d
 the first record that fits again.
 """
 
+import errno
 import json
 import os
 import sys
@@ -105,7 +106,7 @@ class _File:
             self.handle = None
 
 
-@dataclass(slots=True)
+@dataclass
 class _Opening:
     """A log that waits for structlog: its import runs beside the loop, which is waiting for children anyway."""
 
@@ -113,11 +114,26 @@ class _Opening:
     written: int
     shown: int
     run: str
-    thread: threading.Thread = field(
-        default_factory=lambda: threading.Thread(target=import_module, args=("structlog",), daemon=True)
-    )
+    starved: bool = False
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._import, daemon=True)
+        try:
+            self.thread.start()
+        except RuntimeError as error:  # what Python makes of EAGAIN
+            raise OSError(errno.EAGAIN, "no thread can be started: too many of them, or no memory") from error
+
+    def _import(self) -> None:
+        try:
+            import_module("structlog")
+        except (MemoryError, RuntimeError, SystemError):  # in each of them an import without memory may end
+            self.starved = True
 
     def logger(self) -> Any:
+        """Waits for structlog."""
+        self.thread.join()
+        if self.starved:
+            raise MemoryError("no memory for the log")
         found = _structlog(self.file, self.written, self.shown)
         return found.bind(run=self.run) if self.run else found
 
@@ -191,7 +207,6 @@ def start(
     if run is None:
         run = path.parent.name if path is not None else ""
     _log.opening = _Opening(file, written if file else 100, shown, run)
-    _log.opening.thread.start()
     if verbose:
         _open()
 
@@ -210,17 +225,18 @@ def flush() -> None:
 
 def stop() -> None:
     """Flushes and closes; later records wait again."""
-    _open()
-    if _log.file is not None:
-        _log.file.close()
-    _log.logger = _log.file = _log.opening = None
+    try:
+        _open()
+    finally:
+        if _log.file is not None:
+            _log.file.close()
+        _log.logger = _log.file = _log.opening = None
 
 
 def _open() -> None:
     """Waits for structlog, then writes what has been waiting for it."""
     if _log.opening is None or _log.logger is not None:
         return
-    _log.opening.thread.join()
     _log.logger = _log.opening.logger()
     while _log.waiting:
         name, event, fields = _log.waiting.popleft()

@@ -213,7 +213,7 @@ def read_report(rundir: RunDir, *, json: bool) -> str | None:
         return None
     text = data[: -len(_COMMENT % 0)]
     plain = unseal(data) if json else text if data == text + _COMMENT % zlib.crc32(text) else None
-    return None if plain is None else plain.decode("utf-8", "replace")
+    return None if plain is None else plain.decode()
 
 
 class Journal:
@@ -279,9 +279,8 @@ def scan_journal(path: Path) -> Iterator[tuple[Event, int]]:
     except FileNotFoundError:
         return
     start = 0
-    while start < len(data):
-        end = data.find(b"\n", start)
-        event = _event(data[start:end]) if end >= 0 else None
+    while (end := data.find(b"\n", start)) >= 0:
+        event = _event(data[start:end])
         if event is None:
             _refuse_damage(path, data, start, end)
             return
@@ -302,9 +301,8 @@ def _event(line: bytes) -> Event | None:
 
 
 def _refuse_damage(path: Path, data: bytes, start: int, end: int) -> None:
-    while end >= 0:
-        following = data.find(b"\n", end + 1)
-        if following >= 0 and _event(data[end + 1 : following]) is not None:
+    while (following := data.find(b"\n", end + 1)) >= 0:
+        if _event(data[end + 1 : following]) is not None:
             raise StateDamaged(
                 f"{path} is damaged at byte {start}: a line contradicts its checksum, and good lines follow it",
                 hint=START_ANEW,

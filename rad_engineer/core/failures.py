@@ -54,7 +54,7 @@ _LIST = (
     Reason(
         "gate-red", "work",
         "a gate is red because of this story",
-        "read the failing output with `rad-engineer explain {story}`, then run again for fresh attempts",
+        "change the story or what its failing output names (`rad-engineer explain {story}`), then run again",
     ),
     Reason(
         "plateau", "work",

@@ -108,16 +108,21 @@ def next_step(report: Report) -> str | None:
         return "rad-engineer resume"
     failed = next((story for story in report.stories if story.status == "failed"), None)
     if failed is not None:
-        return f"rad-engineer explain {shlex.quote(one_line(failed.key))}"
+        return _explain(failed)
     human = next((s for s in report.stories if s.status == "waiting" and s.reason == "human"), None)
-    unproved = any(story.status == "done-unverified" and not story.landed for story in report.stories)
+    unproved = [story for story in report.stories if story.status == "done-unverified" and not story.landed]
     if unproved and report.exit_code != 0 and report.workspace != "shared":
-        return "rad-engineer resume --allow-unverified"
+        mute = unproved[0].reason == "no-evidence"  # there is a gate: it can be mended
+        return _explain(unproved[0]) if mute else "rad-engineer resume --allow-unverified"
     if human is not None:
         return f"rad-engineer approve {shlex.quote(one_line(human.key))}"
     if report.exit_code in (3, 4):
         return "rad-engineer resume"
     return report.how_to_merge
+
+
+def _explain(story: StoryReport) -> str:
+    return f"rad-engineer explain {shlex.quote(one_line(story.key))}"
 
 
 def why(story: StoryReport) -> str:

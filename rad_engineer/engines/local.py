@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from rad_engineer import process
 from rad_engineer.engines.connection import Connection
-from rad_engineer.engines.zygote import Zygote, exec_zygote, start_zygote
+from rad_engineer.engines.zygote import STARVED, Zygote, exec_zygote, start_zygote
 
 __all__ = ["LocalEngine", "Message", "Zygote", "start_zygote"]
 
@@ -308,6 +308,8 @@ class LocalEngine:
         self._unwatch(zygote.control.fileno())
         zygote.control.close()
         status = os.waitstatus_to_exitcode(os.waitpid(zygote.pid, 0)[1])
+        if status == STARVED:
+            raise MemoryError("the process that starts the workers has none left")
         if status > 0:  # no signal: it cannot work, and would not work the next time
             raise RuntimeError(f"the process that starts the workers ended with exit code {status}")
         reports = {report["ended"]: report for report in ended}

@@ -22,9 +22,12 @@ from typing import Any
 
 from rad_engineer import process
 from rad_engineer.engines.channel import Channel, ChannelClosed, Frames, encode
+from rad_engineer.errors import CannotWrite
 
 Serve = Callable[[Channel], None]
 
+STARVED = int(CannotWrite.exit_code)
+"""How a process ends that had no memory left."""
 _WORKERS_END = 0.5  # seconds that workers may use to write down what has already happened
 _SHIELDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _MOST_DESCRIPTORS = 16
@@ -123,7 +126,9 @@ class _EndOfProcess:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         status = 0
-        if kind is not None and value is not None:
+        if isinstance(value, MemoryError):
+            status = STARVED  # whoever waits for it says so
+        elif kind is not None and value is not None:
             sys.excepthook(kind, value, trace)
             status = 1
         with suppress(AttributeError, OSError, ValueError):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rad_engineer.gates.command import baseline, environment, gate, run
     from rad_engineer.gates.detection import detect
     from rad_engineer.gates.judgement import Baseline, Gate, GateResult
-    from rad_engineer.gates.output import excerpt, feedback, fingerprint, on_a_screen
+    from rad_engineer.gates.output import excerpt, feedback, fingerprint, on_a_screen, telling_line
     from rad_engineer.gates.protection import changed_scripts, changes_settings, overlay, scripts, violations
     from rad_engineer.gates.shell import masks_exit
 else:
@@ -18,7 +18,7 @@ else:
         "command": ("baseline", "environment", "gate", "run"),
         "detection": ("detect",),
         "judgement": ("Baseline", "Gate", "GateResult"),
-        "output": ("excerpt", "feedback", "fingerprint", "on_a_screen"),
+        "output": ("excerpt", "feedback", "fingerprint", "on_a_screen", "telling_line"),
         "protection": ("changed_scripts", "changes_settings", "overlay", "scripts", "violations"),
         "shell": ("masks_exit",),
     }
@@ -49,5 +49,6 @@ __all__ = [
     "overlay",
     "run",
     "scripts",
+    "telling_line",
     "violations",
 ]

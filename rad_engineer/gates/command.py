@@ -18,7 +18,6 @@ from rad_engineer.gates.judgement import (
     Gate,
     GateResult,
     Judgement,
-    Verdict,
     judge,
     shortened,
 )
@@ -34,6 +33,10 @@ _UNKNOWN = re.compile(r"^\S*sh: (?:(?:line )?\d+: )?([^:\s]+): (?:command )?not 
 _ABSENT = (
     re.compile(r": No module named '?(?P<what>pytest|nox|tox|coverage)'?$", re.MULTILINE),
     re.compile(r"^npm (?:ERR!|error) Missing script: (?P<what>.+)$", re.MULTILINE),
+    re.compile(r"^command not found: (?P<what>\S+)$", re.MULTILINE),  # the shells that pnpm and yarn have
+    re.compile(
+        r"sh: (?:(?:line )?\d+: )?(?P<what>[^:\s]+): (?:command )?not found\n\W*ELIFECYCLE"
+    ),  # pnpm ends with 1
     re.compile(r"ERR_PNPM_NO_SCRIPT.*(?P<what>script.*)$", re.MULTILINE),
     re.compile(r"\*\*\* No rule to make target '(?P<what>[^']+)'\.", re.MULTILINE),
     re.compile(r"can't open file '(?P<what>[^']+)': \[Errno 2\]"),
@@ -106,10 +109,12 @@ def run(  # noqa: PLR0913 - every one is a fact about the run, and named
 
 def _second(first: _Ended, before: Judgement, again: _Ended, judged: Judgement) -> tuple[_Ended, Judgement]:
     """What counts of two runs of a red gate."""
-    if judged.verdict in {"green", "excused"}:
-        verdict: Verdict = "flaky-green" if judged.verdict == "green" else "excused"
+    if judged.verdict == "green":
         detail = "red at first, then green without any change"
-        return again, Judgement(verdict, before.failures, (), detail)
+        return again, Judgement("flaky-green", before.failures, (), detail)
+    if judged.verdict == "excused":
+        detail = "what was new at first did not fail again; the rest was there before"
+        return again, Judgement("excused", before.failures, (), detail)
     return (again, judged) if judged.verdict == "red" else (first, before)
 
 

@@ -146,7 +146,7 @@ def _package(files: Files, names: Collection[str]) -> list[Gate]:
     if not script.strip() or _PLACEHOLDER.search(script):
         return []
     manager = _manager(package, names)
-    command = "bun run test" if manager == "bun" else f"{manager} test"
+    command = f"{manager} run test" if manager in {"bun", "pnpm"} else f"{manager} test"
     return [_gate(manager, command, "package.json, scripts.test", files)]
 
 

@@ -9,6 +9,7 @@ Scope = Literal["story", "project", "wave", "final"]
 Verdict = Literal["green", "red", "excused", "no-evidence", "flaky-green", "broken"]
 
 NO_SUCH_COMMAND = (126, 127)
+KILLED = 137  # 128 + SIGKILL
 ERROR, MISSING = "error: ", "missing: "
 SHOWN_FAILURES = 100
 
@@ -73,6 +74,11 @@ class Baseline:
     def broken(self) -> bool:
         """Whether the command does not exist here: no agent should start."""
         return self.exit_code in NO_SUCH_COMMAND or self.reason in {"not-started", "absent"}
+
+    @property
+    def killed(self) -> bool:
+        """Whether it came to no end of its own, and has said nothing."""
+        return self.exit_code == KILLED
 
     def after(self, before: "Baseline | None") -> "Baseline":
         """With the tests of the tree before, where this time none were listed: they are not forgotten."""

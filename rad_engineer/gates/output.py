@@ -13,9 +13,10 @@ MAX_TOLD = 6_000
 MAX_TOLD_IN_ALL = 16_000
 MAX_GATES_TOLD = 8
 MAX_LINE = 400
+_MAX_TELLING = 200
 CUT = "[...]"
 
-_TELLING = re.compile(r"\b(?:error|fail(?:ed|ure|ures|s)?|panic(?:ked)?|exception|traceback|assert\w*|fatal|not ok|expected)\b|^E\s|✖|✗|●",
+_TELLING = re.compile(r"\b(?:\w*error(?=:| \[)|err_\w+|error|fail(?:ed|ure|ures|s)?|panic(?:ked)?|exception|traceback|assert\w*|fatal|not ok|expected)\b|^E\s|✖|✗|●",
                       re.IGNORECASE)  # fmt: skip
 _FAILURES_START = re.compile(
     r"^(?:=+ (?:FAILURES|ERRORS) =+"  # pytest
@@ -29,6 +30,8 @@ _FAILURES_START = re.compile(
     re.MULTILINE,
 )
 _TAIL_LINES = 60
+_NODE_POINTS = ("✔ ", "✖ ", "▶ ", "﹣ ", "\u2139 ")
+_ROOM_OF_A_FILE = 20  # lines before the word that a file broke
 _ROOM = 8  # lines kept behind a telling one
 
 
@@ -46,7 +49,7 @@ def excerpt(output: str, limit: int = MAX_KEPT) -> str:
     )
     start = _FAILURES_START.search(text)
     if start:
-        return cut(text[start.start() :], limit)
+        return cut("\n".join([*_why_files_broke(text[: start.start()]), text[start.start() :]]), limit)
     lines = text.split("\n")
     if len(lines) <= _TAIL_LINES:
         return cut(text, limit)
@@ -62,6 +65,27 @@ def excerpt(output: str, limit: int = MAX_KEPT) -> str:
         shown.append(lines[at])
         before = at
     return cut("\n".join(shown), limit)
+
+
+def _why_files_broke(text: str) -> list[str]:
+    """Of test files that node could not load: its list of failures has their names only, the error stands before."""
+    shown: list[str] = []
+    since: list[str] = []
+    lines = text.split("\n")
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        since.append(line)
+        if line.lstrip().startswith(_NODE_POINTS):
+            if line.startswith("✖") and following == "  'test failed'":
+                shown += since[-_ROOM_OF_A_FILE:]
+            since = []
+    return shown
+
+
+def telling_line(output: str) -> str:
+    """The first line that tells what failed, else the last one."""
+    lines = [line.strip() for line in cleaned(output).split("\n") if line.strip()]
+    found = next((line for line in lines if _TELLING.search(line)), lines[-1] if lines else "")
+    return found[:_MAX_TELLING]
 
 
 def on_a_screen(text: str, most: int) -> str:

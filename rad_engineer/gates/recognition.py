@@ -24,6 +24,7 @@ _VERBS = {
 _PACKAGE_MANAGERS = frozenset({"npm", "pnpm", "yarn", "bun"})
 _EXECUTES = frozenset({"exec", "dlx", "x"})
 _RUNS = frozenset({"run", "run-script", "rum", "urn"})
+_TESTS = frozenset({"t", "tst", "test"})
 _OWN_VERBS = frozenset(
     {"install", "i", "ci", "add", "exec", "dlx", "x", "audit", "publish", "pack", "config"}
 )
@@ -77,7 +78,7 @@ def _runner_of(command: Command, files: Files, top: str, depth: int) -> Recognis
                 return Recognised(
                     found.runner,
                     found.times,
-                    _handed_on(command.name, found.append),
+                    _handed_on(words, found.append),
                     found.alone,
                     found.quiet,
                 )
@@ -85,9 +86,15 @@ def _runner_of(command: Command, files: Files, top: str, depth: int) -> Recognis
     return Recognised(runner, 1, "plain", alone=True, quiet=_quiet(runner, words)) if runner else Recognised()
 
 
-def _handed_on(manager: str, inner: str) -> Literal["", "plain", "dashes"]:
-    """How options reach the runner through a script: npm wants `--`, and a script that is itself npm takes none."""
-    if inner != "plain":
+def _handed_on(words: Sequence[str], inner: str) -> Literal["", "plain", "dashes"]:
+    """How options reach the runner through a script: npm wants `--`, and a script that is itself npm takes none.
+
+    `pnpm test` takes them for its own up to pnpm 9, and hands `--` itself on from 10; `pnpm run test` is always plain.
+    """
+    manager = words[0].rsplit("/", 1)[-1]
+    if inner != "plain" or (
+        manager == "pnpm" and not _RUNS.intersection(words) and _TESTS.intersection(words)
+    ):
         return ""
     return "dashes" if manager == "npm" else "plain"
 
@@ -176,7 +183,7 @@ def package_script(words: Sequence[str]) -> PackageScript | None:
         return None
     if plain[0] in _RUNS:
         return PackageScript(plain[1], folder) if len(plain) > 1 else None
-    if plain[0] in {"t", "tst", "test"}:
+    if plain[0] in _TESTS:
         return None if manager == "bun" else PackageScript("test", folder)
     return None if manager == "npm" else PackageScript(plain[0], folder)
 

@@ -24,6 +24,8 @@ def _lines(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.MULTILINE)
 
 
+_JEST_FILE = r" *{} +(?:\S+ )?({}\S*\w\.\w+)(?: \([\d.]+ ?m?s\))?"  # behind the name of its project, if any
+
 SHAPES: Mapping[str, Shape] = {
     "cargo": Shape(
         _lines(r"^test result: (?:ok|FAILED)\. (?P<passed>\d+) passed"),
@@ -46,9 +48,12 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "jest": Shape(
         _lines(r"^Tests: +(?:.*?(?P<passed>\d+) passed|.*total)"),
-        _lines(r"^ *● (?P<id>.+ \u203a .+)$"),
+        _lines(r"^(?: *● (?=.+ \u203a )| {2}● (?!Console$|Test suite failed to run$))(?P<id>\S.*)$"),
         None,
-        _lines(r"^ *● (?P<id>Test suite failed to run)$"),
+        _lines(
+            rf"^{_JEST_FILE.format('FAIL', '?P<id>')}\n(?:(?! *(?:FAIL|PASS) ).*\n)*? *● Test suite failed to run$"
+        ),
+        _lines(rf"^{_JEST_FILE.format('(?:FAIL|PASS)', '')}$"),
     ),
     "vitest": Shape(
         _lines(r"^ *Tests +(?:.*?(?P<passed>\d+) passed|.*\(\d+\))"),
@@ -116,19 +121,61 @@ def read(runner: str, output: str) -> Reading | None:
     return Reading(sum(map(_passed, totals)), passed, failed)
 
 
+_LOOSE = frozenset({"node", "mocha"})  # how they mark a failure others do, too: only beside their summary
+
+
 def failed_names(output: str) -> tuple[str, ...]:
     """Ids of failed tests in the output of a command we know nothing about."""
-    names = _names(_PYTEST_NAMES, output)
-    for runner in ("go", "cargo", "unittest", "jest", "vitest", "rspec"):
-        names += _names(SHAPES[runner].broken, output, ERROR) + _names(SHAPES[runner].failed, output)
+    names: list[str] = []
+    for package, part in _by_package(output):
+        found = _names(_PYTEST_NAMES, part)
+        for runner in ("go", "cargo", "unittest", "jest", "vitest", "rspec", "node", "mocha"):
+            shape = SHAPES[runner]
+            if runner in _LOOSE and not shape.totals.search(part):
+                continue
+            found += _names(shape.broken, part, ERROR) + _placed(shape, shape.failed, part)
+        names += [_of_package(package, name) for name in found] if package else found
     return tuple(dict.fromkeys(names))[:MAX_NAMES]
 
 
 def printed_passes(output: str) -> int:
     """How many tests some known runner says have passed, in the output of a command we know nothing about."""
+    return sum(_most_passed(part) for _, part in _by_package(output))
+
+
+def _most_passed(output: str) -> int:
     counts = [sum(map(_passed, shape.totals.finditer(output))) for shape in SHAPES.values()]
     summary = pytest_summary(output)
     return max([*counts, summary.get("passed", 0) if summary else 0])
+
+
+_PNPM_PACKAGES = _lines(r"^Scope: .*\d+ workspace projects$")
+_PNPM_LINE = re.compile(r"(?P<package>\S+) [\w:.-]+: ?(?P<text>.*)")
+_PACKAGE = _lines(r"^> (?P<package>\S+)(?:@[^@\s]+ \S+$|(?=\nyarn run v))")  # npm's heading, and that of yarn
+
+
+def _by_package(output: str) -> list[tuple[str, str]]:
+    """What each package of a workspace printed: two may have tests of one name. "" is for what belongs to none."""
+    parts: dict[str, list[str]] = {"": []}
+    if _PNPM_PACKAGES.search(output):  # side by side, their lines mixed
+        for line in output.split("\n"):
+            found = _PNPM_LINE.fullmatch(line)
+            parts.setdefault(found["package"] if found else "", []).append(found["text"] if found else line)
+        return [(package, "\n".join(lines)) for package, lines in parts.items()]
+    headings = list(_PACKAGE.finditer(output))
+    stops = "yarn workspaces v" in output  # at the first that is red: there may be one only
+    if len({heading["package"] for heading in headings}) < (1 if stops else 2):
+        return [("", output)]
+    ends = [*(heading.start() for heading in headings[1:]), len(output)]
+    parts[""].append(output[: headings[0].start()])
+    for heading, end in zip(headings, ends, strict=True):
+        parts.setdefault(heading["package"], []).append(output[heading.end() : end])
+    return [(package, "".join(texts)) for package, texts in parts.items()]
+
+
+def _of_package(package: str, name: str) -> str:
+    prefix = ERROR if name.startswith(ERROR) else ""
+    return f"{prefix}{package} > {name.removeprefix(ERROR)}"
 
 
 _PYTEST_SUMMARY = _lines(

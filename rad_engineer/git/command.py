@@ -1,7 +1,10 @@
 """How git is called: an argument list, hardened, in an environment that nobody else has a say in."""
 
+import errno
 import os
+import re
 import resource
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,6 +35,8 @@ _CONFIGURATION = (
     "core.bigFileThreshold=64m",
 )
 _DURABLE = ("core.fsync=all", "core.fsyncMethod=fsync")
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
+_DISTURBED = re.compile(f": ({'|'.join(map(os.strerror, _DISK))})$", re.MULTILINE)
 _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -59,8 +64,13 @@ class GitFailed(CannotWrite):
 
     @property
     def limited(self) -> bool:
-        """Whether the time, processor or memory limit ended it."""
-        return self.code == 124 or self.code >= 128 + 9 or "Out of memory" in self.stderr
+        """Whether the time, processor or memory limit ended it, or it crashed: none of that is SIGKILL."""
+        return self.code == 124 or self.code > 128 + signal.SIGKILL or "Out of memory" in self.stderr
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a kill or the disk ended it, not what it was asked for."""
+        return self.code == 128 + signal.SIGKILL or _DISTURBED.search(self.stderr) is not None
 
 
 def identity(author: str) -> dict[str, str]:

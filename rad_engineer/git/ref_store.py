@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Self
 
 from rad_engineer import process
 from rad_engineer.durable import sync_folder, write_all, writing
@@ -115,12 +114,11 @@ def update_refs(repository: Repository, changes: Sequence[tuple[str, str, str | 
         expected = "" if old is None else old or zero
         lines.append(f"update {ref}\0{new or zero}\0{expected}\0")
     lines += ["prepare\0", "commit\0"]
-    with _Intent(repository, wanted=any(not new for _ref, new, _old in changes)) as intent:
+    with _Intent(repository, wanted=any(not new for _ref, new, _old in changes)):
         code, _out, err = call(
             repository, "update-ref", "-m", "rad-engineer", "--stdin", "-z",
             data=os.fsencode("".join(lines)), durable=True,
         )  # fmt: skip
-        intent.killed = code > 128
     if code == 0:
         _sync_folders(repository, [ref for ref, new, _old in changes if new])
         return True
@@ -150,17 +148,26 @@ class _Intent:
     def __init__(self, repository: Repository, *, wanted: bool) -> None:
         self._path = repository.common_dir / f"{_INTENT}.{os.getpid()}"
         self._wanted = wanted
-        self.killed = False  # git was, and its lock may be left: the note stays until that is cleared
 
-    def __enter__(self) -> Self:
-        if self._wanted:
+    def __enter__(self) -> None:
+        if self._wanted and not self._path.exists():
             about = {"pid": os.getpid(), "start": process.start_time(os.getpid())}
             self._path.write_text(json.dumps(about), "utf-8")
-        return self
 
     def __exit__(self, *_exception: object) -> None:
-        if self._wanted and not self.killed:
+        """Git may have been killed, or could not remove its lock: then the note stays until that is cleared."""
+        if self._wanted and not _left_by(self._path):
             self._path.unlink(missing_ok=True)
+
+
+def _left_by(note: Path) -> list[Path]:
+    """What stands in the way of packed refs and is no older than the note."""
+    found = []
+    for name in ("packed-refs.lock", "packed-refs.new"):
+        with suppress(FileNotFoundError):
+            if note.with_name(name).stat().st_mtime_ns >= note.stat().st_mtime_ns:
+                found.append(note.with_name(name))
+    return found
 
 
 def _at_work(note: Path) -> bool:
@@ -182,10 +189,7 @@ def clean_stale_locks(repository: Repository, names: Iterable[str]) -> list[Path
     for note in repository.common_dir.glob(f"{_INTENT}.*"):
         if _at_work(note):
             continue
-        packed = repository.common_dir / "packed-refs.lock"
-        with suppress(FileNotFoundError):
-            if packed.stat().st_mtime_ns >= note.stat().st_mtime_ns:
-                found += [packed, repository.common_dir / "packed-refs.new"]
+        found += _left_by(note)
         note.unlink(missing_ok=True)
     removed = []
     for lock in found:

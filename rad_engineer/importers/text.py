@@ -41,7 +41,7 @@ def read(path: Path, *, shown: str) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
             _regular(os.fstat(handle), shown)
-            data = file.read(LIMIT + 1)
+            data = file.read()
     except (OSError, ValueError) as error:
         raise _unreadable(error, shown) from error
     if len(data) > LIMIT:

@@ -344,8 +344,10 @@ def _collect(taken: Mapping[int, bytearray], until: float | None) -> bool:
 def _limit(pid: int, rlimits: Mapping[int, int]) -> None:
     if hasattr(resource, "prlimit"):
         for kind, value in rlimits.items():
+            hard = resource.getrlimit(kind)[1]  # stays: at the hard limit of processor time it is SIGKILL
+            soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
             with suppress(ProcessLookupError):
-                resource.prlimit(pid, kind, (value, value))
+                resource.prlimit(pid, kind, (soft, hard))
 
 
 def _not_started(error: OSError | ValueError, argv: Sequence[str], cwd: Path, output: Output) -> Completed:

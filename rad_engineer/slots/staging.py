@@ -247,7 +247,12 @@ def leaves_tree(path: str, target: str) -> bool:
 
 
 def _why(staging: Staging, error: GitFailed) -> Staged:
-    """Names the reason why git could not stage: the largest file when it ran into a limit."""
+    """Names the reason why git could not stage: the largest file when it ran into a limit.
+
+    What is not the story's fault is raised: it must not cost another attempt.
+    """
+    if error.disturbed:
+        raise error
     if error.limited:
         path, size = largest(str(staging.slot.path))
         if size > staging.bounds.file_bytes:

@@ -140,7 +140,9 @@ def set_up_copy(
         return None
     if ended.reason == "cancelled":
         raise Cancelled
-    detail = f"`{place.rules.setup}`: {ended.reason}, exit code {ended.code}"
+    how = f"exit code {ended.code}" if ended.reason == "exited" else ended.reason
+    telling = gates.telling_line(ended.output)
+    detail = f"`{place.rules.setup}`: {how}{telling and f', {telling}'}"
     return Outcome("failed", reason="setup-failed", detail=detail, fingerprint=text_fingerprint("setup", ended.output),
                    feedback=f"The setup command failed on your tree: {detail}\n{ended.output[-FEEDBACK_TAIL:]}")  # fmt: skip
 
@@ -193,7 +195,8 @@ def baseline(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
     return said
 
 
-def _ask(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
+def _ask(court: Court, commit: str, gate: Gate, *, again: bool = False) -> Baseline | Outcome:
+    """Runs the gate on that commit; a second time where it was killed: else it would excuse whatever is red."""
     place = court.place
     copy = place.pool.slot("gate", court.lane)
     with timings.part("gate copy"):
@@ -213,7 +216,7 @@ def _ask(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
         )
     if court.cancelled:
         raise Cancelled
-    return found
+    return found if again or not found.killed else _ask(court, commit, gate, again=True)
 
 
 class scratch:  # noqa: N801 - reads as a clause: with scratch(place, lane) as folder: ...

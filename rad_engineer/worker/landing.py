@@ -84,7 +84,7 @@ def _chain(
     for story in stories:
         merged = pool.merge(head, story["commit"], parent=story["parent"], quarantine=quarantine)
         if merged.tree is None:
-            _send_back(court, landing, story, verdict.conflict(merged, story["commit"]))
+            _send_back(court, landing, story, verdict.conflict(merged))
             continue
         head = pool.candidate(
             head, story["commit"], merged.tree, parent=story["parent"], quarantine=quarantine
@@ -97,14 +97,13 @@ def _settle(court: Court, landing: Landing, chain: list[Link]) -> None:
     if not chain:
         return
     judged = _judge(court, landing.tip, chain)
-    good, culprit = len(chain), judged
-    if _red(judged, chain):
-        good, culprit, judged = _bisect(court, landing.tip, chain, judged)
-        _send_back(court, landing, chain[good].story, _refusal(chain[good], culprit))
+    good, green = len(chain), _green(judged, chain)
+    if green is None:
+        good, culprit, green = _bisect(court, landing.tip, chain, judged)
+        _send_back(court, landing, chain[good].story, _refusal(culprit))
         landing.waiting = [link.story["identity"] for link in chain[good + 1 :]]
     for link in chain[:good]:
-        seen = [] if isinstance(judged, Outcome) else judged
-        mine = [result.to_json() for result in seen if _concerns(result, link)]
+        mine = [result.to_json() for result in green if _concerns(result, link)]
         landing.landed.append(
             {"identity": link.story["identity"], "candidate": link.candidate, "gates": mine}
         )
@@ -120,7 +119,7 @@ def _concerns(result: GateResult, link: Link) -> bool:
 def _judge(court: Court, tip: str, chain: Sequence[Link]) -> Judged:
     wanted: dict[str, Gate] = {gate.command: gate for gate in project_gates(court.place)}
     for link in chain:
-        for check in link.story.get("checks", ()):
+        for check in link.story["checks"]:
             wanted.setdefault(
                 check["command"],
                 gates.gate(check["name"], check["command"], "story", verdict.reader(court.place, tip)),
@@ -129,31 +128,33 @@ def _judge(court: Court, tip: str, chain: Sequence[Link]) -> Judged:
     return run_gates(replace(court, judged=last.candidate), last.tree, tip, tuple(wanted.values()))
 
 
-def _red(judged: Judged, chain: Sequence[Link]) -> bool:
-    """Whether something speaks against the chain, or nothing speaks any more for a story that had proof alone."""
+def _green(judged: Judged, chain: Sequence[Link]) -> list[GateResult] | None:
+    """What the gates say where nothing speaks against the chain, and something for each story that had proof alone."""
     if isinstance(judged, Outcome) or any(not result.ok for result in judged):
-        return True
-    return not all(
+        return None
+    proved = all(
         link.story["unverified"] or any(result.proof and _concerns(result, link) for result in judged)
         for link in chain
     )
+    return judged if proved else None
 
 
-def _bisect(court: Court, tip: str, chain: list[Link], red: Judged) -> tuple[int, Judged, Judged]:
+def _bisect(court: Court, tip: str, chain: list[Link], red: Judged) -> tuple[int, Judged, list[GateResult]]:
     """How many of the chain stand, why the next one does not, and the verdict on those that stand.
 
     Before: the whole chain is red. Kept true: the first `low` are green, the first `high` are red.
     """
     low, high, why = 0, len(chain), red
-    judged: Judged = []
+    stands: list[GateResult] = []
     while high - low > 1:
         middle = (low + high) // 2
-        seen = _judge(court, tip, chain[:middle])
-        if _red(seen, chain[:middle]):
-            high, why = middle, seen
+        judged = _judge(court, tip, chain[:middle])
+        green = _green(judged, chain[:middle])
+        if green is None:
+            high, why = middle, judged
         else:
-            low, judged = middle, seen
-    return low, why, judged
+            low, stands = middle, green
+    return low, why, stands
 
 
 def _send_back(court: Court, landing: Landing, story: Mapping[str, Any], why: Outcome) -> None:
@@ -163,16 +164,14 @@ def _send_back(court: Court, landing: Landing, story: Mapping[str, Any], why: Ou
     landing.back.append({"identity": story["identity"], "outcome": outcome.to_json()})
 
 
-def _refusal(link: Link, why: Judged) -> Outcome:
+def _refusal(why: Judged) -> Outcome:
     if isinstance(why, Outcome):
         return why
     if any(not result.ok for result in why):
-        return verdict.failed(why, "red-after-merge", link.story["commit"])
+        return verdict.failed(why, "red-after-merge")
     detail = "no gate proves anything on the merged tree"
     said = [f"- {result.name}: {result.verdict}, {result.detail or 'nothing more'}" for result in why]
     feedback = "\n".join(
         (f"Green alone, but with what has landed since {detail}. What the gates say:", *said)
     )
-    return Outcome(
-        "failed", reason="red-after-merge", detail=detail, feedback=feedback, commit=link.story["commit"]
-    )
+    return Outcome("failed", reason="red-after-merge", detail=detail, feedback=feedback)

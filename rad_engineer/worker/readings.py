@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from rad_engineer import durable
+from rad_engineer import __version__, durable
 from rad_engineer.gates import Baseline, Gate
 from rad_engineer.worker.workplace import Workplace, gate_environment
 
@@ -25,11 +25,11 @@ def recall(place: Workplace, gate: Gate, tree: str) -> Baseline | None:
 
 
 def remember(place: Workplace, gate: Gate, tree: str, seen: Baseline) -> None:
-    """Keeps what the gate said, but for a gate that could not be run: its tool may be installed tomorrow.
+    """Keeps what the gate said, but for one that could not be run, or was killed: tomorrow it may say something.
 
     It is not synced: after a power cut the gate is asked again.
     """
-    if seen.broken:
+    if seen.broken or seen.killed:
         return
     folder = _folder(place, gate)
     with durable.writing(folder):
@@ -41,9 +41,9 @@ def remember(place: Workplace, gate: Gate, tree: str, seen: Baseline) -> None:
 
 
 def _folder(place: Workplace, gate: Gate) -> Path:
-    """All that a gate's answer depends on beside the tree: its command, the setup, where tools are looked for."""
+    """All that an answer depends on beside the tree: who reads it, the gate's command, the setup, where tools are."""
     path = gate_environment(os.environ).get("PATH", "")
-    parts = "\0".join((gate.command, place.rules.setup or "", path))
+    parts = "\0".join((__version__, gate.command, place.rules.setup or "", path))
     name = hashlib.sha256(parts.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     return Path(place.rules.cache) / "readings" / name
 

@@ -135,7 +135,7 @@ def _decide(results: Sequence[GateResult], commit: str | None, *, allow: bool) -
     )
 
 
-def failed(results: Sequence[GateResult], reason: str, commit: str | None) -> Outcome:
+def failed(results: Sequence[GateResult], reason: str, commit: str | None = None) -> Outcome:
     """The outcome of red gates: what failed, and what the next attempt should read."""
     red = [result for result in results if not result.ok]
     return Outcome(
@@ -167,7 +167,7 @@ def protected(run: StoryRun, changed: Sequence[str], commit: str, quarantine: Pa
     return broken
 
 
-def conflict(merged: "Merge", commit: str) -> Outcome:
+def conflict(merged: "Merge", commit: str | None = None) -> Outcome:
     """The outcome of a story whose commit cannot be merged."""
     listed = "\n".join(f"- {path}" for path in merged.paths[:50])
     feedback = (

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from rad_engineer.errors import NoInput
 from tests.conftest import Project, agent, prd, story
 
 HERE = Path(__file__).parent
@@ -111,17 +112,28 @@ class Trial:
         hits = state.with_name("shim.hits")
         told = hits.read_text() if hits.exists() else ""
         wrong = self._wrong_end(code, out, err)
+        command = ("resume",) if code == 73 else ()
         runs = 0
         while not wrong and runs < 3:
             runs += 1
-            again = self.start(self.project.env)
-            wrong = "" if again.returncode in (0, 1) else f"then {again.returncode}: {again.stderr}"
+            again = self.start(self.project.env, *command)
             if again.returncode == 0:
                 break
-        return Seen(code, told, out, err, runs, wrong or self.wrong_state())
+            never_begun = bool(command) and again.returncode == NoInput.exit_code
+            wrong = "" if again.returncode == 1 or never_begun else f"then {again.returncode}: {again.stderr}"
+            command = ()
+        return Seen(code, told, out, err, runs, wrong or self.wrong_state() or self._paid_twice(fault))
+
+    def _paid_twice(self, fault: Fault) -> str:
+        """A fault in git is no story's fault: no agent is started a second time for it."""
+        paid = (self.folder / "paid").read_text().splitlines()
+        return f"paid: {paid}" if fault.roles == GIT and len(paid) > len(STORIES) else ""
 
     def _wrong_end(self, code: int | str, out: str, err: str) -> str:
-        if "Traceback" in err + out or code in (70, "hangs") or (isinstance(code, int) and code < 0):
+        refused = (
+            code in (66, 78) and '"event":"run_started"' not in out
+        )  # git cannot read, so it finds nothing
+        if "Traceback" in err + out or (code not in (0, 1, 73) and not refused):
             return f"ended with {code}"
         landed = sum('"event":"story_landed"' in line for line in out.splitlines())
         if code == 0 and landed != len(STORIES):

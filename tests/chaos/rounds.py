@@ -15,7 +15,12 @@ from victims import ENDING, family, kill
 from rad_engineer import store
 
 LIMIT = 60  # s
-KILLS = {"zygote": 3, "agent": 3, "worker": 2}  # in one run; a job may lose its worker twice
+KILLS = {
+    "zygote": 3,
+    "agent": 3,
+    "worker": 2,
+    "gate": 1,
+}  # in one run; a job may lose its worker twice, a gate is red when it is killed twice
 
 
 @dataclass
@@ -76,7 +81,8 @@ class Round:
             os.kill(started.pid, signal.SIGKILL)
             _out, err = started.communicate()
         self.done.append(f"ended with {started.returncode}")
-        if "Traceback" in err or started.returncode not in (1, -signal.SIGKILL):
+        expected = (1, 73) if self.victim == "git" else (1, -signal.SIGKILL)
+        if "Traceback" in err or started.returncode not in expected:
             self.broken["ended well"] = err[-3000:]
 
     def _kill_at(self, moment: Moment, started: subprocess.Popen[str]) -> None:

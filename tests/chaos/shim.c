@@ -6,8 +6,8 @@
    SHIM_GIT     set by the wrapper named git: the role of the process
    SHIM_PREFIX  only files below this folder are meant
    SHIM_BOOT    a file that is read in the place of the kernel's boot id
-   Roles: 1 coordinator, 2 zygote, 4 worker, 8 git. Kinds: write sync name open (these four: disk) fd spawn start memory;
-   merge is a name in a quarantine of a merge. */
+   Roles: 1 coordinator, 2 zygote, 4 worker, 8 git. Kinds: write sync name open (these four: disk) fd spawn start memory
+   read remove; merge is a name in a quarantine of a merge. What git writes by stdio is one write, when it is flushed. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -183,6 +184,23 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
 }
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { return pwrite64(fd, data, size, at); }
 
+ssize_t read(int fd, void *data, size_t size) {
+    char room[ROOM];
+    if (counters && regular(fd) && fails("read", path_of(fd, room))) return -1;
+    return REAL(read)(fd, data, size);
+}
+ssize_t pread64(int fd, void *data, size_t size, off64_t at) {
+    char room[ROOM];
+    if (counters && regular(fd) && fails("read", path_of(fd, room))) return -1;
+    return REAL(pread64)(fd, data, size, at);
+}
+ssize_t pread(int fd, void *data, size_t size, off_t at) { return pread64(fd, data, size, at); }
+void *mmap64(void *to, size_t size, int rights, int flags, int fd, off64_t at) {
+    char room[ROOM];
+    if (counters && role == 8 && fd >= 0 && regular(fd) && fails("read", path_of(fd, room))) return MAP_FAILED;
+    return REAL(mmap64)(to, size, rights, flags, fd, at);
+}
+
 int fsync(int fd) {
     char room[ROOM];
     if (counters && fails("sync", path_of(fd, room))) return -1;
@@ -228,6 +246,7 @@ int link(const char *old, const char *new) { return linkat(AT_FDCWD, old, AT_FDC
 
 int unlinkat(int dir, const char *path, int flags) {
     char room[ROOM];
+    if (fails("remove", path)) return -1;
     int done = REAL(unlinkat)(dir, path, flags);
     if (!done && log_to >= 0) note('U', 0, 0, whole(dir, path, room), "", "", 0);
     return done;
@@ -266,6 +285,11 @@ int openat(int dir, const char *path, int flags, ...) { return openat64(dir, pat
 int open64(const char *path, int flags, ...) { return openat64(AT_FDCWD, path, flags, RIGHTS(flags)); }
 int open(const char *path, int flags, ...) { return openat64(AT_FDCWD, path, flags, RIGHTS(flags)); }
 
+FILE *fopen64(const char *path, const char *how) {
+    return fails(strchr("wa", how[0]) ? "open" : "fd", path) ? 0 : REAL(fopen64)(path, how);
+}
+FILE *fopen(const char *path, const char *how) { return fopen64(path, how); }
+
 int close(int fd) {
     if (log_to >= 0) {
         int flags = syscall(SYS_fcntl, fd, F_GETFL);
@@ -274,7 +298,22 @@ int close(int fd) {
     }
     return syscall(SYS_close, fd);
 }
+/* Whether writing out what is in the buffer fails; it is lost then. */
+static int unflushed(FILE *stream) {
+    char room[ROOM];
+    if (!stream || !counters || !__fpending(stream) || !regular(fileno(stream))) return 0;
+    if (!fails("write", path_of(fileno(stream), room))) return 0;
+    __fpurge(stream);
+    return 1;
+}
+int fflush(FILE *stream) { return unflushed(stream) ? EOF : REAL(fflush)(stream); }
 int fclose(FILE *stream) {
+    if (unflushed(stream)) {
+        int before = errno;
+        REAL(fclose)(stream);
+        errno = before;
+        return EOF;
+    }
     if (log_to >= 0) { fflush(stream); note_content('W', fileno(stream)); }
     return REAL(fclose)(stream);
 }

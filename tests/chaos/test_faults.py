@@ -15,21 +15,25 @@ from tests.chaos.faults import COORDINATOR, GIT, WORKER, ZYGOTE, Fault, Trial, b
 
 STRIDE = int(os.environ.get("RAD_FAULT_STRIDE", "0"))
 KINDS = {
-    "write": ((ENOSPC, "once"), (EIO, "once"), (0, "short"), (EINTR, "once")),
-    "sync": ((EIO, "once"), (ENOSPC, "once")),
+    "write": ((ENOSPC, "once"), (EIO, "once"), (0, "short"), (EINTR, "once"), (EROFS, "once")),
+    "sync": ((EIO, "once"), (ENOSPC, "once"), (EROFS, "once")),
     "name": ((ENOSPC, "once"), (EIO, "once"), (EROFS, "once")),
-    "open": ((EMFILE, "once"), (ENOSPC, "once"), (EROFS, "once")),
+    "open": ((EMFILE, "once"), (ENOSPC, "once"), (EROFS, "once"), (EIO, "once")),
     "fd": ((EMFILE, "once"), (ENOMEM, "once")),
     "spawn": ((EAGAIN, "once"), (ENOMEM, "once")),
     "start": ((ENOSPC, "once"), (0, "once")),
     "disk": ((ENOSPC, "on"), (EROFS, "on")),
     "memory": ((ENOMEM, "once"),),
+    "read": ((EIO, "once"),),
+    "remove": ((EIO, "once"), (EROFS, "once")),
 }
+INSIDE_GIT = ("write", "sync", "name", "open", "fd", "read", "remove", "disk")
 EVERYWHERE = COORDINATOR | ZYGOTE | WORKER | GIT
 CAMPAIGN = [
     *((role, kind) for role in (COORDINATOR, WORKER) for kind in ("write", "sync", "name", "open", "fd", "spawn")),
     (ZYGOTE, "spawn"),
-    *((GIT, kind) for kind in ("start", "write", "sync", "name", "open")),
+    *((role, "memory") for role in (COORDINATOR, WORKER)),  # 20 000 points and 1 000
+    *((GIT, kind) for kind in ("start", *INSIDE_GIT)),
     (EVERYWHERE, "disk"),
 ]  # fmt: skip
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the shim is compiled")
@@ -47,7 +51,11 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (Fault(COORDINATOR, "spawn", 1, EAGAIN), ("73",)),
         (Fault(WORKER, "sync", 9, EIO), ("73", "healed")),
         (Fault(GIT, "start", 20, 0), ("73", "healed")),
+        (Fault(GIT, "sync", 5, EIO), ("73",)),
+        (Fault(GIT, "disk", 150, ENOSPC, "on"), ("73", "healed")),
         (Fault(EVERYWHERE, "disk", 150, ENOSPC, "on"), ("73",)),
+        (Fault(ZYGOTE, "memory", 3000, ENOMEM), ("73",)),
+        (Fault(WORKER, "memory", 2, ENOMEM), ("healed",)),
     ],
     ids=str,
 )

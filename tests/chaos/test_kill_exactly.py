@@ -167,3 +167,15 @@ def test_an_agent_whose_end_is_written_down_is_not_started_again(project: Projec
         assert project.rad("resume").code == 0
     assert started.started() == ["A 1"]
     assert project.landed("rad/demo") == ["A"]
+
+
+def test_a_gate_that_is_killed_on_the_start_commit_excuses_nothing(project: Project) -> None:
+    """It is asked again: what is red on a story's tree was not red before."""
+    box = project.folder.parent
+    check = f"test -e {box}/once || {{ touch {box}/once; kill -9 $$; }}; test ! -e bad"
+    settings = f'[gates]\ncheck = "{check}"\n'
+    project.init({"prd.json": prd(story("A", verify="test -e bad")), "rad-engineer.toml": settings})
+    ran = project.rad("run", "prd.json", *agent(project, "touch bad"), "--yes", "--attempts", "1")
+    assert ran.code == 1, ran.out
+    assert project.statuses() == {"A": "failed"}
+    assert project.landed("rad/demo") == []

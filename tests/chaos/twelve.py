@@ -32,7 +32,7 @@ say end
 """
 SETTINGS = """
 [gates]
-check = "test ! -e out/bad"
+check = "sleep 0.01; test ! -e out/bad"
 shape = "test -e shared.txt"
 """
 

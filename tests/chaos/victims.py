@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rad_engineer.process.tree import children, descendants
 
-VICTIMS = ("coordinator", "zygote", "worker", "agent", "everything")
+VICTIMS = ("coordinator", "zygote", "worker", "agent", "git", "gate", "everything")
 _OURS = " -m rad_engineer"
-ENDING = ("coordinator", "everything")  # after these a new start is needed
+ENDING = ("coordinator", "git", "everything")  # after these a new start may be needed
 
 
 def kill(victim: str, coordinator: int, chance: random.Random, spared: set[str]) -> int:
@@ -20,6 +20,8 @@ def kill(victim: str, coordinator: int, chance: random.Random, spared: set[str])
         "zygote": lambda: zygotes(coordinator),
         "worker": lambda: _one(workers(coordinator), chance),
         "agent": lambda: _one([pid for pid in agents(coordinator) if story_of(pid) not in spared], chance),
+        "git": lambda: _one(gits(coordinator), chance),
+        "gate": lambda: _one(gates(coordinator), chance),
         "everything": lambda: _all(coordinator, chance),
     }[victim]()
     if victim == "agent":
@@ -50,6 +52,17 @@ def agents(coordinator: int) -> list[int]:
     return [pid for pid, command in named if "agent.sh" in command and _OURS not in command]
 
 
+def gits(coordinator: int) -> list[int]:
+    """Every git that we have started: agents have none."""
+    return [pid for pid in descendants([coordinator]) if _command(pid).startswith("git -c core.hooksPath")]
+
+
+def gates(coordinator: int) -> list[int]:
+    """The main processes of the gates: in a copy that no agent has."""
+    below = [pid for worker in workers(coordinator) for pid in children(worker)]
+    return [pid for pid in below if "/gates/" in _folder(pid) and not _command(pid).startswith("git")]
+
+
 def family(coordinator: int) -> list[str]:
     """All processes of a run that does not end: what they are, and what they do."""
     return [f"{pid} {_doing(pid)} {_command(pid)[:80]}" for pid in descendants([coordinator])]
@@ -77,6 +90,13 @@ def _one(pids: list[int], chance: random.Random) -> list[int]:
 def _command(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _folder(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink())
     except OSError:
         return ""
 

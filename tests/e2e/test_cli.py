@@ -192,6 +192,9 @@ CRASHES = [
     ("raise KeyboardInterrupt", 130),
     ("raise OSError(28, 'No space left on device', '/x/journal.jsonl')", 73),
     ("raise OSError(30, 'Read-only file system', '/x')", 73),
+    ("raise OSError(12, 'Cannot allocate memory', '/x')", 73),
+    ("raise MemoryError", 73),
+    ("raise NameError('an import was cut off') from MemoryError()", 73),
     ("raise BrokenPipeError(32, 'Broken pipe')", 70),
     ("from rad_engineer.errors import Locked; raise Locked('run X holds the lock', hint='wait')", 75),
 ]
@@ -217,6 +220,19 @@ def test_every_error_becomes_an_exit_code(statement, code, env, folder):
         assert f"rad-engineer {VERSION}" in text
         assert "secret detail" not in ended.stderr
         assert logs[0].stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("where", ["cli.main", "platform.platform"])
+def test_without_memory_even_for_the_words_it_is_73(where, env, folder):
+    program = (
+        "import platform, sys\nfrom rad_engineer import __main__, cli\nfrom rad_engineer.commands import config\n"
+        "def starved(*_):\n    raise MemoryError\n"
+        "def show(**_):\n    raise SystemError('an import was cut off')\n"
+        f"config.show = show\n{where} = starved\nsys.argv[1:] = ['config', 'show']\nsys.exit(__main__.main())\n"
+    )
+    ended = run([sys.executable, "-c", program], env=env, cwd=folder, capture_output=True, text=True)
+    assert ended.returncode == 73
+    assert ended.stderr.startswith("rad-engineer: error: out of memory\nhint: free memory")
 
 
 def test_a_crash_is_told_even_when_nothing_can_be_written(env, folder):

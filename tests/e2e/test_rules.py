@@ -118,8 +118,16 @@ def test_a_gate_script_that_is_not_committed_stops_before_any_agent(project: Pro
 
 def test_configuration_that_is_corrected_counts(project: Project) -> None:
     """Nothing has started, so there is no run whose rules could not change any more."""
-    project.init({**files(chain("A")), "rad-engineer.toml": GATES + '[workspace]\nsetup = "exit 3"\n'})
-    assert run(project).code == 78
+    project.init(
+        {
+            **files(chain("A")),
+            "rad-engineer.toml": GATES
+            + '[workspace]\nsetup = "echo try; echo ERR_OLD no; echo Bye; exit 3"\n',
+        }
+    )
+    refused = run(project)
+    assert refused.code == 78
+    assert "exit 3`: exit code 3, ERR_OLD no\n" in refused.err
     project.write({"rad-engineer.toml": GATES})
     ran = run(project)
     assert ran.code == 0, ran.err

@@ -115,7 +115,8 @@ def test_a_gate_that_was_red_before_proves_nothing(project: Project) -> None:
     assert project.statuses() == {"A": "done-unverified"}
     assert "gate check proves nothing on the start commit: it is red" in ran.err
     [log] = (project.folder / ".rad-engineer").glob("runs/*/baseline/check-before.log")
-    assert f"see {log.relative_to(project.folder)}" in ran.err
+    assert f"see {log.relative_to(project.folder)}; where dependencies have to be installed" in ran.err
+    assert "next:   rad-engineer explain A\n" in ran.out
     later = project.rad("resume", "--allow-unverified")
     assert later.code == 0
     assert project.landed("rad/demo") == ["A"]

@@ -113,6 +113,11 @@ class Coordinator:
         wait_until_gone(family, 2.0)
 
 
+def asleep(pid: int) -> bool:
+    """Whether a process waits for something to happen."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 @pytest.fixture
 def coordinator(mark: Mark) -> Iterator[Coordinator]:
     with Coordinator(mark) as started:
@@ -265,7 +270,8 @@ def test_a_finished_job_stays_finished_when_its_worker_dies(coordinator, tmp_pat
     os.kill(coordinator.pid, signal.SIGSTOP)
     (tmp_path / "now").touch()
     until = time.monotonic() + DEADLINE
-    while process.start_time(pid) is not None and time.monotonic() < until:
+    while not (process.start_time(pid) is None and asleep(coordinator.zygote)):  # asleep: it has told of it
+        assert time.monotonic() < until
         time.sleep(0.002)
     os.kill(coordinator.pid, signal.SIGCONT)
     assert coordinator.message("done", worker) == {"finished": True}

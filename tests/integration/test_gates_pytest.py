@@ -1,71 +1,16 @@
-"""Gates over real pytest projects: what the verdict is when tests fail, vanish, lie, hang or flood."""
+"""Gates over real pytest projects: what the verdict is when tests fail, are red before, flaky, hang or flood."""
 
 import os
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gates_project import COMMAND, GREEN, RED, Project
 
 from rad_engineer import gates
-from rad_engineer.gates import Baseline, Gate, GateResult
+from rad_engineer.gates import Baseline, GateResult
 from rad_engineer.process import Limits
-
-COMMAND = f"{sys.executable} -m pytest -q -p no:cacheprovider"
-GREEN = "def test_one():\n    pass\n\n\ndef test_two():\n    pass\n"
-RED = "def test_one():\n    pass\n\n\ndef test_two():\n    assert 1 == 2\n"
-
-
-class Project:
-    """A project in a folder, judged by one gate."""
-
-    def __init__(self, top: Path) -> None:
-        self.top = top / "project"
-        self.scratch = top / "scratch"
-        self.log = top / "logs" / "gate.log"
-        self.top.mkdir()
-        self.scratch.mkdir()
-        self.gate = gates.gate("tests", COMMAND)
-        self.limits = Limits(seconds=60)
-
-    def write(self, **files: str) -> None:
-        for name, text in files.items():
-            (self.top / f"{name}.py").write_text(text)
-
-    def environment(self) -> dict[str, str]:
-        dropped = ("PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST", "PYTEST_PLUGINS")
-        env = {
-            k: v
-            for k, v in os.environ.items()
-            if k not in dropped and not k.startswith(("COV_", "PYTEST_XDIST"))
-        }
-        return {**env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-
-    def baseline(self) -> Baseline:
-        return gates.baseline(
-            self.gate, cwd=self.top, env=self.environment(), scratch=self.scratch, limits=self.limits
-        )
-
-    def run(
-        self,
-        baseline: Baseline | None = None,
-        gate: Gate | None = None,
-        clean: Callable[[], None] = lambda: None,
-    ) -> GateResult:
-        return gates.run(
-            gate or self.gate,
-            cwd=self.top,
-            env=self.environment(),
-            scratch=self.scratch,
-            limits=self.limits,
-            baseline=baseline,
-            log=self.log,
-            clock=time.time,
-            commit="c0ffee",
-            clean=clean,
-        )
 
 
 @pytest.fixture
@@ -154,6 +99,20 @@ def test_flaky(project: Project, tmp_path: Path) -> None:
     assert result.failures == ("test_b.py::test_moody",)
 
 
+def test_flaky_beside_what_was_red_before(project: Project, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    project.write(test_a=GREEN, test_red="def test_old():\n    assert False\n")
+    baseline = project.baseline()
+    project.write(
+        test_b=f"import pathlib\n\n\ndef test_moody():\n    p = pathlib.Path({str(marker)!r})\n"
+        "    seen = p.exists()\n    p.touch()\n    assert seen\n"
+    )
+    result = project.run(baseline)
+    assert (result.verdict, result.ok, result.proof) == ("excused", True, True)
+    assert set(result.failures) == {"test_b.py::test_moody", "test_red.py::test_old"}
+    assert result.detail == "what was new at first did not fail again; the rest was there before"
+
+
 def test_what_the_first_run_left_does_not_help_the_second(project: Project) -> None:
     heal = "def test_heal():\n    open('app.py', 'w').write('ANSWER = 42')\n"
     project.write(test_a="import app\n\n\ndef test_one():\n    assert app.ANSWER == 42\n", test_z=heal)
@@ -162,76 +121,6 @@ def test_what_the_first_run_left_does_not_help_the_second(project: Project) -> N
     assert project.run().verdict == "flaky-green", "a shared workspace has no clean copy"
     project.write(app=broken)
     assert project.run(clean=lambda: project.write(app=broken)).verdict == "red"
-
-
-@pytest.mark.parametrize("lie", ["import os\nos._exit(0)\n", "import sys\nsys.exit(0)\n"])
-def test_a_conftest_that_ends_everything_is_no_evidence(project: Project, lie: str) -> None:
-    project.write(test_a=GREEN)
-    baseline = project.baseline()
-    project.write(conftest=lie, test_a=RED)
-    result = project.run(baseline)
-    assert not result.proof
-    assert not result.ok, "tests of the start commit have not run"
-    fresh = project.run()
-    assert fresh.verdict in {"no-evidence", "red"}
-    assert not fresh.proof
-
-
-FORGED = """
-import os, shlex
-
-options = shlex.split(os.environ["PYTEST_ADDOPTS"])
-path = next(o.split("=", 1)[1] for o in options if o.startswith("--junitxml"))
-with open(path, "w") as file:
-    file.write('<testsuites><testsuite tests="2" failures="0" errors="0">'
-               '<testcase classname="test_a" name="test_one" file="test_a.py"/>'
-               '<testcase classname="test_a" name="test_two" file="test_a.py"/></testsuite></testsuites>')
-"""
-
-
-def test_a_forged_result_without_a_run_is_no_evidence(project: Project) -> None:
-    project.write(test_a=RED, conftest=f"{FORGED}\nos._exit(0)\n")
-    result = project.run()
-    assert (result.verdict, result.proof) == ("no-evidence", False)
-
-
-def test_a_result_forged_at_import_is_overwritten_by_the_run(project: Project) -> None:
-    project.write(test_a=RED, conftest=FORGED)
-    assert project.run().verdict == "red"
-
-
-def test_a_result_forged_at_the_end_contradicts_the_summary(project: Project) -> None:
-    forged = "\n".join(f"    {line}" for line in FORGED.splitlines())
-    project.write(
-        test_a=RED,
-        conftest=f"import atexit\n\n\ndef forge():\n{forged}\n    os._exit(0)\n\n\natexit.register(forge)\n",
-    )
-    result = project.run()
-    assert (result.verdict, result.exit_code) == ("red", 0)
-    assert "summary" in result.blamed[0]
-
-
-def test_deleted_and_skipped_tests_are_missing(project: Project) -> None:
-    project.write(test_a=GREEN)
-    baseline = project.baseline()
-    project.write(
-        test_a="import pytest\n\n\ndef test_one():\n    pass\n\n\n@pytest.mark.skip\ndef test_two():\n    pass\n"
-    )
-    skipped = project.run(baseline)
-    assert (skipped.verdict, skipped.failures) == ("red", ("missing: test_a.py::test_two",))
-    project.write(test_a="def test_one():\n    pass\n")
-    deleted = project.run(baseline)
-    assert (deleted.verdict, deleted.failures) == ("red", ("missing: test_a.py::test_two",))
-    assert project.run(baseline, replace(project.gate, allow_missing=True)).verdict == "green"
-
-
-def test_a_red_test_cannot_be_mended_by_deleting_it(project: Project) -> None:
-    project.write(test_a=RED)
-    baseline = project.baseline()
-    project.write(test_a="def test_one():\n    pass\n")
-    assert project.run(baseline).blamed == ("missing: test_a.py::test_two",)
-    project.write(test_a=GREEN)
-    assert project.run(baseline).verdict == "green"
 
 
 def test_all_skipped(project: Project) -> None:
@@ -300,29 +189,6 @@ def test_huge_and_undecodable_output(project: Project) -> None:
     assert "\x1b" not in result.output
     assert "\0" not in result.output
     assert len(gates.feedback([result]).encode()) <= 6_000
-
-
-def test_an_option_of_the_command_that_moves_the_result(project: Project) -> None:
-    project.write(test_a=GREEN)
-    gate = replace(project.gate, command=f"{COMMAND} --junitxml=out.xml")
-    assert project.run(gate=gate).verdict == "green"
-    project.write(test_a=RED, conftest="import os\nos._exit(0)\n")
-    assert project.run(gate=gate).verdict == "no-evidence", "the old result file counts for nothing"
-
-
-def test_quiet_options_of_the_project_and_a_masked_exit_code(project: Project) -> None:
-    project.write(test_a=GREEN)
-    (project.top / "pytest.ini").write_text(
-        "[pytest]\naddopts = -q --strict-config\nfilterwarnings = error\n"
-    )
-    assert project.run().verdict == "green"
-    masked = gates.gate("masked", f"{COMMAND} 2>&1 | tail -20; echo EXIT:$?")
-    assert project.run(gate=masked).verdict == "green"
-    project.write(test_a=RED)
-    result = project.run(gate=masked)
-    assert (result.verdict, result.exit_code) == ("red", 1)
-    forgiven = project.run(gate=gates.gate("forgiven", f"{COMMAND} || true"))
-    assert (forgiven.verdict, forgiven.failures) == ("red", ("test_a.py::test_two",))
 
 
 def test_a_program_that_is_not_there(project: Project) -> None:

@@ -108,9 +108,71 @@ def test_options_of_ours_do_not_end_at_an_npm_in_between(project: Path) -> None:
     assert "options: []" in (project.parent / "test.log").read_text()
 
 
+VITEST = """#!/usr/bin/env node
+const result = process.argv.find((word) => word.startsWith("--outputFile.json="));
+const tests = [{ title: "works", status: "passed" }];
+const report = JSON.stringify({ testResults: [{ name: "a.test.js", assertionResults: tests }] });
+if (result) require("fs").writeFileSync(result.split("=")[1], report);
+console.log(" Test Files  1 passed (1)\\n      Tests  1 passed (1)");
+"""
+
+
+@needs("pnpm", "node")
+@pytest.mark.parametrize(
+    ("command", "names"), [("pnpm test", None), ("pnpm run test", ("a.test.js > works",))]
+)
+def test_options_of_ours_are_none_for_pnpm(
+    project: Path, command: str, names: tuple[str, ...] | None
+) -> None:
+    """`pnpm test` refuses what it does not know: a suite that passes was red before the run."""
+    write(project, {"package.json": '{"scripts": {"test": "vitest"}}', "node_modules/.bin/vitest": VITEST})
+    (project / "node_modules/.bin/vitest").chmod(0o755)
+    _, before = seen(project, command)
+    assert before.green, before.detail
+    assert (before.count, before.passed_tests) == (1, names)
+
+
 @needs("npm")
 def test_what_a_script_lacks_is_named(project: Path) -> None:
     write(project, {"package.json": '{"scripts": {"test": "no-such-linter && node --test"}}'})
     _, before = seen(project, "npm test")
     assert before.broken
     assert before.detail == "there is no no-such-linter"
+
+
+@needs("pnpm")
+@pytest.mark.parametrize("npmrc", ["", "shell-emulator=true"])
+def test_what_a_script_of_pnpm_lacks_is_named(project: Path, npmrc: str) -> None:
+    """pnpm ends with 1 where its shell ended with 127, and has a shell of its own."""
+    write(project, {"package.json": '{"scripts": {"test": "vitest"}}', ".npmrc": npmrc})
+    _, before = seen(project, "pnpm run test")
+    assert before.broken
+    assert before.detail == "there is no vitest"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("npm test --workspaces", marks=needs("npm")),
+        pytest.param("pnpm -r --no-bail test", marks=needs("pnpm")),
+        pytest.param("yarn workspaces run test", marks=needs("yarn")),
+    ],
+)
+def test_what_is_red_in_one_package_excuses_nothing_in_another(project: Path, command: str) -> None:
+    jest = (
+        'echo "FAIL test/x.test.js"; echo "  ● works"; echo "Tests:       1 failed, 1 passed, 2 total"; exit '
+    )
+    package = '{"name": "NAME", "version": "1.0.0", "scripts": {"test": "sh test.sh"}}'
+    top = '{"name": "shop", "version": "1.0.0", "private": true, "workspaces": ["packages/*"]}'
+    write(project, {"package.json": top, "pnpm-workspace.yaml": "packages:\n  - packages/*\n"})
+    for name in ("a", "b"):
+        write(project, {f"packages/{name}/package.json": package.replace("NAME", name)})
+    write(project, {"packages/a/test.sh": 'echo "Tests:       2 passed, 2 total"'})
+    write(project, {"packages/b/test.sh": f"{jest}1"})
+    judge, before = seen(project, command)
+    assert [name.removeprefix("packages/") for name in before.failures] == ["b > test/x.test.js > works"]
+    assert judge().verdict == "excused"
+    write(project, {"packages/a/test.sh": f"{jest}1"})
+    result = judge()
+    assert result.verdict == "red"
+    assert [name.removeprefix("packages/") for name in result.blamed] == ["a > test/x.test.js > works"]

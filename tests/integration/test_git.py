@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -258,6 +259,26 @@ def test_a_git_that_is_killed_leaves_word_of_its_lock_and_nobody_takes_the_lock_
     (tmp_path / "note").rename(note)
     assert rad_git.clean_stale_locks(repo, ["refs/rad"]) == [lock]
     assert (note.exists(), other.exists()) == (False, True)
+
+
+def test_a_lock_that_git_could_not_remove_is_known_for_ours_until_it_is_cleared(
+    top, repo, tmp_path, monkeypatch
+):
+    """The transaction is done, the next one cannot be: a disk that fails for a moment does that."""
+    rad_git.update_refs(
+        repo, [("refs/rad/r/s", rad_git.head(repo), ""), ("refs/rad/r/t", rad_git.head(repo), "")]
+    )
+    lock = top / ".git" / "packed-refs.lock"
+    failing = write(tmp_path / "bin" / "git", f'#!/bin/sh\n{shutil.which("git")} "$@" && touch {lock}\n')
+    failing.chmod(0o755)
+    with monkeypatch.context() as only_here:
+        only_here.setenv("PATH", str(failing.parent), prepend=os.pathsep)
+        assert rad_git.update_refs(repo, [("refs/rad/r/s", "", None)])
+    with pytest.raises(CannotWrite, match="File exists"):
+        rad_git.update_refs(repo, [("refs/rad/r/t", "", None)])
+    assert rad_git.clean_stale_locks(repo, ["refs/rad"]) == [lock]
+    assert rad_git.update_refs(repo, [("refs/rad/r/t", "", None)])
+    assert not list((top / ".git").glob("rad-engineer.refs*"))
 
 
 def test_knows_what_is_checked_out_anywhere(top, repo, tmp_path):

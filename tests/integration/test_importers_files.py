@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,16 @@ def test_a_giant_is_refused_before_it_is_read(tmp_path: Path) -> None:
     error = refusal(file)
     assert error.code == "TOO_LARGE"
     assert "20480 MB" in str(error)
+
+
+def test_a_small_file_needs_little_memory(tmp_path: Path) -> None:
+    """A run reads its PRDs again each time it marks a story, also where memory is limited."""
+    (tmp_path / "prd.json").write_text("{}")
+    tracemalloc.start()
+    text.read(tmp_path / "prd.json", shown="prd.json")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1_000_000
 
 
 def test_links_inside_are_followed(tmp_path: Path) -> None:

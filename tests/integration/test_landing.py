@@ -8,6 +8,7 @@ import pytest
 from project_repo import git, make_repo, poison, tree_of, write
 
 from rad_engineer import git as rad_git
+from rad_engineer import timings
 from rad_engineer.core import failures
 from rad_engineer.rules import GateRule, Rules
 from rad_engineer.store import RunDir
@@ -114,6 +115,17 @@ def test_what_waits_is_merged_in_a_row_and_judged_once(bench):
     assert at.judged() == [("check", True)]
 
 
+def test_what_merging_and_keeping_cost_is_counted_as_landing(bench):
+    at = bench()
+    story = at.story("A")
+    account = timings.open_account(wanted=True)
+    try:
+        at.land(story)
+    finally:
+        timings.open_account(wanted=False)
+    assert set(account.seconds) == {"landing", "walk", "gate copy", "gates"}
+
+
 def test_a_story_that_stands_on_the_tip_is_its_own_candidate(bench):
     at = bench()
     story = at.story("A", parent=at.tip)
@@ -123,8 +135,8 @@ def test_a_story_that_stands_on_the_tip_is_its_own_candidate(bench):
 
 def test_what_conflicts_goes_back_with_what_it_did_and_the_others_land(bench):
     at = bench()
-    first = at.story("A", {"both.txt": "one\nA\nthree\n"})
-    found = at.land(first, at.story("B", {"both.txt": "one\nB\nthree\n"}), at.story("C"))
+    first, second = (at.story(name, {"both.txt": f"one\n{name}\nthree\n"}) for name in "AB")
+    found = at.land(first, second, at.story("C"))
     assert (names(found.landed), names(found.back), found.waiting) == (["A", "C"], ["B"], [])
     outcome = found.back[0]["outcome"]
     assert (outcome["kind"], outcome["reason"], outcome["detail"]) == ("failed", "conflict", "both.txt")
@@ -132,7 +144,7 @@ def test_what_conflicts_goes_back_with_what_it_did_and_the_others_land(bench):
     patch = at.tmp / "run/landing-1/B.patch"
     assert outcome["feedback"].endswith(f"is kept in {patch}")
     assert "\n+B\n" in patch.read_text()
-    assert outcome["commit"] == git(at.top, "rev-parse", outcome["commit"])
+    assert outcome["commit"] == second["commit"]
 
 
 def test_where_everything_conflicts_nothing_is_judged(bench):
@@ -217,6 +229,24 @@ def test_without_any_gate_the_own_check_of_each_must_prove_it(bench):
     )
     assert (names(found.landed), names(found.back)) == (["A", "B"], ["C"])
     assert [[gate["name"] for gate in entry["gates"]] for entry in found.landed] == [["own-A"], ["own-B"]]
+    said, _patch = found.back[0]["outcome"]["feedback"].split("\n\n")
+    assert said.splitlines() == [
+        "Green alone, but with what has landed since no gate proves anything on the merged tree. What the gates say:",
+        "- own-A: green, nothing more",
+        "- own-B: green, nothing more",
+    ]
+
+
+def test_what_stands_behind_an_own_check_is_read_where_the_branch_is(bench):
+    """An `npm test` that is pytest proves nothing without a result of pytest, whatever npm says."""
+    at = bench(gate="")
+    write(at.tmp / "bin/npm", "#!/bin/sh\n")
+    (at.tmp / "bin/npm").chmod(0o755)
+    at.court.place.environment["PATH"] = f"{at.tmp}/bin:{os.environ['PATH']}"
+    at.tip = at.commit({"package.json": '{"scripts": {"test": "pytest"}}\n'})
+    found = at.land(at.story("A", checks=["npm test"]))
+    assert (names(found.landed), names(found.back)) == ([], ["A"])
+    assert "own-A: no-evidence" in found.back[0]["outcome"]["feedback"]
 
 
 def test_a_set_up_that_fails_on_the_merged_tree_is_the_culprits_doing(bench):

@@ -3,12 +3,14 @@
 import os
 import shutil
 import subprocess
+from contextlib import nullcontext
 
 import pytest
 from project_repo import commit_all, git, on_disk, poison, tree_of, write
 from slot_project import Project
 
 from rad_engineer import git as rad_git
+from rad_engineer.errors import CannotWrite
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +134,28 @@ def test_staging_twice_gives_the_same(project):
     first, second = project.stage(), project.stage(name="again")
     assert first == second
     assert project.stage(name="third", never=("new.txt",)).changed == ()
+
+
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        ("kill -9 $$", None),
+        ("echo 'error: file write error: No space left on device' >&2; exit 128", None),
+        ("echo 'error: failed to encode x' >&2; exit 128", "git-failed"),
+    ],
+)
+def test_a_git_that_was_killed_or_found_no_room_is_not_the_storys_fault(
+    project, tmp_path, monkeypatch, end, problem
+):
+    project.move()
+    write(project.slot.path / "new.txt", "new\n")
+    script = f'#!/bin/sh\ncase "$*" in *" add "*) {end};; esac\nexec {shutil.which("git")} "$@"\n'
+    write(tmp_path / "bin" / "git", script).chmod(0o755)
+    with monkeypatch.context() as only_here:
+        only_here.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+        with nullcontext() if problem else pytest.raises(CannotWrite, match="git add"):
+            assert project.stage().problem == problem
+    assert project.stage().problem is None
 
 
 def test_paths_that_are_never_staged_stay_as_they_are_in_the_base(project):

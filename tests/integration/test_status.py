@@ -190,7 +190,7 @@ def test_explain_a_failure(place, capsys):
     assert "unverified  Tests pass" in text
     assert "test_a.py::test_b" in text
     assert ".rad-engineer/runs/20260101-000000-aaaa/stories/" in text
-    assert "next:    read the failing output" in text
+    assert "next:    change the story or what its failing output names" in text
 
 
 def test_explain_what_was_proved(place, capsys):

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from rad_engineer.engines.zygote import exec_zygote
+from rad_engineer.engines.zygote import STARVED, exec_zygote
 
 
 def test_a_zygote_that_dies_while_it_starts_is_told_of_when_it_is_used(tmp_path, monkeypatch):
@@ -16,3 +16,12 @@ def test_a_zygote_that_dies_while_it_starts_is_told_of_when_it_is_used(tmp_path,
     with zygote.control:
         os.waitpid(zygote.pid, 0)
         assert zygote.receive() == ([], False)
+
+
+def test_a_zygote_without_memory_says_so_by_its_exit_code(tmp_path, monkeypatch, capfd):
+    (tmp_path / "starved.py").write_text("raise MemoryError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    zygote = exec_zygote("starved:serve", {})
+    with zygote.control:
+        assert os.waitstatus_to_exitcode(os.waitpid(zygote.pid, 0)[1]) == STARVED
+    assert capfd.readouterr().err == ""

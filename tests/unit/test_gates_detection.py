@@ -86,13 +86,13 @@ def test_broken_files_are_no_answer() -> None:
     ("files", "command", "runner"),
     [
         ({"package__json": package("jest")}, "npm test", "jest"),
-        ({"package__json": package("vitest run"), "pnpm-lock__yaml": ""}, "pnpm test", "vitest"),
+        ({"package__json": package("vitest run"), "pnpm-lock__yaml": ""}, "pnpm run test", "vitest"),
         ({"package__json": package("mocha"), "yarn__lock": ""}, "yarn test", "mocha"),
         ({"package__json": package("bun test"), "bun__lockb": ""}, "bun run test", "bun"),
         ({"package__json": package("node --test"), "package-lock__json": ""}, "npm test", "node"),
         (
             {"package__json": package("x", packageManager="pnpm@9.1.0"), "yarn__lock": ""},
-            "pnpm test",
+            "pnpm run test",
             "opaque",
         ),
     ],

@@ -25,6 +25,16 @@ def test_pytest_failures_to_the_end() -> None:
     assert excerpt("noise\n" * 500 + text) == text.split("\n", 1)[1].rstrip("\n")
 
 
+def test_why_node_could_not_load_a_file() -> None:
+    why = "file:///w/b.test.js:1\nReferenceError: require is not defined\n✖ /w/b.test.js (71.05ms)\n  'test failed'\n"
+    shown = excerpt(
+        f"✔ good (1ms)\n{why}✔ fine (1ms)\n\u2139 fail 1\n\n✖ failing tests:\n\ntest at b.test.js:1:1\n"
+    )
+    assert shown.startswith("file:///w/b.test.js:1\nReferenceError: require is not defined\n✖ /w/b.test.js")
+    assert shown.endswith("(71.05ms)\n✖ failing tests:\n\ntest at b.test.js:1:1")
+    assert gates.on_a_screen(shown, 4).startswith("ReferenceError")
+
+
 def test_telling_lines_and_the_last_ones() -> None:
     lines = [f"line {n}" for n in range(1000)]
     lines[100] = "thread 'main' panicked at src/lib.rs"

@@ -147,7 +147,7 @@ SAMPLES = {
     "jest": (
         "FAIL ./a.test.js\n  ● suite \u203a breaks\n\n    expect\n\nTests:       1 failed, 2 passed, 3 total\n",
         2,
-        ("suite \u203a breaks",),
+        ("./a.test.js > suite \u203a breaks",),
     ),
     "vitest": (
         " FAIL  a.test.ts > suite > breaks\n\n Test Files  1 failed (1)\n      Tests  1 failed | 3 passed (4)\n",
@@ -173,6 +173,18 @@ def test_printed_summaries(runner: str) -> None:
     assert reading is not None
     assert (reading.count, reading.failed, reading.problem) == (count, failed, "")
     assert text.read(runner, "Segmentation fault\n") is None
+
+
+def test_jest_tells_files_and_tests_without_a_suite_apart() -> None:
+    output = (
+        " PASS  a/good-test.js (8.691s)\n FAIL  a/one-test.js\n  ● Console\n\n    console.log a\n\n  ● breaks\n\n    expect\n"
+        " FAIL  shop a/two-test.js (1.2 s)\n  ● breaks\n\n FAIL  a/three-test.js\n  ● Test suite failed to run\n\n    no\n"
+        "\nTests:       2 failed, 4 passed, 6 total\n"
+    )
+    reading = text.read("jest", output)
+    assert reading is not None
+    assert reading.failed == ("error: a/three-test.js", "a/one-test.js > breaks", "a/two-test.js > breaks")
+    assert text.failed_names(output) == reading.failed
 
 
 @pytest.mark.parametrize(
@@ -201,3 +213,34 @@ def test_failed_names_in_the_output_of_anything() -> None:
         "TestGo",
         "rust::one",
     }
+
+
+JEST = "FAIL test/x.test.js\n  ● works\n\nTests:       1 failed, 2 passed, 3 total\n"
+WORKSPACES = {
+    "npm": f"\n> test\n> npm test --workspaces\n\n\n> a@1.0.0 test\n> jest\n\n{JEST}\n> @w/b@1.0.0 test\n> jest\n\n{JEST}",
+    "yarn": f"yarn workspaces v1.22.22\n\n> a\nyarn run v1.22.22\n$ jest\n{JEST}\n> @w/b\nyarn run v1.22.22\n$ jest\n{JEST}",
+    "pnpm": "Scope: 2 of 3 workspace projects\na test$ jest\n@w/b test$ jest\n"
+    + "".join(f"a test: {line}\n@w/b test: {line}\n" for line in JEST.splitlines())
+    + "a test: Failed\n",
+}
+
+
+@pytest.mark.parametrize("manager", sorted(WORKSPACES))
+def test_packages_of_a_workspace_are_told_apart(manager: str) -> None:
+    output = WORKSPACES[manager]
+    assert text.failed_names(output) == ("a > test/x.test.js > works", "@w/b > test/x.test.js > works")
+    assert text.printed_passes(output) == 4
+
+
+def test_the_scripts_of_one_package_are_none() -> None:
+    output = f"> a@1.0.0 pretest\n> eslint .\n\n> a@1.0.0 test\n> jest\n\n{JEST}"
+    assert text.failed_names(output) == ("test/x.test.js > works",)
+    assert text.printed_passes(output) == 2
+
+
+def test_tests_of_node_that_another_command_starts() -> None:
+    """`node test/index.js`, in TAP or, from node 23, in its own form; a linter's cross is no test."""
+    tap = "# Subtest: breaks\nnot ok 2 - breaks\n  ---\n  duration_ms: 1\n1..2\n# pass 1\n# fail 1\n"
+    for output in (f"TAP version 13\nok 1 - good\n{tap}", SAMPLES["node"][0]):
+        assert text.failed_names(output) == ("breaks",)
+    assert text.failed_names("✖ 3 problems (3 errors, 0 warnings)\n") == ()

@@ -8,8 +8,9 @@ from plans import prd, story
 
 from rad_engineer import importers
 from rad_engineer.core import graph, prd_order
+from rad_engineer.core import needs as references
 from rad_engineer.core.graph import Graph
-from rad_engineer.core.prd import identity
+from rad_engineer.core.prd import identity, same_work
 from rad_engineer.errors import PrdInvalid
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -83,6 +84,12 @@ def test_identities_are_those_of_the_prd() -> None:
     plan = graph.build([prd(story("A"), story("B"), project="P")])
     assert plan.identities == tuple(identity("P", item) for item in plan.stories)
     assert plan.by_identity[plan.identities[1]] == 1
+
+
+def test_the_number_behind_a_reused_id_makes_no_other_work_of_a_story() -> None:
+    assert same_work(story("A#2", title="Title of A"), story("A"))
+    assert not same_work(story("A"), story("B", title="Title of A"))
+    assert not same_work(story("A"), story("A", title="another"))
 
 
 @pytest.mark.parametrize(
@@ -193,15 +200,19 @@ def test_prds_elsewhere_hold_the_whole_prd_when_open() -> None:
     item = prd(story("A"), story("B"), needs=("phase1.json",))
     assert graph.build([item]).external_open == {}
     assert graph.build([item], external_prds={"phase1.json": True}).external_open == {}
-    held = graph.build([item], external_prds={"phase1.json": False})
-    assert held.external_open == {0: ["phase1.json"], 1: ["phase1.json"]}
-    assert held.prds_elsewhere == [(0, "phase1.json")]
+    free, last = prd(story("C"), file="a.json"), prd(story("D"), file="z.json")
+    held = graph.build([free, item, last], external_prds={"phase1.json": False})
+    assert held.external_open == {1: ["phase1.json"], 2: ["phase1.json"]}
+    assert held.prds_elsewhere == [(1, "phase1.json")]
     assert [(one.file, text) for one, text in graph.missing_prds([item])] == [("prd.json", "phase1.json")]
 
 
-def test_groups_that_make_too_many_edges_are_refused() -> None:
-    stories = [story(f"A{i}x", group="Phase 1") for i in range(2300)]
-    stories += [story(f"B{i}x", "Phase 1", group="Phase 2") for i in range(2300)]
+def test_groups_that_make_too_many_edges_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    stories = [story(f"A{i}x", group="Phase 1") for i in range(3)]
+    stories += [story(f"B{i}x", "Phase 1", group="Phase 2") for i in range(3)]
+    monkeypatch.setattr(references, "_MOST_EDGES", 9)
+    assert graph.build([prd(*stories)]).edges == 9
+    monkeypatch.setattr(references, "_MOST_EDGES", 8)
     assert refusal(prd(*stories)).code == "TOO-LARGE"
 
 
@@ -238,6 +249,7 @@ def test_the_shortest_circle_of_prds_is_told_without_a_graph() -> None:
     assert prd_order.circle([second, prd(file="a.json")]) == []
 
 
+@pytest.mark.large
 def test_a_huge_cycle_is_shown_by_its_ends() -> None:
     error = refusal(prd(*[story(f"S{i}", f"S{(i + 1) % 5000}") for i in range(5000)]))
     assert len(str(error)) < 500
@@ -348,6 +360,7 @@ def test_points_that_cannot_be_meant_count_as_one(points: float | None) -> None:
     assert graph.build([prd(story("A", points=points))]).tail == [1.0]
 
 
+@pytest.mark.large
 def test_barriers_cost_no_edge_per_pair() -> None:
     plan = graph.build([prd(*[story(f"S{i}", wave=1 + i // 20_000) for i in range(40_000)])])
     assert len(plan.barriers) == 2

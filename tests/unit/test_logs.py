@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,33 @@ def test_what_json_cannot_say_is_told_as_it_looks(tmp_path):
     logs.info("odd", path=Path("/x"), lone="\udcff")
     logs.stop()
     assert "/x" in records(tmp_path / "run.log")[0]["path"]
+
+
+def _without_memory(_name):
+    raise MemoryError
+
+
+def _without_threads(_self):
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize(
+    ("missing", "stand_in"),
+    [("rad_engineer.logs.import_module", _without_memory), ("threading.Thread.start", _without_threads)],
+)
+def test_that_there_is_no_memory_or_thread_for_a_log_is_said_and_the_next_one_opens(
+    tmp_path, monkeypatch, missing, stand_in
+):
+    with monkeypatch.context() as short:
+        short.setattr(missing, stand_in)
+        with pytest.raises((MemoryError, OSError)):
+            logs.start(tmp_path / "run.log", verbose=1)
+        with suppress(MemoryError):
+            logs.stop()
+    logs.start(tmp_path / "run.log")
+    logs.info("there")
+    logs.stop()
+    assert [record["event"] for record in records(tmp_path / "run.log")] == ["there"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -89,6 +89,29 @@ def test_who_wants_a_folder_is_woken_when_all_of_it_is_free() -> None:
     assert claims.release(("a/d.py",)) == [1]
 
 
+def test_patterns_and_neighbours_are_freed_one_by_one() -> None:
+    claims = Claims()
+    claims.claim(100, ("src/*.py",))
+    claims.claim(101, ("docs/a.md",))
+    claims.claim(102, ("docs/b.md",))
+    claims.release(("src/*.py",))
+    assert claims.conflict(("src/a.py",)) is None
+    claims.release(("docs/a.md",))
+    assert claims.conflict(("docs/a.md",)) is None
+    assert claims.conflict(("docs",)) == ("docs/b.md", 102)
+    claims.release(("docs/b.md",))
+    assert claims.conflict(("docs",)) is None
+
+
+def test_who_waits_for_a_folder_is_woken_once_when_a_story_frees_it_and_what_is_below() -> None:
+    claims = Claims()
+    claims.claim(100, ("a", "a/b"))
+    claims.park(("a",), 1)
+    assert claims.release(("a", "a/b")) == [1]
+    assert claims.tried(1) == []
+    assert claims.conflict(("a",)) is None
+
+
 def test_who_finds_nothing_taken_is_not_parked() -> None:
     claims = Claims()
     claims.claim(100, ("a",))

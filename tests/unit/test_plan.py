@@ -91,6 +91,13 @@ def test_json_survives_any_text(name: str, title: str, points: float | None) -> 
     )
 
 
+def test_json_keeps_what_steers_or_is_no_text_as_escapes() -> None:
+    title = 'a\x1b[31m "b"\u2028\ud800\U000e0001'
+    lines = list(plans.json_lines(made(prd(story("A", title=title)))))
+    assert any(r'"title":"a\u001b[31m \"b\"\u2028\ud800\udb40\udc01"' in line for line in lines)
+    assert json.loads("\n".join(lines))["stories"][0]["title"] == title
+
+
 def test_the_text() -> None:
     assert (
         "\n".join(plan_text.lines(made(*SMALL), 80))

@@ -41,6 +41,13 @@ def test_a_progress_line_shows_its_last_state():
     assert lines("\x1b[31m10%\r100%\r\n\ttwo\r\n") == ["100%", "\ttwo", ""]
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"), [(0, ""), (1, "…"), (4, "two…"), (5, "two…"), (8, "two wor…"), (9, "two words")]
+)
+def test_what_is_cut_ends_in_an_ellipsis(columns, shown):
+    assert cut("two words", columns) == shown
+
+
 @given(st.text(), st.integers(0, 40))
 def test_cut_and_pad_keep_the_width(text, columns):
     assert width(cut(text, columns)) <= columns

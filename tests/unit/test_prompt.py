@@ -47,6 +47,11 @@ def test_a_first_attempt_is_told_its_story_and_how_it_is_judged():
     assert "RAD_LEARNINGS_FILE" in found["How the work is judged"]
 
 
+def test_a_story_that_has_fences_of_its_own_stands_in_a_longer_one():
+    found = sections(told(text="one\n```\ntwo\n````\nthree"))
+    assert found["The story as its PRD has it"] == "`````\none\n```\ntwo\n````\nthree\n`````"
+
+
 def test_what_there_is_not_has_no_heading():
     found = sections(told())
     assert list(found) == ["", "The story as its PRD has it", "How the work is judged"]

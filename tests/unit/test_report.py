@@ -300,14 +300,14 @@ def test_the_summary_fits_its_width_and_needs_no_colour(columns):
     assert "exit code 1: a story or a gate failed" in " ".join(text.split())
 
 
-def test_the_summary_of_ten_thousand_failures_is_short():
-    plan = graph(*(story(f"S{n}") for n in range(10_000)), parallel=True)
+def test_the_summary_of_hundreds_of_failures_is_short():
+    plan = graph(*(story(f"S{n}") for n in range(300)), parallel=True)
     run = Run(plan)
     for key in plan.keys:
         run.fail(key)
     text = summary(report.build(plan, run.checkpoint))
     assert len(text.splitlines()) < 100
-    assert "and 9980 more in report.md" in text
+    assert "and 280 more in report.md" in text
 
 
 def test_foreign_text_cannot_steer_terminal_or_markdown():
@@ -379,6 +379,7 @@ def test_reasons_are_a_closed_list_with_words():
     assert failures.action("human", "US-1") == "when it may go on: `rad-engineer approve US-1`"
 
 
+@pytest.mark.large
 def test_every_reason_that_the_program_gives_is_in_the_list():
     given = set()
     for path in (Path(__file__).parents[2] / "rad_engineer").rglob("*.py"):

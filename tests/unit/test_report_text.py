@@ -59,10 +59,17 @@ def test_a_failure_comes_first_and_keys_are_quoted_for_the_shell():
 def test_what_nothing_could_judge_may_be_allowed():
     run = two()
     run.land("A")
-    unverified(run, "B")
+    unverified(run, "B", reason="no-gate")
     found = told(run, 4)
     assert next_step(found) == "rad-engineer resume --allow-unverified"
     assert "next:   rad-engineer resume --allow-unverified" in summary(found)
+
+
+def test_a_gate_that_proved_nothing_is_looked_at_first():
+    run = two()
+    run.land("A")
+    unverified(run, "B", reason="no-evidence")
+    assert next_step(told(run, 4)) == "rad-engineer explain B"
 
 
 def test_where_all_is_well_the_next_step_is_to_merge_and_is_said_once():

@@ -10,6 +10,8 @@ from rad_engineer.core import graph
 from rad_engineer.core.prd import Prd
 from rad_engineer.core.schedule import Schedule
 
+pytestmark = pytest.mark.large
+
 
 def layered(count: int, **more: Any) -> Prd:
     stories = []

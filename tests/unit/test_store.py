@@ -156,18 +156,21 @@ def test_damage_before_good_lines_is_refused_with_its_place_and_a_way_on(tmp_pat
         run.journal.write_bytes(first + bad + b"\n" + b"".join(rest))
         before = run.journal.read_bytes()
         for look in (store.load, store.reopen):
-            with pytest.raises(durable.StateDamaged, match=f"damaged at byte {len(first)}:") as caught:
+            with pytest.raises(
+                durable.StateDamaged, match=rf"journal\.jsonl is damaged at byte {len(first)}:"
+            ) as caught:
                 look(run)
             assert "--fresh" in str(caught.value.hint)
             assert caught.value.exit_code == ExitCode.CANNOT_WRITE
         assert run.journal.read_bytes() == before  # nothing was thrown away
 
 
-def test_a_sealed_line_that_is_no_event_counts_as_damage(tmp_path):
+def test_a_line_that_is_no_event_counts_as_damage(tmp_path):
     path = tmp_path / "journal"
     good = written(path)
-    for line in (b'{"seq":1}', b"{nonsense}"):
-        path.write_bytes(durable.seal(line) + b"\n" + good)
+    last = good.splitlines(keepends=True)[-1]
+    for line in (b"", b"nonsense\n", durable.seal(b'{"seq":1}'), durable.seal(b"{nonsense}")):
+        path.write_bytes(line + b"\n" + last)
         with pytest.raises(durable.StateDamaged, match="byte 0"):
             read(path)
 
@@ -187,6 +190,13 @@ def test_garbage_at_the_end_never_happened(tmp_path):
 def test_a_run_whose_journal_is_empty_still_has_its_name(tmp_path):
     found = store.load(rundir(tmp_path))
     assert (found.run, found.state) == ("r1", "new")
+
+
+def test_a_journal_is_for_its_owner_to_write_and_has_its_folder(tmp_path):
+    written(tmp_path / "journal")
+    assert stat.S_IMODE((tmp_path / "journal").stat().st_mode) & 0o133 == 0
+    with pytest.raises(CannotWrite, match="gone/journal: its folder has been removed"):
+        store.Journal(tmp_path / "gone/journal", "r1", 0, 0)
 
 
 def test_after_a_failed_write_the_journal_refuses_every_further_one(tmp_path):
@@ -282,8 +292,9 @@ def test_a_run_that_is_not_there_is_no_input(tmp_path):
 def test_a_damaged_run_json_is_refused(tmp_path):
     run = rundir(tmp_path)
     run.run_json.write_bytes(run.run_json.read_bytes()[:-3])
-    with pytest.raises(durable.StateDamaged, match=r"run\.json is damaged"):
+    with pytest.raises(durable.StateDamaged, match=r"run\.json is damaged") as caught:
         run.read_run()
+    assert "--fresh" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("version", [durable.SCHEMA_VERSION + 1, None, "1"])
@@ -324,6 +335,21 @@ def test_a_slug_is_a_plain_file_name(text):
     assert found.isascii()
     assert "/" not in found
     assert found.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("US-1", "US-1"),
+        ("X/1: fix X", "X-1-fix-X"),
+        ("..a-", "a"),
+        ("x" * 39 + "yz", "x" * 39 + "y"),
+        ("…", "story"),
+        ("", "story"),
+    ],
+)
+def test_a_slug_keeps_what_may_stand_in_a_name(text, name):
+    assert store.slug(text) == name
 
 
 def test_two_stories_with_one_id_have_two_folders(tmp_path):

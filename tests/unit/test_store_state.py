@@ -1,5 +1,7 @@
 """The state of a run from the end of its journal: the same as from all of it, and without reading all of it."""
 
+import tracemalloc
+
 import pytest
 
 from rad_engineer import store
@@ -52,6 +54,21 @@ def test_of_a_long_journal_only_the_end_is_read(tmp_path):
     assert store.state(rundir) == "stopped"
 
 
+def test_what_a_long_journal_begins_with_is_not_even_in_memory(tmp_path):
+    rundir = journal(tmp_path, STARTED, ended(3))
+    end = rundir.journal.read_bytes()
+    with rundir.journal.open("wb") as handle:
+        handle.seek(32 << 20)
+        handle.write(b"\n" + end)
+    tracemalloc.start()
+    try:
+        assert store.state(rundir) == "stopped"
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 << 20
+
+
 def test_where_the_end_tells_nothing_all_of_it_is_read(tmp_path):
     rundir = journal(tmp_path, STARTED, ended(3), *[NOTE] * 400)
     assert store.state(rundir) == "stopped"
@@ -71,3 +88,7 @@ def test_what_goes_on_knows_its_run(tmp_path):
     checkpoint, kept = store.reopen(rundir)
     assert (checkpoint.run, kept.run, kept.seq) == ("r1", "r1", 1)
     kept.close()
+    rundir.journal.unlink()
+    checkpoint, kept = store.reopen(rundir)
+    kept.close()
+    assert (checkpoint.run, kept.seq, rundir.journal.read_bytes()) == ("r1", 0, b"")
