@@ -28,12 +28,19 @@ class Rules:
     repository: Mapping[str, Any] | None
     branch: str | None
     base: str | None
-    agent: str
+    agent: str  # several, separated by commas, are asked in turn
     agent_command: str
     model: str = ""
     agent_settings: Mapping[str, Any] = field(
         default_factory=dict
     )  # of the built-in agent: max_turns, effort, …
+    role: str = ""  # of stories that name none
+    roles: Mapping[str, str] = field(default_factory=dict)  # the text of each
+    review: bool = False
+    reviewer: str = ""
+    review_model: str = ""
+    review_rounds: int = 1
+    simplify: bool = False
     gates: tuple[GateRule, ...] = ()
     wave_gates: tuple[GateRule, ...] = ()
     final_gates: tuple[GateRule, ...] = ()

@@ -29,7 +29,7 @@ class Order:
     @property
     def rehearsal(self) -> bool:
         """Whether the mock agent only rehearses."""
-        return self.agent.name != "command"
+        return self.agent.name in (None, "mock")
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class _Agreeing:
             return replace(kept, allow_unverified=wanted.allow_unverified,
                            allow_missing_tests=wanted.allow_missing_tests, attempts=wanted.attempts,
                            story_timeout=wanted.story_timeout, idle_timeout=wanted.idle_timeout,
-                           gate_timeout=wanted.gate_timeout, agent=str(order.agent.name or "mock"),
+                           gate_timeout=wanted.gate_timeout, agent=",".join(order.agent.chain) or "mock",
                            agent_command=order.agent.command)  # fmt: skip
         return gate_plan.rules(
             order.ground, order.inputs, wanted, order.agent, branch, store.new_name(order.ground.home)
