@@ -149,7 +149,9 @@ def _goes_on(run: StoryRun) -> bool:
 def _agent_failed(run: StoryRun, result: agents.AgentResult) -> Outcome:
     reason = _AGENT_REASONS[result.outcome]
     tail = result.output[-FEEDBACK_TAIL:]
-    code = f"exit code {result.code}" if result.code is not None else "no exit code"
+    told = result.output.strip().splitlines() if result.outcome == "failed" else []
+    unknown = told[0][:200] if told else "no exit code"
+    code = f"exit code {result.code}" if result.code is not None else unknown
     return Outcome(
         "failed",
         reason=reason,
