@@ -34,6 +34,13 @@ class Rules:
     agent_settings: Mapping[str, Any] = field(
         default_factory=dict
     )  # of the built-in agent: max_turns, effort, …
+    role: str = ""  # of stories that name none
+    roles: Mapping[str, str] = field(default_factory=dict)  # the text of each
+    review: bool = False
+    reviewer: str = ""
+    review_model: str = ""
+    review_rounds: int = 1
+    simplify: bool = False
     gates: tuple[GateRule, ...] = ()
     wave_gates: tuple[GateRule, ...] = ()
     final_gates: tuple[GateRule, ...] = ()

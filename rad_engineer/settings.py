@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rad_engineer.errors import ConfigInvalid, NoAgent, UsageError
-from rad_engineer.settings_schema import SETTINGS, BadValue, Setting, parse
+from rad_engineer.settings_schema import SETTINGS, TABLES, BadValue, Setting, parse
 
 FILE = "rad-engineer.toml"
 PYPROJECT = "pyproject.toml"
@@ -78,6 +78,7 @@ class Settings:
     model_concurrency: int
     requests_per_minute: int | None
     tokens_per_minute: int | None
+    rates: Mapping[str, Mapping[str, int]]
     prices: Mapping[str, Mapping[str, float]]
     gates: Mapping[str, str]
     wave_gates: Mapping[str, str]
@@ -332,7 +333,7 @@ def _checked(setting: Setting, value: Any, place: str, *, written: bool = True) 
 
 def _merge(values: dict[str, Any], origins: dict[str, str], found: Mapping[str, Any], origin: str) -> None:
     for name, value in found.items():
-        if SETTINGS[name].kind in ("commands", "prices"):
+        if SETTINGS[name].kind in TABLES:
             values[name] = {**values[name], **value}
             origins.update({f"{name}.{gate}": origin for gate in value})
         else:

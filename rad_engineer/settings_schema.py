@@ -18,9 +18,12 @@ Kind = Literal[
     "texts",
     "commands",
     "prices",
+    "rates",
 ]
-"""`chain` is some of the choices, in order; `duration` may be none (no limit), `span` may not; `money` is in US dollars; `commands` is a table
-NAME = "command", `prices` a table MODEL = { input = 2.0, output = 10.0 } in dollars for a million tokens."""
+"""`chain` is some of the choices, in order; `duration` may be none (no limit), `span` may not; `money` is in US dollars;
+`commands` is a table NAME = "command", `prices` a table MODEL = { input = 2.0, output = 10.0 } in dollars for a million
+tokens, `rates` a table NAME = { requests = 60, tokens = 100000 } in a minute."""
+TABLES = ("commands", "prices", "rates")
 
 
 class BadValue(ValueError):
@@ -46,7 +49,7 @@ class Setting:
     @property
     def variable(self) -> str | None:
         """The environment variable that sets it."""
-        return f"RAD_{self.name.upper()}" if self.env and self.kind not in ("commands", "prices") else None
+        return f"RAD_{self.name.upper()}" if self.env and self.kind not in TABLES else None
 
 
 AGENTS = ("auto", "anthropic", "claude", "codex", "opencode", "gemini", "cursor-agent", "amp", "aider", "goose",
@@ -141,6 +144,8 @@ _GATEWAY = (
             "gateway.requests_per_minute", least=1),
     Setting("tokens_per_minute", "count", None, "tokens to all models in a minute",
             "gateway.tokens_per_minute", least=1),
+    Setting("rates", "rates", {}, "limits in a minute for each user, session, address or model, or for the model of that "
+            "name: NAME = { requests = 60, tokens = 100000 }", "gateway.limits"),
     Setting("prices", "prices", {}, "own prices: MODEL = { input = 2.0, output = 10.0 }, dollars for a million tokens",
             "gateway.prices"),
 )  # fmt: skip
@@ -255,7 +260,13 @@ def parse(setting: Setting, value: Any, *, written: bool) -> Any:
         return _money(value)
     if setting.kind == "texts":
         return _texts(value, written=written)
-    return _prices(value) if setting.kind == "prices" else _commands(setting, value)
+    return _table(setting, value)
+
+
+def _table(setting: Setting, value: Any) -> Any:
+    if setting.kind == "commands":
+        return _commands(setting, value)
+    return _prices(value) if setting.kind == "prices" else _rates(value)
 
 
 def _text(setting: Setting, value: Any) -> str | None:
@@ -335,6 +346,17 @@ def _prices(value: Any) -> dict[str, dict[str, float]]:
             raise BadValue(f"model `{model}`: expected input and output, of {listed}; found {_shown(price)}")
         found[model] = {name: float(part) for name, part in parts.items()}
     return found
+
+
+def _rates(value: Any) -> dict[str, dict[str, int]]:
+    if not isinstance(value, dict):
+        raise BadValue(f"expected a table NAME = {{ requests = 60, tokens = 100000 }}, found {_shown(value)}")
+    for name, rate in value.items():
+        parts = rate if isinstance(rate, dict) else {}
+        known = parts and parts.keys() <= {"requests", "tokens"}
+        if not known or not all(type(part) is int and part > 0 for part in parts.values()):
+            raise BadValue(f"`{name}`: expected requests or tokens, whole numbers; found {_shown(rate)}")
+    return {name: dict(rate) for name, rate in value.items()}
 
 
 def _is_price(value: Any) -> bool:

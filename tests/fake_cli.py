@@ -20,11 +20,16 @@ if "--help" in arguments:
 named = [a for a in arguments if a.endswith("prompt.md")]
 prompt = open(named[0], encoding="utf-8").read() if named else sys.stdin.buffer.read().decode()
 plan = json.load(open(here + "/plan.json"))
+for rule in plan["by"]:
+    if rule["when"] in prompt:
+        plan.update(rule)
+        break
 asked = {{"argv": sys.argv, "env": dict(os.environ), "cwd": os.getcwd(), "prompt": prompt,
          "state": {{n: os.listdir(os.environ[n]) for n in plan["folders"] if n in os.environ}}}}
 with open(here + "/asked.jsonl", "a") as handle:
     handle.write(json.dumps(asked) + "\\n")
 for name, text in plan["files"].items():
+    os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
     open(name, "w").write(text)
 sys.stdout.write(plan["prints"]); sys.stdout.flush()
 if plan["echoes"]:
@@ -53,6 +58,7 @@ class FakeCli:
             "hangs": False,
             "echoes": False,
             "folders": [],
+            "by": [],
             **more,
         }
         (self.folder / "plan.json").write_text(json.dumps(plan))

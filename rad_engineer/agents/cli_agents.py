@@ -7,14 +7,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from rad_engineer import process
 from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork
 from rad_engineer.agents.adapters import ADAPTERS, PRIVATE, Adapter
 from rad_engineer.agents.cli_events import Reader, Told
-from rad_engineer.agents.reset_times import find
 from rad_engineer.durable import write_all
 from rad_engineer.errors import CannotWrite
 
@@ -220,17 +218,21 @@ def _result(
     retry_at = told.retry_at
     if outcome == "later" and retry_at is None:
         now = time.time()
-        retry_at = now + told.retry_after if told.retry_after is not None else find(message, _local(now))
+        retry_at = now + told.retry_after if told.retry_after is not None else _said_time(message, now)
     return AgentResult(
         outcome, ended.code, ended.seconds, output,
         cost_usd=told.cost_usd, tokens=told.tokens, retry_at=retry_at if outcome == "later" else None,
         summary=told.text, turns=told.turns, model=told.model or work.model, unmetered=not work.base_url,
-        session=told.session,
+        session=told.session, reason=_trouble(told) if outcome == "later" else "",
     )  # fmt: skip
 
 
-def _local(now: float) -> datetime:
-    return datetime.fromtimestamp(now).astimezone()
+def _said_time(message: str, now: float) -> float | None:
+    from datetime import datetime  # noqa: PLC0415 - only where somebody waits
+
+    from rad_engineer.agents.reset_times import find  # noqa: PLC0415 - the same
+
+    return find(message, datetime.fromtimestamp(now).astimezone())
 
 
 def _trouble(told: Told) -> str:

@@ -186,6 +186,11 @@ _LIST = (
         "go on with `rad-engineer resume` when the limit has passed",
     ),
     Reason(
+        "login", "waiting",
+        "the agent is not logged in, or its login is no longer good",
+        "log in as its last output says (`rad-engineer logs {story}`), then go on with `rad-engineer resume`",
+    ),
+    Reason(
         "budget", "waiting",
         "the money or the tokens that it may use are spent",
         "go on with more: `rad-engineer resume --budget USD`, or --story-budget, --token-budget",
@@ -212,7 +217,7 @@ _LIST = (
     ),
 )  # fmt: skip
 
-PARKED = frozenset({"limit", "budget", "offline"})
+PARKED = frozenset({"limit", "login", "budget", "offline"})
 """Nobody's fault: the attempt goes on, where it stopped, as soon as the run does."""
 
 REASONS: dict[str, Reason] = {reason.name: reason for reason in _LIST}

@@ -24,6 +24,7 @@ class Assignment:
     learnings: tuple[str, ...] = ()
     attempt: int = 1
     feedback: str = ""  # why the last attempt did not land
+    role: str = ""  # the text of the agent's role
 
 
 RULES = (
@@ -38,9 +39,11 @@ RULES = (
 def render(assignment: Assignment, rules: Sequence[str] = RULES) -> str:
     """The prompt as Markdown; every part is cut to its limit, and says so when it was."""
     parts = [f"# Story {assignment.story_id}: {assignment.title}\n"]
+    if assignment.role:
+        parts.append(_section("Your role", assignment.role))
     if assignment.criteria:
         parts.append(_section("Acceptance criteria", "\n".join(f"- {text}" for text in assignment.criteria)))
-    parts.append(_section("The story as its PRD has it", _fenced(cut(assignment.text, STORY_LIMIT))))
+    parts.append(_section("The story as its PRD has it", fenced(cut(assignment.text, STORY_LIMIT))))
     parts.append(_section("How the work is judged", _rules(rules, assignment.checks)))
     if assignment.notes:
         parts.append(_section("About the project", cut(assignment.notes, NOTES_LIMIT)))
@@ -50,7 +53,7 @@ def render(assignment: Assignment, rules: Sequence[str] = RULES) -> str:
         parts.append(_section("Learnings", _tail(assignment.learnings, LEARNINGS_LIMIT)))
     if assignment.feedback:
         title = f"Attempt {assignment.attempt}: why the last one did not land"
-        parts.append(_section(title, _fenced(cut(assignment.feedback, FEEDBACK_LIMIT))))
+        parts.append(_section(title, fenced(cut(assignment.feedback, FEEDBACK_LIMIT))))
     return "\n".join(parts)
 
 
@@ -66,7 +69,8 @@ def _section(title: str, body: str) -> str:
     return f"## {title}\n\n{body}\n"
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str) -> str:
+    """The text as a block of Markdown that it cannot end itself."""
     fence = "```"
     while fence in text:
         fence += "`"

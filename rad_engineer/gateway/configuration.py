@@ -11,6 +11,7 @@ ANTHROPIC = "https://api.anthropic.com"
 REPLAY = "replay:"
 DEFAULT_CAP_USD = 10.0
 MICRO = 1_000_000
+_TIERS = ("user", "session", "address", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def configured(found: "Settings", **more: Any) -> GatewaySettings:
         run_tokens=found.token_budget,
         story_tokens=found.story_token_budget,
         prices=found.prices,
-        limits={"global": {"requests": found.requests_per_minute, "tokens": found.tokens_per_minute}},
+        limits=_limits(found),
         per_model=found.model_concurrency,
         cache=found.cache,
         record=found.record or "",
@@ -80,3 +81,13 @@ def configured(found: "Settings", **more: Any) -> GatewaySettings:
 def _micro(usd: float | None) -> int | None:
     """Micro-dollars; no dollars are no cap."""
     return round(usd * MICRO) if usd else None
+
+
+def _limits(found: "Settings") -> dict[str, Any]:
+    """The limits of each tier; a name that is none of them is that of a model."""
+    tiers = {name: rate for name, rate in found.rates.items() if name in _TIERS}
+    return {
+        "global": {"requests": found.requests_per_minute, "tokens": found.tokens_per_minute},
+        **tiers,
+        "models": {name: rate for name, rate in found.rates.items() if name not in _TIERS},
+    }

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from rad_engineer.gateway.exchange import Refusal, Whole
@@ -43,7 +43,7 @@ class Mock:
         return Opened({}, _once(events), meter)
 
 
-async def _once(events: bytes) -> AsyncIterator[bytes]:
+async def _once(events: bytes) -> AsyncGenerator[bytes, None]:
     yield events
 
 

@@ -12,7 +12,7 @@ from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage
 from rad_engineer.gateway.prices import Cost, Prices
 from rad_engineer.gateway.spend import MARK_SECONDS, Open, Spend
 
-_UNSEEN_TOKENS = 256
+UNSEEN_TOKENS = 256
 """So many tokens of an answer a call is taken to have cost in each second in which nothing of it can be seen."""
 _Answer: TypeAlias = Granted | Refused
 
@@ -177,7 +177,7 @@ class Money:
             return Amount(self._prices.settle(call.held.model, call.used), call.used.tokens)
         if call.stream:
             return call.cost.input
-        unseen = min(int((now - call.since) * _UNSEEN_TOKENS), call.held.max_tokens)
+        unseen = min(int((now - call.since) * UNSEEN_TOKENS), call.held.max_tokens)
         return call.cost.after(unseen)
 
 

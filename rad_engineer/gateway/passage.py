@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage, Whole
 from rad_engineer.gateway.messages import LARGE, changed, estimate_tokens, usage_of
 from rad_engineer.gateway.mock import Mock
-from rad_engineer.gateway.money import Held
+from rad_engineer.gateway.money import UNSEEN_TOKENS, Held
 from rad_engineer.gateway.sessions import Kept, Sessions
 from rad_engineer.gateway.stations import Stations
 from rad_engineer.gateway.upstream import Opened, Request, Upstream
@@ -73,7 +74,11 @@ class Passage:
         if found is not None:
             return found
         admitted = await stations.admit(call, address)
-        flown = await self._flights.join(key, f"{call.session.name}/{call.number}")
+        try:
+            flown = await self._flights.join(key, f"{call.session.name}/{call.number}")
+        except asyncio.CancelledError:
+            self.left(key)
+            raise
         if isinstance(flown, Follower):
             self._on_event("coalesced", **named(call), link=flown.link, micro_usd=0)
             return Passed(flown.answer, {**admitted, "x-rad-coalesced": flown.link}, key)
@@ -159,7 +164,7 @@ class Passage:
     async def _fetch(self, trip: "_Trip") -> None:
         """Asks the upstream, and the fallback model where the wanted one does not answer."""
         try:
-            await self._ask(trip, trip.call.model)
+            await self._ask(trip)
         except Refusal as refusal:
             other = self._settings.fallback_model
             falls_back = refusal.reason in ("breaker", "overloaded") and other not in ("", trip.call.model)
@@ -168,23 +173,23 @@ class Passage:
             data = {**trip.call.data, "model": other}
             second = replace(trip.call, model=other, data=data, body=changed(data))
             held = await self._stations.reserve(second)
-            await self._ask(_Trip(second, held, trip.key, trip.pump, trip.began), other)
+            await self._ask(_Trip(second, held, trip.key, trip.pump, trip.began))
 
-    async def _ask(self, trip: "_Trip", model: str) -> None:
+    async def _ask(self, trip: "_Trip") -> None:
         stations = self._stations
         try:
             async with stations.slot(trip.call):
-                guard = stations.guard(model)
+                guard = stations.guard(trip.call.model)
                 trip.pump.sent = True
+                trip.sent = time.monotonic()
                 answer = await self._upstream.send(trip.request(), guard, **named(trip.call))
                 if isinstance(answer, Whole):
                     await self._whole(trip, answer)
                 else:
                     await self._stream(trip, answer)
-        except Refusal as refusal:
-            uncertain = refusal.reason in ("cut", "timeout") and not trip.settled
-            if uncertain:
-                trip.used = trip.used or Usage(input_tokens=estimate_tokens(trip.call.data), model=model)
+        except (Refusal, asyncio.CancelledError) as error:
+            if not isinstance(error, Refusal) or error.reason in ("cut", "timeout"):
+                trip.used = trip.used or self._unseen(trip)
             raise
         finally:
             if not trip.settled:
@@ -193,6 +198,15 @@ class Passage:
                     stations.settle(trip.call, trip.held, trip.used, uncertain=True)
                 else:
                     stations.money.release(trip.held)
+
+    def _unseen(self, trip: "_Trip") -> Usage | None:
+        """What a call may have cost that was sent, and of which nothing was seen; None where it was not sent."""
+        if not trip.sent:
+            return None
+        output = min(trip.held.max_tokens, int((time.monotonic() - trip.sent) * UNSEEN_TOKENS))
+        return Usage(
+            input_tokens=estimate_tokens(trip.call.data), output_tokens=output, model=trip.call.model
+        )
 
     async def _whole(self, trip: "_Trip", answer: Whole) -> None:
         message = await _parsed(answer.body)
@@ -209,14 +223,18 @@ class Passage:
         pump.begun = True
         if not began.done():
             began.set_result(Passed(pump.lead.reader(), opened.headers))
-        async for events in opened.events:
-            trip.used = opened.meter.usage
-            self._stations.money.seen(trip.held, trip.used)
-            if opened.meter.complete and not trip.settled:
-                self._settle(trip, opened.meter.usage)
-                self._finish(trip, b"".join([*parts, events]), opened.headers, opened.meter.shape)
-            parts.append(events)
-            pump.lead.publish(events)
+        async with aclosing(opened.events) as stream:
+            async for events in stream:
+                trip.used = opened.meter.usage
+                self._stations.money.seen(trip.held, trip.used)
+                parts.append(events)
+                if not opened.meter.complete:
+                    pump.lead.publish(events)
+                elif not trip.settled:
+                    self._settle(trip, trip.used)
+                    self._finish(trip, b"".join(parts), opened.headers, opened.meter.shape)
+                    pump.lead.publish(events)
+                    pump.lead.end()
         pump.lead.end()
 
     def _settle(self, trip: "_Trip", usage: Usage) -> None:
@@ -239,6 +257,7 @@ class _Trip:
     key: str
     pump: _Pump
     began: "asyncio.Future[Passed]"
+    sent: float = 0.0
     used: Usage | None = None
     settled: bool = False
 

@@ -9,8 +9,8 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -27,6 +27,8 @@ from rad_engineer.gateway.upstream_limits import seconds_of
 
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _LONGEST_WAIT = 8.0
+_FAREWELL_SECONDS = 1.0
+_MOST_URLS = 64
 _NONSENSE = 32 * 86400.0  # nobody asks to wait so long: such a `retry-after` counts as none
 _MOST = 64 * 1024 * 1024
 _KINDS = {
@@ -48,7 +50,7 @@ class Opened:
     """An answer that has begun to stream: its head, and whole events as they come; `meter` has seen what was taken."""
 
     headers: Mapping[str, str]
-    events: AsyncIterator[bytes]
+    events: AsyncGenerator[bytes, None]
     meter: Meter
 
 
@@ -83,6 +85,7 @@ class Upstream:
         self._settings = settings
         self._authorize = authorize
         self._secret = secret
+        self._urls: dict[str, httpx2.URL] = {}
         self._on_event = on_event
         self._base = httpx2.URL(settings.upstream.rstrip("/").removesuffix("/v1"))
         self._transport = httpx2.AsyncHTTPTransport(
@@ -152,7 +155,11 @@ class Upstream:
 
     async def _built(self, request: Request) -> httpx2.Request:
         headers = {**request.headers, "accept-encoding": "identity", **await self._authorize(request.headers)}
-        url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + request.path.encode())
+        url = self._urls.get(request.path)
+        if url is None:
+            url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + request.path.encode())
+            if len(self._urls) < _MOST_URLS:
+                self._urls[request.path] = url
         return httpx2.Request(
             request.method,
             url,
@@ -190,7 +197,7 @@ class Upstream:
         return Opened(headers, self._events(response, chunks, splitter, meter, first), meter)
 
     async def _events(self, response: httpx2.Response, chunks: AsyncIterator[bytes], splitter: Splitter,
-                      meter: Meter, first: bytes) -> AsyncIterator[bytes]:  # fmt: skip
+                      meter: Meter, first: bytes) -> AsyncGenerator[bytes, None]:  # fmt: skip
         """The events of a stream, the first ones again; raises Refusal where it does not end as it should."""
         try:
             yield first
@@ -209,7 +216,10 @@ class Upstream:
                     raise _cut(_why(error)) from error
                 _see_in_flight(meter, events)
                 yield events
-            if not meter.complete and meter.error is None:
+                if meter.complete:
+                    await _finish(chunks)
+                    return
+            if meter.error is None:
                 raise _cut("before message_stop")
         finally:
             await response.aclose()
@@ -241,6 +251,14 @@ def _see_in_flight(meter: Meter, events: bytes) -> None:
         meter.see(events)
     except (ValueError, RecursionError) as error:
         raise _garbage(f"garbage in the middle of a stream: {error}") from error
+
+
+async def _finish(chunks: AsyncIterator[bytes]) -> None:
+    """Reads what comes behind the last event, so that the connection can be used again."""
+    with suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            async for _ in chunks:
+                pass
 
 
 async def _whole_body(response: httpx2.Response) -> bytes:

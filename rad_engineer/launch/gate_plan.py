@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import gates, git, settings
+from rad_engineer import gates, git, roles, settings
 from rad_engineer.gates import Gate
 from rad_engineer.git.repository import Repository
 from rad_engineer.launch.ground import Ground
@@ -42,6 +42,7 @@ def rules(
         agent=",".join(agent.agents) or "mock",
         agent_command=agent.command,
         model=wanted.model or "",
+        **reading(ground, wanted),
         agent_settings={name: getattr(wanted, name) for name in AGENT_SETTINGS},
         gates=_rules(project),
         wave_gates=_rules(_named(wanted.wave_gates, "wave", files, inputs, "wave_gates")),
@@ -61,6 +62,20 @@ def rules(
         allow_unverified=wanted.allow_unverified,
         allow_missing_tests=wanted.allow_missing_tests,
     )
+
+
+def reading(ground: Ground, wanted: Settings) -> dict[str, Any]:
+    """What of the rules says in which roles agents work, and who else reads what they wrote."""
+    texts = roles.load(ground.top, ground.home, wanted.roles)
+    return {
+        "role": "developer" if roles.replaced(texts, "developer") else "",
+        "roles": texts,
+        "review": wanted.review,
+        "reviewer": wanted.reviewer or "",
+        "review_model": wanted.review_model or "",
+        "review_rounds": wanted.review_rounds,
+        "simplify": wanted.simplify,
+    }
 
 
 def place(ground: Ground) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class StoryJobs:
                 "text": prd.text[start:end],
                 "criteria": [{"text": c.text, "command": c.command} for c in story.criteria],
                 "checks": [{"name": c.name, "command": c.command} for c in story.checks],
+                "agent": story.agent,
+                "model": story.model,
             },
             "context": {
                 "notes": prd.notes,

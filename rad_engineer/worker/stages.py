@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import agents, git, story_files, timings
-from rad_engineer.core import prompt
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
-from rad_engineer.process import Limits
-from rad_engineer.worker import commits, setup, verdict
+from rad_engineer.worker import agent_turn, commits, review, setup, verdict
+from rad_engineer.worker.agent_turn import Took, Turn
 from rad_engineer.worker.court import Cancelled, set_up_copy
 from rad_engineer.worker.story_run import StoryRun, with_patch
 
@@ -41,20 +40,55 @@ def _run_stages(run: StoryRun) -> Outcome:
     if run.place.rules.workspace == "shared":
         return _run_shared(run, done)
     stage = done.get("stage")
+    took: Took | None = None
     if stage is None:
-        stopped = _prepare(run) or _work(run)
+        stopped = _prepare(run)
         if stopped is not None:
             return stopped
-    commit = done.get("commit")
-    changed: tuple[str, ...] = tuple(done.get("changed", ()))
+        ended = _agent(run, commits.slot_of(run).path)
+        if isinstance(ended, Outcome):
+            return ended
+        took = ended
     if stage in (None, "agent"):
-        made = commits.commit(run)
-        if isinstance(made, Outcome):
-            return made
-        commit, changed = made
-    if commit is None:
-        raise AssertionError("the policy stage leaves a commit behind")
-    return verdict.judge_story(run, commit, changed, _learnings(run))
+        committed = commits.commit(run)
+        if isinstance(committed, Outcome):
+            return committed
+        made = committed
+    else:
+        made = (done["commit"], tuple(done["changed"]))
+    return _judge(run, made, took)
+
+
+def _judge(run: StoryRun, made: tuple[str, tuple[str, ...]], took: Took | None) -> Outcome:
+    """Reviewed and made simpler where that is wanted and the slot is still as the agent left it; then judged."""
+    rules = run.place.rules
+    if took is not None and rules.review:
+        found = review.reviewed(run, made, took)
+        if isinstance(found, Outcome):
+            return found
+        made = found
+    learnings = _learnings(run)
+    outcome = verdict.judge_story(run, *made, learnings)
+    if took is not None and rules.simplify and outcome.kind == "verified":
+        return review.simplified(run, outcome, made, learnings)
+    return outcome
+
+
+def _agent(run: StoryRun, where: Path) -> Outcome | Took:
+    started = time.monotonic()
+    afresh = (lambda: review.back_to(run, run.job["base"])) if run.place.rules.workspace == "slots" else None
+    with timings.part("agent"):
+        took = agent_turn.take(run, Turn(where, afresh=afresh))
+    result = took.result
+    if result.outcome == "cancelled":
+        return Outcome("interrupted")
+    if result.outcome == "later":
+        return Outcome("later", reason=result.reason or "limit", until=result.retry_at)
+    if result.outcome != "finished":
+        run.finished("agent", started, ok=False, code=result.code)
+        return _agent_failed(run, result)
+    run.finished("agent", started, **agent_turn.told(took, run.job.get("models")))
+    return took
 
 
 def _resume_point(run: StoryRun) -> Mapping[str, Any]:
@@ -76,9 +110,9 @@ def _lost(run: StoryRun, found: Mapping[str, Any]) -> bool:
 
 def _run_shared(run: StoryRun, done: Mapping[str, Any]) -> Outcome:
     if done.get("stage") is None:
-        _write_prompt(run)
+        agent_turn.write_prompt(run)
         stopped = _agent(run, Path(run.place.rules.top))
-        if stopped is not None:
+        if isinstance(stopped, Outcome):
             return stopped
     return verdict.judge_shared(run, _learnings(run))
 
@@ -101,7 +135,7 @@ def _prepare(run: StoryRun) -> Outcome | None:
     if failed is not None:
         return failed
     pool.copy_files(slot)
-    _write_prompt(run)
+    agent_turn.write_prompt(run)
     run.finished("prepare", started)
     return None
 
@@ -112,100 +146,12 @@ def _goes_on(run: StoryRun) -> bool:
     return begun is not None and begun["bound"] == run.place.pool.prepared(commits.slot_of(run))
 
 
-def _work(run: StoryRun) -> Outcome | None:
-    return _agent(run, commits.slot_of(run).path)
-
-
-def _assignment(run: StoryRun) -> prompt.Assignment:
-    story, context = run.story, run.job.get("context", {})
-    return prompt.Assignment(
-        story_id=story["id"],
-        title=story["title"],
-        text=story["text"],
-        criteria=tuple(criterion["text"] for criterion in story["criteria"]),
-        checks=tuple(gate.command for gate in verdict.gates_of(run)),
-        notes=context.get("notes", ""),
-        earlier=tuple(context.get("earlier", ())),
-        learnings=tuple(context.get("learnings", ())),
-        attempt=run.attempt,
-        feedback=run.job.get("feedback", ""),
-    )
-
-
-def _write_prompt(run: StoryRun) -> None:
-    text = prompt.render(_assignment(run))
-    story_files.write_note(run.attempt_folder, "prompt.md", text.encode("utf-8", "replace"))
-
-
-def _agent(run: StoryRun, where: Path) -> Outcome | None:
-    rules, story = run.place.rules, run.story
-    folder, models = run.attempt_folder, run.job.get("models", {})
-    work = agents.AgentWork(
-        story_id=story["id"].replace("\0", ""),
-        title=story["title"].replace("\0", ""),
-        attempt=run.attempt,
-        slot=where,
-        prompt=folder / "prompt.md",
-        log=folder / "agent.log",
-        env={**run.place.environment, "RAD_LEARNINGS_FILE": str(folder / "learnings.txt")},
-        limits=Limits(seconds=rules.story_timeout, idle=rules.idle_timeout, grace=rules.grace),
-        command=rules.agent_command,
-        cancel=run.cancel,
-        on_line=lambda line: run.say({"output": line}),
-        on_started=run.name_child,
-        on_finished=lambda: run.checkpoint("agent"),
-        base_url=models.get("url", ""),
-        token=models.get("token", ""),
-        model=rules.model,
-        settings=rules.agent_settings,
-        folder=folder,
-        assignment=_assignment(run),
-        hidden=_hidden(run),
-        bound=run.place.pool.prepared(commits.slot_of(run)) if rules.workspace == "slots" else "shared",
-    )
-    started = time.monotonic()
-    with timings.part("agent"):
-        result = _ask(run, work)
-    if result.outcome == "cancelled":
-        return Outcome("interrupted")
-    if result.outcome == "later":
-        return Outcome("later", reason=result.reason or "limit", until=result.retry_at)
-    if result.outcome != "finished":
-        run.finished("agent", started, ok=False, code=result.code)
-        return _agent_failed(run, result)
-    counted = bool(models) and not result.unmetered  # by the gateway, whose figures are the report's
-    told: dict[str, Any] = {} if counted else {"cost_usd": result.cost_usd, "tokens": result.tokens}
-    run.finished("agent", started, **told)
-    return None
-
-
-def _ask(run: StoryRun, work: agents.AgentWork) -> agents.AgentResult:
-    """Asks one agent after another, as long as each is missing or at its limit."""
-    *others, last = run.place.rules.agents
-    for name in others:
-        result = agents.agent(name).run(work)
-        if result.outcome not in ("missing", "later"):
-            return result
-        why = "is missing" if result.outcome == "missing" else "is at its limit"
-        run.say({"event": "note", "text": f"{name} {why}: the next one is asked"})
-    return agents.agent(last).run(work)
-
-
-def _hidden(run: StoryRun) -> dict[str, str]:
-    """What differs from one run or machine to the next, and what a model that is asked through us sees instead."""
-    rules = run.place.rules
-    return {
-        str(run.place.rundir.path): "$RUN_FOLDER",
-        rules.cache: "$CACHE",
-        rules.top: "$REPOSITORY",
-        rules.run: "$RUN",
-    }
-
-
 def _agent_failed(run: StoryRun, result: agents.AgentResult) -> Outcome:
     reason = _AGENT_REASONS[result.outcome]
     tail = result.output[-FEEDBACK_TAIL:]
-    code = f"exit code {result.code}" if result.code is not None else "no exit code"
+    told = result.output.strip().splitlines() if result.outcome == "failed" else []
+    unknown = told[0][:200] if told else "no exit code"
+    code = f"exit code {result.code}" if result.code is not None else unknown
     return Outcome(
         "failed",
         reason=reason,

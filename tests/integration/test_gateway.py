@@ -264,3 +264,6 @@ def test_a_call_that_nobody_waits_for_is_read_for_a_while_and_then_given_up(upst
             )
         event = running.wait_for(lambda event: event["event"] == "request")
         assert event["status"] == 499
+        booked = running.wait_for(lambda event: event["event"] == "spend")
+        assert booked["uncertain"]
+        assert 13 <= booked["tokens"] <= 13 + 9  # its input by length, and what it may have said by now

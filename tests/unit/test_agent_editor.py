@@ -5,7 +5,7 @@ import os
 import pytest
 
 from rad_engineer.agents.anthropic import search
-from rad_engineer.agents.anthropic.confinement import inside, masked, placeholders
+from rad_engineer.agents.anthropic.confinement import inside, mask
 from rad_engineer.agents.anthropic.editor import edit
 from rad_engineer.agents.anthropic.seam import ToolFailed
 
@@ -172,7 +172,20 @@ def test_read(slot):
         search.grep(slot, {"pattern": "("}, {"PATH": os.environ["PATH"]})
 
 
-def test_what_differs_between_machines_is_masked(slot):
-    replaced = placeholders(slot, {str(slot.parent): "$CACHE", "run-7": "$RUN", "": "never"})
-    text = f"{slot}/a.txt {slot.resolve()} {slot.parent}/gates run-7"
-    assert masked(text, replaced) == "$PROJECT_ROOT/a.txt $PROJECT_ROOT $CACHE/gates $RUN"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{slot}/a.txt {real} {above}/gates run-7", "$PROJECT_ROOT/a.txt $PROJECT_ROOT $CACHE/gates $RUN"),
+        ("-I{slot}/include file://{slot}.", "-I$PROJECT_ROOT/include file://$PROJECT_ROOT."),
+        ("{slot}2 {slot}-x {slot}.py run-77", "$CACHE/slot2 $CACHE/slot-x $CACHE/slot.py run-77"),
+        (
+            "/app/x.py (/app) src/app.py src/app /application",
+            "$REPO/x.py ($REPO) src/app.py src/app /application",
+        ),
+    ],
+)
+def test_what_differs_between_machines_is_masked(slot, text, shown):
+    masked = mask(
+        slot, {str(slot.parent): "$CACHE", "run-7": "$RUN", "": "never", "/": "never", "/app": "$REPO"}
+    )
+    assert masked(text.format(slot=slot, real=slot.resolve(), above=slot.parent)) == shown

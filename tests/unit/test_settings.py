@@ -7,6 +7,7 @@ import pytest
 
 from rad_engineer import settings
 from rad_engineer.errors import ConfigInvalid, NoAgent, RadError, UsageError
+from rad_engineer.gateway.configuration import configured
 from rad_engineer.settings_schema import GROUPS, SETTINGS, BadValue, parse, seconds, time_text
 
 
@@ -260,6 +261,24 @@ def test_prices_are_tables_and_merge_per_model(tmp_path):
 def test_no_prices(value):
     with pytest.raises(BadValue, match=r"input|MODEL"):
         parse(SETTINGS["prices"], value, written=False)
+
+
+def test_rates_are_tables_and_reach_the_gateway_by_tier_and_model(tmp_path):
+    toml = "[gateway]\nrequests_per_minute = 9\n[gateway.limits]\nsession = { requests = 3 }\n'm' = { tokens = 5 }\n"
+    found = settings.load(write(tmp_path, toml), {}, {})
+    assert configured(found).limits == {
+        "global": {"requests": 9, "tokens": None},
+        "session": {"requests": 3},
+        "models": {"m": {"tokens": 5}},
+    }
+
+
+@pytest.mark.parametrize(
+    "value", [1, {"m": 3}, {"m": {}}, {"m": {"requests": 0}}, {"m": {"requests": True}}, {"m": {"r": 1}}]
+)
+def test_no_rates(value):
+    with pytest.raises(BadValue, match=r"requests"):
+        parse(SETTINGS["rates"], value, written=False)
 
 
 @pytest.mark.parametrize("value", [0.5, 1.0, 59.0, 60.0, 90.0, 3600.0, 5400.0, 86400.0, 604800.0])

@@ -1,13 +1,16 @@
 """Which files tools may touch: those below the slot, named relatively; and what stands for the slot in what a model reads."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rad_engineer.agents.anthropic.seam import ToolFailed
 
 ROOT = "$PROJECT_ROOT"
 """What a model sees in place of the slot; a variable of that name holds its true path in the shell."""
+
+_LONG = 16  # characters that nothing else in a text begins or ends with
 
 
 def inside(slot: Path, name: str) -> Path:
@@ -27,15 +30,22 @@ def shown(slot: Path, path: Path) -> str:
     return os.path.relpath(path, os.path.realpath(slot))
 
 
-def placeholders(slot: Path, hidden: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """What is replaced by what in everything that a model reads, longest first."""
-    every = {**hidden, str(slot): ROOT, os.path.realpath(slot): ROOT}
-    return tuple(sorted(every.items(), key=lambda pair: (-len(pair[0]), pair[0])))
+def mask(slot: Path, hidden: Mapping[str, str]) -> Callable[[str], str]:
+    """Takes out of a text what is different on another machine or in another run, as far as we know it.
+
+    A path is one as a whole: `/slots/1` is not the beginning of `/slots/10`. A short one, such as `/app`, is not the
+    end of `src/app` either.
+    """
+    stand_ins = {**hidden, str(slot): ROOT, os.path.realpath(slot): ROOT}
+    longest_first = sorted(
+        (name for name in stand_ins if name.strip("/")), key=lambda name: (-len(name), name)
+    )
+    if not longest_first:
+        return lambda text: text
+    found = re.compile("|".join(_as_a_whole(name) for name in longest_first))
+    return lambda text: found.sub(lambda match: stand_ins[match[0]], text)
 
 
-def masked(text: str, replaced: tuple[tuple[str, str], ...]) -> str:
-    """The text with nothing in it that is different on another machine or in another run, as far as we know it."""
-    for real, stand_in in replaced:
-        if real:
-            text = text.replace(real, stand_in)
-    return text
+def _as_a_whole(name: str) -> str:
+    before = r"(?<![\w.-])" if len(name) < _LONG else ""
+    return before + re.escape(name) + r"(?![\w-]|\.\w)"

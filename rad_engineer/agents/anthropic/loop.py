@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rad_engineer.agents import AgentResult, AgentWork
 from rad_engineer.agents.anthropic import prompts, requests
 from rad_engineer.agents.anthropic.calls import Answer, AskLater, CallFailed, Line
-from rad_engineer.agents.anthropic.confinement import masked, placeholders
+from rad_engineer.agents.anthropic.confinement import mask
 from rad_engineer.agents.anthropic.outcome import Ended, result_of
 from rad_engineer.agents.anthropic.report import Report, validated
 from rad_engineer.agents.anthropic.seam import Execute, Stopped, ToolResult
@@ -40,7 +41,7 @@ def run(work: AgentWork) -> AgentResult:
     folder = work.folder or work.prompt.parent
     transcript = open_transcript(folder, {"boot": boot_id(), "bound": work.bound})
     tools = Workbench(
-        work.slot, work.env, folder / "learnings.txt",
+        work.slot, work.env, Path(work.env.get("RAD_LEARNINGS_FILE", folder / "learnings.txt")),
         hidden=work.hidden, cancel=work.cancel, until=until, seconds=_command_seconds(settings, work),
     )  # fmt: skip
     line = Line(work.base_url, work.token, cancel=work.cancel, until=until, idle=work.limits.idle)
@@ -68,7 +69,7 @@ def _command_seconds(settings: Mapping[str, Any], work: AgentWork) -> float:
 
 def _start(work: AgentWork, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What every request of the attempt begins with; kept, so that a later version goes on with the same."""
-    hidden = placeholders(work.slot, work.hidden)
+    masked = mask(work.slot, work.hidden)
     plain = "" if work.assignment is not None else work.prompt.read_text("utf-8", "replace")
     first = prompts.first_message(work.assignment, plain)
     return {
@@ -82,7 +83,7 @@ def _start(work: AgentWork, settings: Mapping[str, Any]) -> dict[str, Any]:
         },
         "system": prompts.system(str(settings["role"])),
         "tools": prompts.tools(CAPS["str_replace_based_edit_tool"]),
-        "first": [{**block, "text": masked(block["text"], hidden)} for block in first],
+        "first": [{**block, "text": masked(block["text"])} for block in first],
     }
 
 

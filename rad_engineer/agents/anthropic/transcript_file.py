@@ -30,7 +30,7 @@ class Transcript:
 
     def write(self, kind: str, **content: Any) -> None:
         """Writes a record down, durably where it has to be, and takes it into the conversation."""
-        record: Record = {"t": kind, **content}
+        record = _sendable({"t": kind, **content})
         with durable.writing(self.path):
             durable.write_all(self._handle, durable.seal(durable.dump(record)) + b"\n")
             if kind in _SYNCED:
@@ -40,6 +40,12 @@ class Transcript:
     def close(self) -> None:
         """Closes the file."""
         os.close(self._handle)
+
+
+def _sendable(record: Record) -> Record:
+    """The record with nothing in it that UTF-8 does not know: halves of characters come from models and file names."""
+    found: Record = json.loads(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))
+    return found
 
 
 def open_transcript(folder: Path, wanted: Mapping[str, Any]) -> Transcript:

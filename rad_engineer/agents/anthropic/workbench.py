@@ -6,7 +6,7 @@ from typing import Any
 
 from rad_engineer import process
 from rad_engineer.agents.anthropic import editor, search
-from rad_engineer.agents.anthropic.confinement import masked, placeholders
+from rad_engineer.agents.anthropic.confinement import mask
 from rad_engineer.agents.anthropic.learnings import record_learning
 from rad_engineer.agents.anthropic.seam import ShellEnded, ToolFailed, ToolResult
 from rad_engineer.agents.anthropic.shell import Ran, Shell, shell_environment
@@ -34,7 +34,7 @@ class Workbench:
     ) -> None:
         self._slot = slot
         self._seconds = seconds
-        self._replaced = placeholders(slot, hidden)
+        self._mask = mask(slot, hidden)
         self._shell = Shell(slot, env, cancel=cancel, until=until)
         plain = shell_environment(env, slot)
         self._tools: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -62,7 +62,7 @@ class Workbench:
         self._shell.close()
 
     def _told(self, name: str, text: str) -> str:
-        return cut(masked(process.plain(text), self._replaced), CAPS.get(name, _SMALL))
+        return cut(self._mask(process.plain(text)), CAPS.get(name, _SMALL))
 
     def _bash(self, given: Mapping[str, Any]) -> str:
         if given.get("restart"):

@@ -1,0 +1,179 @@
+"""One turn of an agent in a slot: who is asked, in which role and with which prompt, and who is asked instead."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rad_engineer import agents, story_files
+from rad_engineer.agents import choice
+from rad_engineer.agents.adapters import ADAPTERS
+from rad_engineer.core import prompt
+from rad_engineer.core.prd import Story
+from rad_engineer.process import Limits
+from rad_engineer.worker import commits, verdict
+from rad_engineer.worker.story_run import StoryRun
+
+_SAME_FOR_ALL = ("budget", "offline")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is asked. The story's own turn has no name; others keep their files in a folder of that name."""
+
+    where: Path
+    name: str = ""
+    text: str = ""  # a prompt of its own, instead of the story's
+    agents: tuple[str, ...] = ()  # instead of the story's
+    model: str = ""
+    session: str = ""  # of the first of them, to go on with
+    afresh: Callable[[], None] | None = None  # takes the slot back before another agent is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Who it was in the end, and how it ended."""
+
+    agent: str
+    result: agents.AgentResult
+
+
+def wanted(run: StoryRun) -> choice.Hint:
+    """What the story asks for, as far as it can be had in this run."""
+    story = run.story
+    asked = Story(story["id"], story["title"], agent=story.get("agent"), model=story.get("model"))
+    return choice.hint(asked, _choice(run), run.place.rules.roles, key=_key(run))
+
+
+def role_of(run: StoryRun) -> str:
+    """The text of the story's role: the one that it names, else the project's own for developers, else none."""
+    rules = run.place.rules
+    return rules.roles.get(wanted(run).role or rules.role, "")
+
+
+def assignment(run: StoryRun) -> prompt.Assignment:
+    """What the story's prompt is made of."""
+    story, context = run.story, run.job.get("context", {})
+    return prompt.Assignment(
+        story_id=story["id"],
+        title=story["title"],
+        text=story["text"],
+        criteria=tuple(criterion["text"] for criterion in story["criteria"]),
+        checks=tuple(gate.command for gate in verdict.gates_of(run)),
+        notes=context.get("notes", ""),
+        earlier=tuple(context.get("earlier", ())),
+        learnings=tuple(context.get("learnings", ())),
+        attempt=run.attempt,
+        feedback=run.job.get("feedback", ""),
+        role=role_of(run),
+    )
+
+
+def write_prompt(run: StoryRun) -> None:
+    """Writes the story's prompt."""
+    text = prompt.render(assignment(run))
+    story_files.write_note(run.attempt_folder, "prompt.md", text.encode("utf-8", "replace"))
+
+
+def take(run: StoryRun, turn: Turn) -> Took:
+    """Asks the first agent; where that one is missing or at its limit, the next one goes on from the start."""
+    names = _names(run, turn)
+    for position, name in enumerate(names):
+        result = agents.agent(name).run(_work(run, turn, name, names[0]))
+        after = names[position + 1 :]
+        asked_next = result.outcome == "missing" or (
+            result.outcome == "later" and result.reason not in _SAME_FOR_ALL
+        )
+        if not (asked_next and after):
+            return Took(name, result)
+        why = "is not there" if result.outcome == "missing" else f"cannot go on ({result.reason or 'limit'})"
+        run.say({"event": "note", "text": f"{name} {why}; {after[0]} does it"})
+        if turn.afresh is not None and result.outcome == "later":
+            turn.afresh()
+        _set_aside(run.attempt_folder / turn.name / "agent.log", name)
+        turn = replace(turn, session="")
+    raise AssertionError("a chain of agents has at least one")
+
+
+def _set_aside(log: Path, name: str) -> None:
+    """What one agent said stays, under its name, when another one begins."""
+    if log.is_file():
+        log.replace(log.with_name(f"agent-{name}.log"))
+
+
+def _names(run: StoryRun, turn: Turn) -> tuple[str, ...]:
+    if turn.agents:
+        return turn.agents
+    chain = run.place.rules.agents
+    asked = wanted(run).agent
+    begun = not turn.name and run.job.get("resume") and story_files.begun_transcript(run.attempt_folder)
+    if begun and choice.OWN_LOOP in (asked, *chain):
+        asked = choice.OWN_LOOP  # whose open transcript it is
+    return tuple(dict.fromkeys((asked, *chain))) if asked else chain
+
+
+def _work(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentWork:
+    rules, story, models = run.place.rules, run.story, run.job.get("models", {})
+    files = run.attempt_folder / turn.name if turn.name else run.attempt_folder
+    if turn.text:
+        story_files.write_note(files, "prompt.md", turn.text.encode("utf-8", "replace"))
+    own = None if turn.text else assignment(run)
+    return agents.AgentWork(
+        story_id=story["id"].replace("\0", ""),
+        title=story["title"].replace("\0", ""),
+        attempt=run.attempt,
+        slot=turn.where,
+        prompt=files / "prompt.md",
+        log=files / "agent.log",
+        env={**run.place.environment, "RAD_LEARNINGS_FILE": str(run.attempt_folder / "learnings.txt")},
+        limits=Limits(seconds=rules.story_timeout, idle=rules.idle_timeout, grace=rules.grace),
+        command=rules.agent_command,
+        cancel=run.cancel,
+        on_line=lambda line: run.say({"output": line}),
+        on_started=None if turn.name else run.name_child,
+        on_finished=None if turn.name else lambda: run.checkpoint("agent"),
+        base_url=models.get("url", ""),
+        token=models.get("token", ""),
+        model=_model(run, turn, name, first),
+        settings={**rules.agent_settings, "role": own.role if own is not None else ""},
+        folder=run.attempt_folder if name in ADAPTERS else files,  # a command line's sessions lie beside it
+        assignment=replace(own, role="") if own is not None else None,
+        hidden=_hidden(run),
+        bound=run.place.pool.prepared(commits.slot_of(run)) if rules.workspace == "slots" else "shared",
+        session=turn.session,
+    )
+
+
+def _model(run: StoryRun, turn: Turn, name: str, first: str) -> str:
+    """The model that was named, where it can be one of this agent's: others do not know each other's names."""
+    named = turn.model or (wanted(run).model if not turn.agents else "") or run.place.rules.model
+    alike = choice.unmetered(name, key=_key(run)) == choice.unmetered(first, key=_key(run))
+    return named if name == first or alike else ""
+
+
+def _key(run: StoryRun) -> bool:
+    """Whether models can be asked through the gateway."""
+    return bool(run.job.get("models"))
+
+
+def _choice(run: StoryRun) -> choice.Choice:
+    chain = run.place.rules.agents
+    loose = tuple(name for name in chain if choice.unmetered(name, key=_key(run)))
+    return choice.Choice(chain, run.place.rules.agent_command, "", loose)
+
+
+def _hidden(run: StoryRun) -> dict[str, str]:
+    """What differs from one run or machine to the next, and what a model that is asked through us sees instead."""
+    rules = run.place.rules
+    return {
+        str(run.place.rundir.path): "$RUN_FOLDER",
+        rules.cache: "$CACHE",
+        rules.top: "$REPOSITORY",
+        rules.run: "$RUN",
+    }
+
+
+def told(took: Took, models: Any) -> dict[str, Any]:
+    """What a turn has cost, where nobody at the gateway counted it."""
+    counted = bool(models) and not took.result.unmetered
+    return {} if counted else {"cost_usd": took.result.cost_usd, "tokens": took.result.tokens}

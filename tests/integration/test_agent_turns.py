@@ -1,0 +1,182 @@
+"""Stories done by command-line agents: who goes on when one cannot, roles, reviews, and what is made simpler."""
+
+import json
+import os
+
+import pytest
+
+from tests import cli_streams
+from tests.conftest import Project, prd, story
+from tests.fake_cli import FakeCli, install
+
+CHECK = "test ! -e bad"
+
+
+def said(text: str) -> str:
+    """What claude prints when that is its whole answer."""
+    events = cli_streams.GOOD["claude"]
+    return cli_streams.text_of([events[0], {**events[-1], "result": text}])
+
+
+class Shop:
+    """A project with one gate, and installed agents."""
+
+    def __init__(self, project: Project, *stories: dict[str, object], config: str = "") -> None:
+        self.project = project
+        files = {"prd.json": prd(*(stories or (story("A"),))), "check.sh": CHECK, "work.txt": "none"}
+        project.init({**files, "rad-engineer.toml": f"[gates]\ncheck = 'sh check.sh'\n{config}"})
+
+    def install(self, name: str, prints: str = "", **plan: object) -> FakeCli:
+        fake = install(name, self.project.folder.parent)
+        fake.plan(prints, **plan)
+        return fake
+
+    def run(self, *arguments: str):
+        path = f"{self.project.folder.parent / 'bin'}{os.pathsep}{self.project.env['PATH']}"
+        return self.project.rad("run", "prd.json", "--yes", "--json", *arguments, env={"PATH": path})
+
+    def stages(self, ran) -> list[tuple[str, bool]]:
+        return [(e["stage"], e["ok"]) for e in ran.events if e["event"] == "stage_finished"]
+
+    def notes(self, ran) -> list[str]:
+        return [e["text"] for e in ran.events if e["event"] == "note"]
+
+
+def test_a_story_is_done_by_claude(project):
+    shop = Shop(project)
+    claude = shop.install("claude", said("Done."), files={"work.txt": "good\n"})
+    ran = shop.run("--agent", "claude", "--model", "claude-opus-5-5")
+    assert ran.code == 0, ran.out + ran.err
+    [asked] = claude.asked
+    assert asked["prompt"].startswith("# Story A: Story A\n")
+    assert "Your role" not in asked["prompt"]
+    assert asked["argv"][-2:] == ["--model", "claude-opus-5-5"]
+    assert "--bare" not in asked["argv"]
+    [told] = project.report()["stories"]
+    assert (told["status"], round(told["cost_usd"], 5), told["tokens"]) == ("passed", 0.00142, 247)
+
+
+@pytest.mark.parametrize("first", ["missing", "limited"])
+def test_who_cannot_is_followed_by_the_next(project, first):
+    shop = Shop(project)
+    if first == "limited":
+        code, events = cli_streams.LIMITED["codex"]
+        shop.install("codex", cli_streams.text_of(events), code=code, files={"bad": "half done"})
+    shop.install("claude", said("Done."), files={"work.txt": "good\n"})
+    ran = shop.run("--agent", "codex,claude")
+    assert ran.code == 0, ran.out + ran.err
+    why = "is not there" if first == "missing" else "cannot go on (limit)"
+    assert f"A: codex {why}; claude does it" in shop.notes(ran)
+    attempt = next((project.folder / ".rad-engineer/runs").glob("*/stories/*/attempt-1"))
+    assert (attempt / "agent-codex.log").exists() == (first == "limited")
+    assert (attempt / "agent.log").exists()
+    assert "usage limit" not in (attempt / "agent.log").read_text()
+
+
+def test_a_limit_of_the_last_one_parks_the_story(project):
+    shop = Shop(project)
+    code, events = cli_streams.LIMITED["codex"]
+    shop.install("codex", cli_streams.text_of(events), code=code)
+    ran = shop.run("--agent", "codex")
+    assert ran.code == 4, ran.out + ran.err
+    [told] = project.report()["stories"]
+    assert (told["status"], told["attempts"]) != ("failed", 3)
+    code, events = cli_streams.LOGGED_OUT["codex"]
+    shop.install("claude", cli_streams.text_of(cli_streams.LOGGED_OUT["claude"][1]), code=1)
+    ran = shop.run("--agent", "claude", "--fresh")
+    assert ran.code == 4, ran.out + ran.err
+    assert [e["reason"] for e in ran.events if e.get("reason")] == ["login"]
+
+
+def test_roles_of_stories_and_of_the_project(project):
+    shop = Shop(
+        project, story("A", agent="test-writer"), story("B", agent="frontend"), story("C", agent="poet"),
+        config="[agent.roles]\npoet = 'poet.md'\n",
+    )  # fmt: skip
+    project.write({"poet.md": "You rhyme.\n"})
+    project.commit("a role")
+    claude = shop.install("claude", said("Done."), files={"work.txt": "good\n"}, by=[
+        {"when": "Story B", "files": {"b.txt": "b"}}, {"when": "Story C", "files": {"c.txt": "c"}}])  # fmt: skip
+    ran = shop.run("--agent", "claude")
+    assert ran.code == 0, ran.out + ran.err
+    asked = {one["prompt"][8]: one["prompt"] for one in claude.asked}
+    assert "## Your role\n\nYou write tests;" in asked["A"]
+    assert "Your role" not in asked["B"]
+    assert "## Your role\n\nYou rhyme.\n" in asked["C"]
+
+
+def test_a_review_sends_its_findings_back_once(project):
+    shop = Shop(project, config="[agent]\nreviewer = 'codex'\n")
+    claude = shop.install("claude", said("Done."), files={"work.txt": "good but wrong\n"}, by=[
+        {"when": "A reviewer read your change", "files": {"work.txt": "good and right\n"}}])  # fmt: skip
+    answer = "MUST-FIX: work.txt:1: it is wrong\nNOTE: work.txt:1: short"
+    events = [*cli_streams.GOOD["codex"][:1],
+              {"type": "item.completed", "item": {"type": "agent_message", "text": answer}},
+              *cli_streams.GOOD["codex"][-1:]]  # fmt: skip
+    codex = shop.install("codex", cli_streams.text_of(events), files={"work.txt": "what the reviewer did\n"})
+    ran = shop.run("--agent", "claude", "--review")
+    assert ran.code == 0, ran.out + ran.err
+    assert project.git("show", "rad/demo:work.txt") == "good and right\n"
+    assert shop.stages(ran) == [("prepare", True), ("agent", True), ("commit", True), ("review", True), ("mend", True),
+                                ("commit", True), ("verify", True)]  # fmt: skip
+    [question] = codex.asked
+    assert "+good but wrong" in question["prompt"]
+    assert "1. A is there" in question["prompt"]
+    assert "You review a change" in question["prompt"]
+    assert "work.txt:1: it is wrong" in claude.asked[1]["prompt"]
+    assert claude.asked[1]["argv"][-2:] == ["--resume", "7ed9eac8-eeec"]
+    [told] = project.report()["stories"]
+    assert told["tokens"] == 3 * 247
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "note"),
+    [
+        ("REVIEW: CLEAN", 0, ""),
+        (
+            "looks good to me",
+            0,
+            "A: the review by codex names no findings and does not say that there are none",
+        ),
+        ("", 1, "A: the review by codex came to nothing (failed)"),
+    ],
+)
+def test_a_review_decides_nothing(project, answer, code, note):
+    shop = Shop(project, config="[agent]\nreviewer = 'codex'\n")
+    claude = shop.install("claude", said("Done."), files={"work.txt": "good\n"})
+    events = [{"type": "item.completed", "item": {"type": "agent_message", "text": answer}}]
+    shop.install("codex", cli_streams.text_of(events), code=code)
+    ran = shop.run("--agent", "claude", "--review")
+    assert ran.code == 0, ran.out + ran.err
+    assert len(claude.asked) == 1
+    assert [text for text in shop.notes(ran) if "review" in text] == ([note] if note else [])
+
+
+@pytest.mark.parametrize(
+    ("files", "kept", "note"),
+    [
+        ({"work.txt": "good, simply\n"}, "good, simply\n", ""),
+        ({"bad": "x"}, "good\n", "A: simplifying is left out: gate-red, check (failed)"),
+        ({}, "good\n", ""),
+    ],
+)
+def test_what_is_green_is_made_simpler_or_stays(project, files, kept, note):
+    shop = Shop(project)
+    claude = shop.install("claude", said("Done."), files={"work.txt": "good\n"},
+                          by=[{"when": "make it simpler", "files": files}])  # fmt: skip
+    ran = shop.run("--agent", "claude", "--simplify")
+    assert ran.code == 0, ran.out + ran.err
+    assert project.git("show", "rad/demo:work.txt") == kept
+    assert len(claude.asked) == 2
+    assert project.landed("rad/demo") == ["A"]
+    assert [text.partition(" (")[0] for text in shop.notes(ran) if "simplif" in text] == (
+        [note.partition(" (")[0]] if note else []
+    )
+
+
+def test_a_broken_role_is_refused_before_anything_starts(project):
+    Shop(project, config="[agent.roles]\npoet = 'nowhere.md'\n")
+    ran = project.rad("run", "prd.json", "--yes", "--agent-command", "true")
+    assert ran.code == 78
+    assert "nowhere.md: there is no such file for the role poet" in ran.err
+    assert not json.loads((project.folder / "prd.json").read_text())["userStories"][0]["passes"]

@@ -1,0 +1,42 @@
+"""Roles: shipped ones, a project's own, and refusals."""
+
+import pytest
+
+from rad_engineer import roles
+from rad_engineer.errors import ConfigInvalid
+
+
+def test_ours_are_there_and_say_something(tmp_path):
+    found = roles.load(tmp_path, tmp_path, {})
+    assert tuple(found) == roles.NAMES
+    assert all(text.startswith("You ") and len(text) > 200 for text in found.values())
+    assert not any(roles.replaced(found, name) for name in roles.NAMES)
+
+
+def test_a_project_replaces_and_adds(tmp_path):
+    folder = tmp_path / "home" / ".rad-engineer" / "roles"
+    folder.mkdir(parents=True)
+    (folder / "developer.md").write_text("\ufeffYou are careful.\n")
+    (folder / "poet.md").write_text("from the folder")
+    (tmp_path / "poet.md").write_text("from the settings")
+    found = roles.load(tmp_path, tmp_path / "home", {"poet": "poet.md"})
+    assert (found["developer"], found["poet"]) == ("You are careful.", "from the settings")
+    assert roles.replaced(found, "developer")
+    assert not roles.replaced(found, "poet")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        (b"", "empty"),
+        (b"\xff\xfe", "not UTF-8 at byte 0"),
+        (b"x" * 30_000, "longer than"),
+    ],
+)
+def test_files_that_cannot_be_used(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "poet.md").write_bytes(content)
+    with pytest.raises(ConfigInvalid, match=words) as caught:
+        roles.load(tmp_path, tmp_path, {"poet": "poet.md"})
+    assert "agent.roles" in str(caught.value.hint)
