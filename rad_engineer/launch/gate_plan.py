@@ -1,7 +1,7 @@
 """Which gates judge a run, which files they protect, and which commands a user must trust before it starts."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +127,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
         found.append(("setup", wanted.setup))
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
+    found += [(kind, str(value)) for kind, value in _of_models(wanted)]
     if agent.unmetered:
         from rad_engineer.agents.choice import grants  # noqa: PLC0415 - only where somebody is lent a login
 
@@ -135,6 +136,15 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
         if story.state in ("todo", "human"):  # what waits for a person runs once it is approved
             found += [(f"verify {story.id}", check.command) for check in story.checks]
     return found
+
+
+def _of_models(wanted: Settings) -> Iterator[tuple[str, Any]]:
+    """Whom a file of the project wants to have asked with the user's key, and how much it wants to have spent."""
+    from_file = {name for name, origin in wanted.origins.items() if origin.endswith(".toml")}
+    if "upstream" in from_file and not str(wanted.upstream).startswith("replay:"):
+        yield "models", wanted.upstream
+    if "budget" in from_file:
+        yield "budget", f"{wanted.budget:.2f} USD" if wanted.budget else "none"
 
 
 def _named(table: Mapping[str, str], scope: str, files: Files, inputs: Inputs, of_prd: str) -> list[Gate]:

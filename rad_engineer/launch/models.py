@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from rad_engineer.agents.choice import Choice
     from rad_engineer.gateway.credentials import Credentials
     from rad_engineer.gateway.door import Door
+    from rad_engineer.launch.ground import Ground
 
 FOLDER = "gateway"  # in the run directory
+REPLAY = "replay:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Access:
     @property
     def told(self) -> str:
         """For the screen: from where the key is, and how much may be spent."""
+        if (self.wanted.upstream or "").startswith(REPLAY):
+            return f"models: recorded exchanges in {str(self.wanted.upstream).removeprefix(REPLAY)}, nothing is spent"
         from rad_engineer.gateway.configuration import MICRO, configured  # noqa: PLC0415 - only with models
 
         cap = configured(self.wanted).run_micro_usd
@@ -63,14 +67,30 @@ def _capped(wanted: Settings) -> bool:
     return any((wanted.budget, wanted.story_budget, wanted.token_budget, wanted.story_token_budget))
 
 
-def open_door(access: Access, rundir: store.RunDir, cache: Path) -> "Door":
+def open_door(access: Access, rundir: store.RunDir, place: "Ground") -> "Door":
     """Starts the gateway of a run."""
     from rad_engineer.gateway import configuration, credentials, door  # noqa: PLC0415 - only with models
 
-    told = configuration.configured(access.wanted, tenant=rundir.run, cache_folder=str(cache / "answers"))
+    wanted = _with_folders(access.wanted, place.top)
+    told = configuration.configured(wanted, tenant=rundir.run, cache_folder=str(place.cache / "answers"))
     opened = door.open(told, rundir.path / FOLDER, secrets.token_bytes(32), access.key)
     credentials.harden()  # nothing is forked from here any more that would have to be looked into
     return opened
+
+
+def _with_folders(wanted: Settings, top: Path) -> Settings:
+    """Folders that a file of settings names lie in its project, those of a command line where it was given."""
+
+    def whole(name: str, folder: str) -> str:
+        base = top if wanted.origins.get(name, "").endswith(".toml") else Path.cwd()
+        return str(base / folder)
+
+    if wanted.record:
+        wanted = replace(wanted, record=whole("record", wanted.record))
+    if (wanted.upstream or "").startswith(REPLAY):
+        folder = str(wanted.upstream).removeprefix(REPLAY)
+        wanted = replace(wanted, upstream=REPLAY + whole("upstream", folder))
+    return wanted
 
 
 def reconcile(ledger: Ledger, folder: Path) -> None:

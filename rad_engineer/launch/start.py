@@ -202,7 +202,7 @@ class _Launch:
         if self.order.access is None:
             return None
         models.reconcile(ledger, rundir.path)
-        return Spending(models.open_door(self.order.access, rundir, self.order.ground.cache), ledger)
+        return Spending(models.open_door(self.order.access, rundir, self.order.ground), ledger)
 
     def _settle(
         self, ledger: Ledger, rules: Rules, branch: run_branch.RunBranch | None,

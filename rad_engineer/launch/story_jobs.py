@@ -1,6 +1,7 @@
 """What a worker is told about a story: the story itself, and what happened before it."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer import importers, store, story_files
@@ -23,8 +24,8 @@ class StoryJobs:
         self.checkpoint: Checkpoint | None = None
         self._spans = tuple(importers.spans(prd) for prd in graph.prds)
         self._first = self._offsets()
-        self._earlier: deque[str] = deque(maxlen=REMEMBERED)
-        self._learnings: deque[str] = deque(maxlen=REMEMBERED)
+        self._earlier: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
+        self._learnings: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
         self._verified: dict[str, tuple[list[str], list[str]]] = {}
 
     def _offsets(self) -> dict[str, tuple[int, int]]:
@@ -58,8 +59,8 @@ class StoryJobs:
             },
             "context": {
                 "notes": prd.notes,
-                "earlier": list(self._earlier),
-                "learnings": list(self._learnings),
+                "earlier": _in_order(self._earlier),
+                "learnings": _in_order(self._learnings),
             },
         }
         if resume:
@@ -88,11 +89,17 @@ class StoryJobs:
             self._verified[event.identity] = (list(data.get("changed", ())), list(data.get("learnings", ())))
         elif event.kind == "story_landed" and event.identity is not None:
             changed, learnings = self._verified.pop(event.identity, ([], []))
-            self._earlier.append(f"{event.story}: {', '.join(changed[:12]) or 'no file'}")
-            self._learnings.extend(f"({event.story}) {line}" for line in learnings)
+            place = self.graph.by_identity.get(event.identity, -1)
+            self._earlier.append((place, f"{event.story}: {', '.join(changed[:12]) or 'no file'}"))
+            self._learnings.extend((place, f"({event.story}) {line}") for line in learnings)
 
     def on_output(self, key: str, line: str) -> None:
         """Output is not part of what happened."""
 
     def tick(self, now: float) -> None:
         """Time is of no matter here."""
+
+
+def _in_order(told: Iterable[tuple[int, str]]) -> list[str]:
+    """In the order of the plan, not of landing: a prompt does not depend on who was faster."""
+    return [line for _place, line in sorted(told, key=lambda entry: entry[0])]
