@@ -50,6 +50,7 @@ class Ledger:
         watchers: Sequence[Watcher],
         clock: Callable[[], float],
         *,
+        hear: Callable[[Event], None] = lambda _event: None,
         timed: timings.Timings | None = None,
     ) -> None:
         self.graph = graph
@@ -57,6 +58,7 @@ class Ledger:
         self.journal = journal
         self.watchers = list(watchers)
         self.clock = clock
+        self.hear = hear  # at once: what is started next is to know of it
         self.timed = timed
         self._shown: list[Event] = []
 
@@ -75,6 +77,7 @@ class Ledger:
         with timings.part("journal"):
             self.journal.append(event)
             self.checkpoint.apply(event)
+        self.hear(event)
         self._shown.append(event)
 
     def commit(self) -> None:

@@ -101,10 +101,12 @@ class _Launch:
             known.retell(self.home_runs, self.graph.identities, jobs.hear)
         checkpoint, journal = store.reopen(rundir, jobs.hear)
         jobs.checkpoint = checkpoint
-        watchers: list[Watcher] = [jobs, logs.EventLog(), *self.order.views]
+        watchers: list[Watcher] = [logs.EventLog(), *self.order.views]
         account = timings.open_account(wanted=self.order.timed)
         timed = timings.Timings(account) if account is not None else None
-        ledger = Ledger(self.graph, checkpoint, journal, watchers, steady(checkpoint.at), timed=timed)
+        ledger = Ledger(
+            self.graph, checkpoint, journal, watchers, steady(checkpoint.at), hear=jobs.hear, timed=timed
+        )
         try:
             with self.no_collection:
                 return self._run(rundir, rules, ledger, jobs, earlier, landed, branch)

@@ -5,18 +5,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer import importers, store, story_files
-from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rad_engineer.core.checkpoint import Checkpoint
+
 REMEMBERED = 60  # lines: more would not fit into a prompt anyway
 
 
 class StoryJobs:
-    """Builds jobs; looks on at what lands, so that later stories hear of it."""
+    """Builds jobs; hears of what lands, so that later stories are told."""
 
     def __init__(self, graph: Graph, rundir: store.RunDir) -> None:
         self.graph = graph
@@ -77,11 +78,6 @@ class StoryJobs:
         paid = paid or story_files.begun_transcript(folder / f"attempt-{record.attempts}") is not None
         return {"resume_base": record.base} if paid else {"rescue_base": record.base}
 
-    def on_event(self, event: Event, checkpoint: Checkpoint) -> None:
-        """Hears what has been written down."""
-        self.checkpoint = checkpoint
-        self.hear(event)
-
     def hear(self, event: Event) -> None:
         """Remembers what a landed story changed and taught."""
         if event.kind == "story_verified" and event.identity is not None:
@@ -92,12 +88,6 @@ class StoryJobs:
             place = self.graph.by_identity.get(event.identity, -1)
             self._earlier.append((place, f"{event.story}: {', '.join(changed[:12]) or 'no file'}"))
             self._learnings.extend((place, f"({event.story}) {line}") for line in learnings)
-
-    def on_output(self, key: str, line: str) -> None:
-        """Output is not part of what happened."""
-
-    def tick(self, now: float) -> None:
-        """Time is of no matter here."""
 
 
 def _in_order(told: Iterable[tuple[int, str]]) -> list[str]:

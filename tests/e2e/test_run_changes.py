@@ -138,3 +138,27 @@ def test_an_approval_after_the_run_has_finished(project: Project) -> None:
 def test_the_same_prd_by_two_paths_is_one(project: Project) -> None:
     project.init({"prd.json": prd(story("A")), "rad-engineer.toml": CHECK})
     assert project.rad("plan", "prd.json", "./prd.json").code == 0
+
+
+def test_a_story_is_told_of_all_that_landed_before_it_in_the_order_of_the_plan(project: Project) -> None:
+    stories = (story("A"), story("B", "A"), story("C", "A"), story("D", "B", "C"))
+    project.init({"prd.json": prd(*stories), "rad-engineer.toml": '[gates]\ncheck = "test -e prd.json"\n'})
+    slow = f'test "$RAD_STORY_ID" != B || while ! {landed_in(project, "C")}; do sleep 0.01; done\n'
+    learn = 'echo "$RAD_STORY_ID is hard" >> "$RAD_LEARNINGS_FILE"\necho > "$RAD_STORY_ID.txt"\n'
+    assert project.rad("run", "prd.json", *agent(project, slow + learn), "--yes", "-j", "2").code == 0
+    (prompt,) = (project.folder / ".rad-engineer" / "runs").glob("*/stories/D-*/attempt-1/prompt.md")
+    told = [line for line in prompt.read_text().splitlines() if line.startswith(("- A", "- B", "- C", "- ("))]
+    assert told == [
+        "- A: A.txt",
+        "- B: B.txt",
+        "- C: C.txt",
+        "- (A) A is hard",
+        "- (B) B is hard",
+        "- (C) C is hard",
+    ]
+
+
+def landed_in(project: Project, name: str) -> str:
+    """A shell command that is true as soon as the story is in the journal as landed."""
+    journal = f"{project.folder}/.rad-engineer/runs/*/journal.jsonl"
+    return f"""grep -q '"story_landed".*"story":"{name}"' {journal}"""
