@@ -67,7 +67,6 @@ class Spent:
     orphan_tokens: int = 0
     uncertain_micro_usd: int = 0
     uncertain_calls: int = 0
-    open_calls: int = 0
     open: Amount = field(default_factory=Amount)
 
     @property
@@ -92,7 +91,6 @@ def read(path: Path) -> dict[str, Spent]:
     found = _Fold(path)
     for call in found.open.values():
         story = found.stories[call.story]
-        story.open_calls += 1
         story.open += call.orphan()
     return found.stories
 

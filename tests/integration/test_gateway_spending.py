@@ -145,7 +145,7 @@ def test_a_run_that_uses_more_than_its_cap_ends_below_it_and_near_it(tmp_path, r
     assert all(b"billing_error" in each for each in crowd.refused)
     assert 0.9 * cap <= spent(tmp_path) <= cap
     assert spent(tmp_path) >= price(bill.input_tokens, bill.output_tokens)
-    assert not any(story.open_calls for story in read(tmp_path / "spend.jsonl").values())
+    assert not any(story.open.tokens for story in read(tmp_path / "spend.jsonl").values())
     print(f"cap {cap}, spent {spent(tmp_path)}: {spent(tmp_path) * 100 / cap:.1f} %")
 
 
@@ -201,7 +201,7 @@ def test_gateways_that_are_killed_forget_no_money_and_keep_none(tmp_path):
     )
     assert orphans >= 12 * kills  # of 16 that are on their way, a few may just have ended
     assert bill_now <= total <= bill_now + slack
-    assert not any(story.open_calls for story in found.values())
+    assert not any(story.open.tokens for story in found.values())
 
 
 def _kill(gateway, bill, kills, chance, over):
