@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -68,12 +69,14 @@ def wanted(data: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def serve(plans: Mapping[str, Sequence[Move]] | None = None) -> Iterator[Faulty]:
+def serve(
+    plans: Mapping[str, Sequence[Move]] | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Faulty]:
     """Starts one on 127.0.0.1. What is in no plan is answered."""
     found = Faulty("", plans or {})
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(found.serve, "127.0.0.1", 0))
-    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = loop.run_until_complete(asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=tls))
+    found.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
