@@ -170,6 +170,14 @@ def events(data: Mapping[str, Any], tokens: int = 3, *, tool: bool = False) -> l
     ]
 
 
+def said(stream: bytes) -> str:
+    """The text of a stream."""
+    data = [json.loads(line[6:]) for line in stream.splitlines() if line.startswith(b"data: ")]
+    return "".join(
+        each["delta"]["text"] for each in data if each.get("delta", {}).get("type") == "text_delta"
+    )
+
+
 def streams(*parts: bytes, end: str = "clean", pause: float = 0.0, kind: str = "text/event-stream") -> Move:
     """A stream of these bytes; `end` is clean, reset, or silence."""
 
