@@ -13,6 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,13 @@ def read(path: Path) -> dict[str, Spent]:
         story = found.stories[call.story]
         story.open += call.orphan()
     return found.stories
+
+
+def settle_orphans(path: Path) -> None:
+    """Settles what a gateway that is no more has left; does nothing where there is none, or one is at work."""
+    if path.exists():
+        with suppress(Locked):
+            Spend(path).close()
 
 
 class Spend:
