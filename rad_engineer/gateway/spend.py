@@ -119,7 +119,6 @@ class Spend:
                 raise
         self.stories = found.stories
         self.last = found.last
-        self.orphans = [(call, call.orphan()) for call in found.open.values()]
         self._syncing = _Syncing(self._handle)
         self._marked: dict[int, Amount] = {}
         for number, call in found.open.items():

@@ -224,8 +224,6 @@ def test_a_call_that_ended_with_the_gateway_is_settled_at_its_last_mark_and_the_
     expected = (90_000 + slack) + 640_000 + (2_000 + slack)  # the second is not taken for more than was held
     assert (before["A"].calls, before["A"].open.micro_usd) == (0, expected)
     again = Spend(path)
-    assert [(call.story, call.attempt, cost.micro_usd) for call, cost in again.orphans] == [
-        ("A", 2, 90_000 + slack), ("A", 2, 640_000), ("A", 2, 2_000 + slack)]  # fmt: skip
     assert again.last == 3
     again.close()
     found = read(path)
@@ -233,7 +231,8 @@ def test_a_call_that_ended_with_the_gateway_is_settled_at_its_last_mark_and_the_
     assert found["A"].tokens == found["A"].orphan_tokens == 9_000 + 64_000 + 1_000 + 2 * SLACK_TOKENS
     assert (found["A"].open, found["A"].uncertain_calls) == (Amount(), 3)
     assert found["B"] == Spent(5, 1, 1, 2, 3, 9, 0, 5, 1)
-    assert Spend(path).orphans == []
+    Spend(path).close()
+    assert read(path) == found  # once is enough
 
 
 def test_marks_say_what_was_seen_and_how_long_nothing_could_be_seen(tmp_path):

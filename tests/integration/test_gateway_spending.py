@@ -191,6 +191,8 @@ def test_gateways_that_are_killed_forget_no_money_and_keep_none(tmp_path):
         killer.join()
         crowd.run(16, 1)
         assert len(gateway.named("restarted")) == kills
+    (state,) = (event for event in gateway.door.poll() if event["event"] == "state")
+    assert (state["money"]["held_micro_usd"], state["money"]["waiting"]) == (0, 0)
     found = read(tmp_path / "spend.jsonl")
     orphans = sum(story.uncertain_calls for story in found.values())
     bill_now = price(bill.input_tokens, bill.output_tokens)
@@ -199,6 +201,7 @@ def test_gateways_that_are_killed_forget_no_money_and_keep_none(tmp_path):
     print(
         f"{kills} kills, {orphans} orphans: bill {bill_now}, ledger {total}, slack {slack}; {crowd.lost} tries lost"
     )
+    assert state["money"]["spent_micro_usd"] == total
     assert orphans >= 12 * kills  # of 16 that are on their way, a few may just have ended
     assert bill_now <= total <= bill_now + slack
     assert not any(story.open.tokens for story in found.values())
