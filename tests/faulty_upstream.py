@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -68,12 +69,14 @@ def wanted(data: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def serve(plans: Mapping[str, Sequence[Move]] | None = None) -> Iterator[Faulty]:
+def serve(
+    plans: Mapping[str, Sequence[Move]] | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Faulty]:
     """Starts one on 127.0.0.1. What is in no plan is answered."""
     found = Faulty("", plans or {})
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(found.serve, "127.0.0.1", 0))
-    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = loop.run_until_complete(asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=tls))
+    found.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
@@ -165,6 +168,14 @@ def events(data: Mapping[str, Any], tokens: int = 3, *, tool: bool = False) -> l
         event("message_delta", delta=stop, usage={"output_tokens": tokens}),
         event("message_stop"),
     ]
+
+
+def said(stream: bytes) -> str:
+    """The text of a stream."""
+    data = [json.loads(line[6:]) for line in stream.splitlines() if line.startswith(b"data: ")]
+    return "".join(
+        each["delta"]["text"] for each in data if each.get("delta", {}).get("type") == "text_delta"
+    )
 
 
 def streams(*parts: bytes, end: str = "clean", pause: float = 0.0, kind: str = "text/event-stream") -> Move:

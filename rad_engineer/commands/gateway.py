@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rad_engineer import settings
 from rad_engineer.errors import NoAgent
-from rad_engineer.gateway import credentials, door
+from rad_engineer.gateway import credentials, door, spend
 from rad_engineer.gateway.configuration import ANTHROPIC, MICRO, GatewaySettings, configured
 from rad_engineer.launch import ground
 from rad_engineer.signals import Stop
@@ -35,7 +35,7 @@ def gateway(*, port: int, idle: float, verbose: bool, flags: Mapping[str, object
             _serve(opened, stop, verbose=verbose)
         finally:
             opened.close()
-        print(_summary(opened.standing("", 0)), file=sys.stderr)
+        print(_summary(spend.read(Path(folder) / "spend.jsonl").get("", spend.Spent())), file=sys.stderr)
     return 0
 
 
@@ -61,5 +61,10 @@ def _serve(opened: door.Door, stop: Stop, *, verbose: bool) -> None:
                 print(json.dumps(event), file=sys.stderr, flush=True)
 
 
-def _summary(standing: Mapping[str, int]) -> str:
-    return f"{standing['calls']} calls, {standing['tokens']} tokens, {standing['micro_usd'] / MICRO:.6f} USD"
+def _summary(spent: spend.Spent) -> str:
+    unsure = (
+        f"; {spent.uncertain_micro_usd / MICRO:.6f} USD of that are estimates, for {spent.uncertain_calls} calls whose"
+        " end was not seen"
+    )
+    total = f"{spent.calls} calls, {spent.tokens} tokens, {spent.micro_usd / MICRO:.6f} USD"
+    return total + unsure if spent.uncertain_calls else total

@@ -25,6 +25,7 @@ class StoryRecord:
     until: float | None = None
     stage: str | None = None  # the last finished stage of the running attempt
     gates: tuple[Mapping[str, Any], ...] = ()
+    learnings: tuple[str, ...] = ()
     started_at: float | None = None
     seconds: float = 0.0
     cost_usd: float = 0.0
@@ -180,6 +181,7 @@ def _story_verified(record: StoryRecord, event: Event) -> None:
     record.tip = event.data.get("tip")
     record.unproved = bool(event.data.get("unverified"))
     record.gates = tuple(event.data.get("gates", ()))
+    record.learnings = tuple(event.data.get("learnings", ()))
     _clock(record, event)
 
 

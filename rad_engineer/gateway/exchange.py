@@ -84,7 +84,7 @@ Answer = Whole | AsyncIterator[bytes]
 
 
 class OnEvent(Protocol):
-    """Is told what happens: request, cached, coalesced, clamped, limited, retried, breaker, spend, soft-limit."""
+    """Is told what happens: request, cached, coalesced, clamped, limited, retried, breaker, spend, soft-limit, state."""
 
     def __call__(self, name: str, /, **fields: Any) -> None:
         """Takes an event with its fields, which JSON can hold."""

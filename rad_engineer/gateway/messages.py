@@ -1,7 +1,7 @@
 """The Messages API as bytes: requests understood, streams cut into whole events, usage read off as they pass."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rad_engineer.gateway.exchange import Refusal, Usage
@@ -14,7 +14,7 @@ _FRAME = 120  # what a delta is wrapped in
 _BYTES_PER_TOKEN = 4
 _COUNTED = (
     "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",
-    "server_tool_use", "speed",
+    "iterations", "server_tool_use", "speed",
 )  # fmt: skip
 
 
@@ -46,6 +46,15 @@ def changed(data: Mapping[str, Any], **fields: Any) -> bytes:
     return json.dumps({**data, **fields}, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def shortened(data: Mapping[str, Any], max_tokens: int) -> bytes:
+    """A request for a shorter answer; one that may think as long as it may answer would be refused, so less of that."""
+    thinking = data.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    if isinstance(thinking, dict) and isinstance(budget, int) and budget >= max_tokens:
+        return changed(data, max_tokens=max_tokens, thinking={**thinking, "budget_tokens": max_tokens // 2})
+    return changed(data, max_tokens=max_tokens)
+
+
 def estimate_tokens(data: Mapping[str, Any]) -> int:
     """How many tokens a request may have, where nobody can be asked: its text, by length."""
     parts = {name: data[name] for name in ("system", "messages", "tools") if name in data}
@@ -59,20 +68,36 @@ def usage_of(message: Mapping[str, Any]) -> Usage:
 
 
 def _usage(said: Mapping[str, Any], model: str) -> Usage:
-    written = _count(said, "cache_creation_input_tokens")
-    split = said.get("cache_creation")
-    hour = _count(split, "ephemeral_1h_input_tokens") if isinstance(split, dict) else 0
+    """What is said at the top does not include what the vendor used to shorten the conversation."""
+    iterations = said.get("iterations")
+    parts = (
+        [said, *(each for each in iterations if _shortens(each))] if isinstance(iterations, list) else [said]
+    )
+    hour, written = sum(map(_hour, parts)), _sum(parts, "cache_creation_input_tokens")
     tools = said.get("server_tool_use")
     return Usage(
-        input_tokens=_count(said, "input_tokens"),
-        output_tokens=_count(said, "output_tokens"),
-        cache_read_tokens=_count(said, "cache_read_input_tokens"),
+        input_tokens=_sum(parts, "input_tokens"),
+        output_tokens=_sum(parts, "output_tokens"),
+        cache_read_tokens=_sum(parts, "cache_read_input_tokens"),
         cache_write_5m_tokens=max(0, written - hour),
         cache_write_1h_tokens=hour,
         server_tools={name: _count(tools, name) for name in tools} if isinstance(tools, dict) else {},
         model=model,
         speed=str(said.get("speed") or ""),
     )
+
+
+def _shortens(iteration: Any) -> bool:
+    return isinstance(iteration, dict) and iteration.get("type") == "compaction"
+
+
+def _hour(said: Mapping[str, Any]) -> int:
+    split = said.get("cache_creation")
+    return _count(split, "ephemeral_1h_input_tokens") if isinstance(split, dict) else 0
+
+
+def _sum(parts: Sequence[Mapping[str, Any]], name: str) -> int:
+    return sum(_count(part, name) for part in parts)
 
 
 def _count(said: Mapping[str, Any], name: str) -> int:

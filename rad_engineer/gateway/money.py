@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -69,9 +70,11 @@ class Money:
         self._under_way[held.id] = _UnderWay(held, cost, call.stream, self._clock())
         try:
             self._spend.reserved(held.id, Open(held.story, held.attempt, amount, cost.input, cost.pico_usd))
-        except CannotWrite:
+        except CannotWrite as error:
             self._end(held, Amount())
-            raise
+            raise Refusal(
+                503, "api_error", f"what is spent cannot be written down: {error}", reason="ledger"
+            ) from error
         if held.max_tokens < call.max_tokens:
             self._on_event("clamped", story=held.story, attempt=held.attempt, call=call.number, model=call.model,
                            asked=call.max_tokens, granted=held.max_tokens)  # fmt: skip
@@ -122,9 +125,10 @@ class Money:
 
     async def keep_marks(self) -> None:
         """Marks once a second, until it is cancelled."""
-        while True:
-            await asyncio.sleep(MARK_SECONDS)
-            self.mark()
+        with suppress(CannotWrite):  # no call is made any more: there is nothing to mark
+            while True:
+                await asyncio.sleep(MARK_SECONDS)
+                self.mark()
 
     def state(self) -> dict[str, Any]:
         """Spent and held, in micro-dollars and tokens, for all and by story."""

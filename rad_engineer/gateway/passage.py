@@ -16,7 +16,7 @@ from rad_engineer.errors import RadError
 from rad_engineer.gateway.coalescing import Flights, Follower, Leader
 from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage, Whole
-from rad_engineer.gateway.messages import LARGE, changed, estimate_tokens, usage_of
+from rad_engineer.gateway.messages import LARGE, changed, estimate_tokens, shortened, usage_of
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.money import UNSEEN_TOKENS, Held
 from rad_engineer.gateway.sessions import Kept, Sessions
@@ -267,7 +267,7 @@ class _Trip:
         body = (
             call.body
             if self.held.max_tokens == call.max_tokens
-            else changed(call.data, max_tokens=self.held.max_tokens)
+            else shortened(call.data, self.held.max_tokens)
         )
         path = f"{call.path}?{call.query}" if call.query else call.path
         return Request("POST", path, call.headers, body, stream=call.stream)

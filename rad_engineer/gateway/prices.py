@@ -90,23 +90,18 @@ class Prices:
 
     def estimate(self, call: Call) -> Cost:
         """The most that a call costs; raises Refusal where nobody can know."""
-        price = self._price(call.model)
-        if price is None:
-            raise _refused(
-                f"no price is known for the model {call.model!r}: it could spend without limit. Give its price in"
-                f' rad-engineer.toml, [gateway.prices]: "{call.model}" = {{ input = 2.0, output = 10.0 }}',
-                "unknown-model",
-            )
-        price = _in_time_and_place(call.data, price)
-        passes = 2 if _compacts(call.data) else 1
-        tokens = min(_input_tokens(call, price.window), price.window)
-        added, searches = _server_tools(call.data, price)
-        tokens = (tokens + added) * passes
-        rates = price.at(tokens)
-        micro = -(-(tokens * _dearest(call.body, rates) + searches) // PICO)
-        output = rates.output * passes
+        data = call.data
+        price = _in_time_and_place(data, self._known(call.model))
+        others = [self._known(model) for model in _fallbacks(data, call.model)]
+        passes = 2 if _compacts(data) else 1
+        added, searches = _server_tools(data, price)
+        tokens = (min(_input_tokens(call, price.window), price.window) + added) * passes
+        rates = [each.at(tokens) for each in (price, *others)]
+        micro = -(-(tokens * sum(_dearest(call.body, each) for each in rates) + searches) // PICO)
+        output = max(each.output for each in rates) * passes
         most = micro - (-call.max_tokens * output // PICO)
-        closed = passes == 1 and not added
+        tokens *= len(rates)
+        closed = passes == 1 and not added and not others
         return Cost(most, tokens + call.max_tokens, Amount(micro, tokens), output, closed)
 
     def settle(self, requested_model: str, usage: Usage) -> int:
@@ -125,6 +120,16 @@ class Prices:
             + usage.cache_write_1h_tokens * rates.cache_write_1h
         )
         return -(-(pico + usage.server_tools.get(_SEARCH, 0) * (price.search or 0)) // PICO)
+
+    def _known(self, model: str) -> Price:
+        price = self._price(model)
+        if price is None:
+            raise _refused(
+                f"no price is known for the model {model!r}: it could spend without limit. Give its price in"
+                f' rad-engineer.toml, [gateway.prices]: "{model}" = {{ input = 2.0, output = 10.0 }}',
+                "unknown-model",
+            )
+        return price
 
     def _price(self, model: str) -> Price | None:
         if model in self._own:
@@ -299,6 +304,16 @@ def _in_time_and_place(data: Mapping[str, Any], price: Price) -> Price:
             "unpriced",
         )
     return price.fast
+
+
+def _fallbacks(data: Mapping[str, Any], model: str) -> list[str]:
+    """The models that the vendor may ask when this one declines: each reads the input again."""
+    found = data.get("fallbacks")
+    if not isinstance(found, list):
+        return [model] if found else []
+    if any(isinstance(each, dict) and each.get("max_tokens") for each in found):
+        raise _refused("`max_tokens` in `fallbacks` cannot be kept within a budget; leave it out", "unpriced")
+    return [str(each.get("model")) for each in found if isinstance(each, dict)]
 
 
 def _compacts(data: Mapping[str, Any]) -> bool:

@@ -130,6 +130,7 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*lasting, *self._passage.cancel(), return_exceptions=True)
             await self._upstream.aclose()
+            self._on_event("state", **self._stations.state())
             self._stations.close()
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,6 @@ class Spent:
     orphan_tokens: int = 0
     uncertain_micro_usd: int = 0
     uncertain_calls: int = 0
-    open_calls: int = 0
     open: Amount = field(default_factory=Amount)
 
     @property
@@ -92,9 +92,15 @@ def read(path: Path) -> dict[str, Spent]:
     found = _Fold(path)
     for call in found.open.values():
         story = found.stories[call.story]
-        story.open_calls += 1
         story.open += call.orphan()
     return found.stories
+
+
+def settle_orphans(path: Path) -> None:
+    """Settles what a gateway that is no more has left; does nothing where there is none, or one is at work."""
+    if path.exists():
+        with suppress(Locked):
+            Spend(path).close()
 
 
 class Spend:
@@ -113,7 +119,6 @@ class Spend:
                 raise
         self.stories = found.stories
         self.last = found.last
-        self.orphans = [(call, call.orphan()) for call in found.open.values()]
         self._syncing = _Syncing(self._handle)
         self._marked: dict[int, Amount] = {}
         for number, call in found.open.items():

@@ -32,9 +32,6 @@ class Stations:
         self._settings = settings
         self._on_event = on_event
         self.spend = Spend(folder / "spend.jsonl")
-        for left, cost in self.spend.orphans:
-            on_event("spend", story=left.story, attempt=left.attempt, micro_usd=cost.micro_usd, tokens=cost.tokens,
-                     uncertain=True)  # fmt: skip
         budget = Budget(_caps(settings), self.spend.spent(), self.spend.last)
         self.money = Money(budget, Prices(settings.prices), self.spend, self._of_money)
         self._limits = Limits(Rules.of(settings.limits), on_event)

@@ -84,7 +84,9 @@ class Marks:
                 else "finished"
             )
             found = self.graph.stories[story]
-            lines.append(f"\n## {moment} - {found.id}\n- {' '.join(found.title.split())}\n- {where}\n---\n")
+            taught = "".join(f"- learned: {line}\n" for line in record.learnings)
+            title = " ".join(found.title.split())
+            lines.append(f"\n## {moment} - {found.id}\n- {title}\n- {where}\n{taught}---\n")
         try:
             with path.open("a", encoding="utf-8", errors="replace") as handle:
                 handle.writelines(lines)

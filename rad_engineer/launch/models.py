@@ -97,8 +97,9 @@ def reconcile(ledger: Ledger, folder: Path) -> None:
     """Writes down what the gateway has settled and nobody had heard of when the run was killed."""
     from rad_engineer.gateway import spend  # noqa: PLC0415 - only with models
 
-    graph = ledger.graph
-    for identity, spent in spend.read(folder / FOLDER / "spend.jsonl").items():
+    graph, path = ledger.graph, folder / FOLDER / "spend.jsonl"
+    spend.settle_orphans(path)
+    for identity, spent in spend.read(path).items():
         index = graph.by_identity.get(identity)
         if index is None:
             continue

@@ -2,11 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer import importers, store, story_files
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
+from rad_engineer.core.learnings import Learnings
+from rad_engineer.core.prompt import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from rad_engineer.core.checkpoint import Checkpoint
 
 REMEMBERED = 60  # lines: more would not fit into a prompt anyway
+PROGRESS_LIMIT = 4_000
+_PROGRESS_READ = 1_000_000
 
 
 class StoryJobs:
@@ -26,7 +31,8 @@ class StoryJobs:
         self._spans = tuple(importers.spans(prd) for prd in graph.prds)
         self._first = self._offsets()
         self._earlier: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
-        self._learnings: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
+        self._learnings = Learnings()
+        self._progress = tuple(_progress_beside(prd.path) for prd in graph.prds)
         self._verified: dict[str, tuple[list[str], list[str]]] = {}
 
     def _offsets(self) -> dict[str, tuple[int, int]]:
@@ -59,9 +65,9 @@ class StoryJobs:
                 "model": story.model,
             },
             "context": {
-                "notes": prd.notes,
+                "notes": "\n\n".join(filter(None, (prd.notes, self._progress[number]))),
                 "earlier": _in_order(self._earlier),
-                "learnings": _in_order(self._learnings),
+                "learnings": self._learnings.lines(),
             },
         }
         if resume:
@@ -87,7 +93,20 @@ class StoryJobs:
             changed, learnings = self._verified.pop(event.identity, ([], []))
             place = self.graph.by_identity.get(event.identity, -1)
             self._earlier.append((place, f"{event.story}: {', '.join(changed[:12]) or 'no file'}"))
-            self._learnings.extend((place, f"({event.story}) {line}") for line in learnings)
+            self._learnings.add(str(event.story), learnings, place)
+
+
+def _progress_beside(prd: str) -> str:
+    """The notes that runs of other programs have left beside a PRD: their patterns above all stand at the top."""
+    path = Path(prd).parent / "progress.txt"
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as handle:
+            text = handle.read(_PROGRESS_READ).decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+    return f"### {path.name}\n\n{cut(text, PROGRESS_LIMIT)}" if text else ""
 
 
 def _in_order(told: Iterable[tuple[int, str]]) -> list[str]:

@@ -275,6 +275,59 @@ def test_an_error_within_a_stream_is_no_end_of_the_message(tmp_path, monkeypatch
     assert ended.outcome == outcome
 
 
+def test_a_task_that_is_no_story_is_answered_in_the_summary(tmp_path):
+    with playing(tmp_path, [says(report(summary="REVIEW: CLEAN"), when={})]) as (bench, seen):
+        ended = run(bench, assignment=None)
+        assert (ended.outcome, ended.summary) == ("finished", "REVIEW: CLEAN")
+        text = seen.exchanges[0].data["messages"][0]["content"][-1]["text"]
+        assert text.startswith("a story")
+        assert "`summary`" in text
+
+
+def test_nobody_is_asked_where_no_gateway_is(tmp_path):
+    assert run(Bench(tmp_path, "")).outcome == "missing"
+
+
+def event(**fields):
+    return f"event: {fields['type']}\ndata: {json.dumps(fields)}\n\n".encode()
+
+
+TOOL = event(
+    type="content_block_start",
+    index=0,
+    content_block={"type": "tool_use", "id": "t", "name": "bash", "input": {}},
+)
+STOPPED = event(type="content_block_stop", index=0)
+DELTA = event(
+    type="message_delta", delta={"stop_reason": "tool_use", "stop_sequence": None}, usage={"output_tokens": 1}
+)
+LAST = event(type="message_stop")
+
+
+def partial(text):
+    return event(
+        type="content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": text}
+    )
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        TOOL + partial('{"command": "touch n"}') + STOPPED + DELTA,  # the SDK takes that for a whole message
+        TOOL + partial('{"command": "tou') + STOPPED + DELTA + LAST,  # and that for an empty input
+        TOOL + partial('{"command": "touch n"}') + STOPPED + LAST,
+        b"data: {]\n\n",
+        event(type="message_start", message=None),
+        event(type="content_block_delta", index=7, delta={"type": "text_delta", "text": "x"}),
+    ],
+)
+def test_what_only_looks_like_an_answer_is_none(tmp_path, monkeypatch, stream):
+    monkeypatch.setattr("rad_engineer.agents.anthropic.calls._PAUSE", 0.001)
+    with talking(STARTED + stream, times=5) as url:
+        ended = run(Bench(tmp_path, url))
+    assert (ended.outcome, ended.turns) == ("failed", 0)
+
+
 MARK = re.compile(rb',"cache_control":\{"type":"ephemeral"\}')
 
 

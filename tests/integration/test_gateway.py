@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import socket
+import ssl
 import stat
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -184,6 +187,36 @@ def test_an_upstream_that_is_not_there(tmp_path):
             answer = running.ask("anybody")
             assert (answer.status_code, answer.json()["rad"]["reason"]) == (502, "unreachable")
             assert len(running.named("retried")) == 3
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="NO EVIDENCE: openssl is not installed")
+def test_an_encrypted_upstream_is_asked_when_it_is_trusted(tmp_path, monkeypatch):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*make, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with faulty.serve(tls=context) as upstream:
+        with opened(tmp_path / "strange", upstream.url, first_wait=0.01) as running:
+            answer = running.ask("who are you")
+            assert (answer.status_code, answer.json()["rad"]["reason"]) == (502, "tls")
+        assert upstream.seen == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with opened(tmp_path / "trusted", upstream.url) as running:
+            assert running.ask("whole").json()["content"][0]["text"] == "well"
+            assert running.ask("stream", stream=True).content == b"".join(faulty.events({"model": MODEL}))
 
 
 def test_a_killed_gateway_starts_again_on_the_same_sockets_with_the_same_sessions(upstream, tmp_path):

@@ -1,6 +1,7 @@
 """Limits, usage limits and the breaker through the real process: what clients see, and what the upstream is spared."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -81,6 +82,19 @@ def test_one_of_64_asks_an_upstream_that_has_failed(tmp_path):
         assert statuses == [200] * 64
         assert upstream.calls["waits"] == 64
         assert [event["state"] for event in gateway.named("breaker")] == ["open", "half-open", "closed"]
+
+
+def test_a_shorter_answer_leaves_room_for_more_than_thinking(tmp_path):
+    with faulty.serve() as upstream, opened(tmp_path, upstream.url, run_micro_usd=60_000) as gateway:
+        answer = gateway.ask(
+            "think", max_tokens=64_000, thinking={"type": "enabled", "budget_tokens": 31_999}
+        )
+        sent = json.loads(upstream.seen[-1][2])
+        assert answer.status_code == 200
+        assert 4_096 <= sent["max_tokens"] < 6_000
+        assert sent["thinking"] == {"type": "enabled", "budget_tokens": sent["max_tokens"] // 2}
+        (clamped,) = gateway.named("clamped")
+        assert (clamped["asked"], clamped["granted"]) == (64_000, sent["max_tokens"])
 
 
 def test_what_has_no_price_is_refused_before_the_upstream(tmp_path):

@@ -145,7 +145,7 @@ def test_a_run_that_uses_more_than_its_cap_ends_below_it_and_near_it(tmp_path, r
     assert all(b"billing_error" in each for each in crowd.refused)
     assert 0.9 * cap <= spent(tmp_path) <= cap
     assert spent(tmp_path) >= price(bill.input_tokens, bill.output_tokens)
-    assert not any(story.open_calls for story in read(tmp_path / "spend.jsonl").values())
+    assert not any(story.open.tokens for story in read(tmp_path / "spend.jsonl").values())
     print(f"cap {cap}, spent {spent(tmp_path)}: {spent(tmp_path) * 100 / cap:.1f} %")
 
 
@@ -191,6 +191,8 @@ def test_gateways_that_are_killed_forget_no_money_and_keep_none(tmp_path):
         killer.join()
         crowd.run(16, 1)
         assert len(gateway.named("restarted")) == kills
+    (state,) = (event for event in gateway.door.poll() if event["event"] == "state")
+    assert (state["money"]["held_micro_usd"], state["money"]["waiting"]) == (0, 0)
     found = read(tmp_path / "spend.jsonl")
     orphans = sum(story.uncertain_calls for story in found.values())
     bill_now = price(bill.input_tokens, bill.output_tokens)
@@ -199,9 +201,10 @@ def test_gateways_that_are_killed_forget_no_money_and_keep_none(tmp_path):
     print(
         f"{kills} kills, {orphans} orphans: bill {bill_now}, ledger {total}, slack {slack}; {crowd.lost} tries lost"
     )
+    assert state["money"]["spent_micro_usd"] == total
     assert orphans >= 12 * kills  # of 16 that are on their way, a few may just have ended
     assert bill_now <= total <= bill_now + slack
-    assert not any(story.open_calls for story in found.values())
+    assert not any(story.open.tokens for story in found.values())
 
 
 def _kill(gateway, bill, kills, chance, over):

@@ -99,12 +99,13 @@ def test_lines_are_added_to_progress_notes_that_are_there(place):
     place.marks.flush()
     assert not notes.exists()
     notes.write_text("mine\n")
+    place.ledger.record("story_verified", 1, commit="c" * 40, gates=(), learnings=("run make",))
     place.ledger.record("story_landed", 1, commit="c" * 40, gates=())
     place.marks.add(1)
     place.marks.flush()
     first, *_more = notes.read_text().split("\n## ")
     assert first == "mine\n"
-    assert "- B\n- do B\n- landed as cccccccccc on rad/x\n---\n" in notes.read_text()
+    assert "- B\n- do B\n- landed as cccccccccc on rad/x\n- learned: run make\n---\n" in notes.read_text()
 
 
 def test_nothing_is_written_where_that_is_not_wanted_or_already_so(tmp_path):

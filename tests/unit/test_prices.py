@@ -191,6 +191,18 @@ def test_server_tools_with_bounds_are_priced():
     assert (plain.closed, found.closed) == (True, False)
 
 
+def test_every_model_that_the_vendor_may_ask_reads_the_input():
+    plain, dear = Prices({}).estimate(call()), Prices({}).estimate(call(OPUS))
+    found = Prices({}).estimate(call(fallbacks=[{"model": OPUS}]))
+    assert found.pico_usd == dear.pico_usd
+    assert plain.input.micro_usd + dear.input.micro_usd < found.input.micro_usd
+    assert not found.closed
+    assert Prices({}).estimate(call(fallbacks="default")).input.micro_usd > 2 * plain.input.micro_usd
+    for fallbacks in ([{"model": "nobody"}], [{"model": OPUS, "max_tokens": 9}]):
+        with pytest.raises(Refusal):
+            Prices({}).estimate(call(fallbacks=fallbacks))
+
+
 def test_a_compaction_by_the_vendor_is_a_second_pass():
     plain = Prices({}).estimate(call())
     twice = Prices({}).estimate(call(context_management={"edits": [{"type": "compact_20260112"}]}))

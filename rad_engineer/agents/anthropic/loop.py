@@ -36,6 +36,8 @@ _DEFAULTS: Mapping[str, Any] = {
 def run(work: AgentWork) -> AgentResult:
     """Works on the story until it is done, failed or stopped, or goes on where an earlier process was cut off."""
     begun = time.monotonic()
+    if not work.base_url:
+        return AgentResult("missing", output="there is nobody to ask: no gateway was started for this run\n")
     until = None if work.limits.seconds is None else begun + work.limits.seconds
     settings = {**_DEFAULTS, **{name: value for name, value in work.settings.items() if value is not None}}
     folder = work.folder or work.prompt.parent

@@ -35,6 +35,7 @@ NO_REPORT = (
     "You ended your turn without calling `report`. Go on working if something is left to do; "
     "otherwise call `report` now: nothing else ends the story."
 )
+IN_SUMMARY = "\n\nGive your whole answer as the `summary` of your report.\n"
 TOO_LONG = "Your last answer was cut off because it was too long. Go on in smaller steps: write long files in several parts."
 CUT_CALL = "not carried out: your answer was cut off because it was too long. Call again, in smaller parts"
 INTERRUPTED = (
@@ -113,9 +114,9 @@ def system(role: str) -> list[dict[str, Any]]:
 
 
 def first_message(assignment: prompt.Assignment | None, plain: str) -> list[dict[str, Any]]:
-    """The first message: about the project, which all stories share, then the story."""
+    """The first message: about the project, which all stories share, then the story; or a task that is no story."""
     if assignment is None:
-        return _texts(("# The project\n", plain))
+        return _texts(("# The task\n", plain.rstrip() + IN_SUMMARY))
     notes = prompt.cut(assignment.notes, prompt.NOTES_LIMIT)
     return _texts((f"# The project\n\n{notes}\n", prompt.render(replace(assignment, notes=""), RULES)))
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
-_Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 _Place = Annotated[str, StringConstraints(pattern=r"^[^/~\s:][^:]*:\d+(-\d+)?$", max_length=500)]
 
 

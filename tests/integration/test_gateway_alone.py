@@ -1,0 +1,40 @@
+"""The gateway alone: what it prints is all that a client needs, and at its end it says what was spent."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import httpx2
+
+from tests import billing_upstream
+from tests.billing_upstream import INPUT_TOKENS
+from tests.gateways import KEY, MODEL
+
+
+def test_a_client_of_a_gateway_that_runs_alone_and_the_bill_at_its_end(tmp_path):
+    with billing_upstream.serve(output=1_000) as bill:
+        env = {**os.environ, "ANTHROPIC_API_KEY": KEY, "RAD_UPSTREAM": bill.url, "RAD_BUDGET": "0.05"}
+        argv = [sys.executable, "-m", "rad_engineer", "gateway"]
+        with subprocess.Popen(argv, env=env, cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as running:  # fmt: skip
+            lines = [running.stdout.readline().strip() for _ in range(4)]
+            said = dict(line.removeprefix("export ").split("=", 1) for line in lines[1:])
+            assert "budget 0.05 USD" in lines[0]
+            assert KEY not in "".join(lines)
+            data = {"model": MODEL, "max_tokens": 64_000, "stream": True}
+            answers = [
+                httpx2.post(
+                    f"{said['ANTHROPIC_BASE_URL']}/v1/messages",
+                    json={**data, "messages": [{"role": "user", "content": f"{number}"}]},
+                    headers={"authorization": f"Bearer {said['ANTHROPIC_AUTH_TOKEN']}"},
+                    trust_env=False,
+                    timeout=60,
+                )
+                for number in range(2)
+            ]
+            running.send_signal(signal.SIGINT)
+            _out, told = running.communicate()
+    assert [answer.status_code for answer in answers] == [200, 402]
+    assert "0.0500 USD" in answers[1].json()["error"]["message"]
+    assert f"1 calls, {INPUT_TOKENS + 1_000} tokens, 0.010040 USD" in told

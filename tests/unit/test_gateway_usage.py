@@ -1,0 +1,51 @@
+"""What a call has used, read off whole answers and streams, and the shorter request that is asked for in its place."""
+
+import json
+
+from rad_engineer.gateway.exchange import Usage
+from rad_engineer.gateway.messages import Meter, shortened, usage_of
+
+SAID = {
+    "input_tokens": 10,
+    "output_tokens": 20,
+    "cache_read_input_tokens": 30,
+    "cache_creation_input_tokens": 40,
+    "cache_creation": {"ephemeral_5m_input_tokens": 15, "ephemeral_1h_input_tokens": 25},
+    "iterations": [
+        {"type": "message", "input_tokens": 10, "output_tokens": 20},
+        {"type": "compaction", "input_tokens": 1_000, "output_tokens": 2_000, "cache_read_input_tokens": 3_000,
+         "cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_1h_input_tokens": 5}},
+        "nonsense",
+    ],
+    "server_tool_use": {"web_search_requests": 2},
+    "speed": "fast",
+}  # fmt: skip
+FOUND = Usage(1_010, 2_020, 3_030, 15, 30, {"web_search_requests": 2}, "m", "fast")
+
+
+def test_what_the_vendor_used_to_shorten_a_conversation_is_paid_too():
+    assert usage_of({"model": "m", "usage": SAID}) == FOUND
+
+
+def test_a_stream_says_it_at_its_end():
+    def event(name, **fields):
+        return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode()
+
+    meter = Meter()
+    meter.see(
+        event("message_start", message={"model": "m", "usage": {"input_tokens": 10, "output_tokens": 1}})
+    )
+    assert meter.usage == Usage(10, 1, model="m")
+    meter.see(event("message_delta", delta={"stop_reason": "end_turn"}, usage=SAID) + event("message_stop"))
+    assert meter.usage == FOUND
+    assert meter.complete
+
+
+def test_a_shorter_answer_may_not_be_all_thinking():
+    thinking = {"type": "enabled", "budget_tokens": 5_000, "display": "omitted"}
+    data = {"model": "m", "max_tokens": 9_000, "thinking": thinking, "messages": []}
+    assert json.loads(shortened(data, 6_000)) == {**data, "max_tokens": 6_000}
+    found = json.loads(shortened(data, 5_000))
+    assert found == {**data, "max_tokens": 5_000, "thinking": {**thinking, "budget_tokens": 2_500}}
+    adaptive = {**data, "thinking": {"type": "adaptive"}}
+    assert json.loads(shortened(adaptive, 5_000)) == {**adaptive, "max_tokens": 5_000}
