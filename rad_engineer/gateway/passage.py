@@ -182,6 +182,7 @@ class Passage:
                 guard = stations.guard(trip.call.model)
                 trip.pump.sent = True
                 trip.sent = time.monotonic()
+                stations.money.sent(trip.held)
                 answer = await self._upstream.send(trip.request(), guard, **named(trip.call))
                 if isinstance(answer, Whole):
                     await self._whole(trip, answer)

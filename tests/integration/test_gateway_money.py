@@ -238,19 +238,23 @@ def test_a_call_that_ended_with_the_gateway_is_settled_at_its_last_mark_and_the_
 def test_marks_say_what_was_seen_and_how_long_nothing_could_be_seen(tmp_path):
     async def main():
         with Run(tmp_path, Caps()) as run:
-            await run.money.reserve(call(stream=True))
-            seen = await run.money.reserve(call(stream=True))
-            await run.money.reserve(call(stream=False))
+            silent, seen, whole, waiting = [
+                await run.money.reserve(call(stream=stream)) for stream in (True, True, False, False)
+            ]
+            await asyncio.sleep(100)  # in line for a place: that costs nothing
+            for held in (silent, seen, whole):
+                run.money.sent(held)
             run.money.seen(seen, Usage(10, 100, model=SONNET))
             marks = asyncio.create_task(run.money.keep_marks())
             await asyncio.sleep(2.5)
             lines = run.path.read_bytes().count(b'"marks"')
             marks.cancel()
             assert lines == 2
+            assert waiting.micro_usd == ONE
         spend = Spend(run.path)
         first, slack = PRICES.estimate(call()).input.micro_usd, SLACK_TOKENS * 10
         known = PRICES.settle(SONNET, Usage(10, 100))
-        assert spend.stories["A"].micro_usd == 3 * slack + first + known + first + 2 * 256 * 10
+        assert spend.stories["A"].micro_usd == 4 * slack + first + known + (first + 2 * 256 * 10) + first
         spend.close()
 
     virtual_time.run(main)
@@ -304,6 +308,7 @@ def test_a_file_that_cannot_be_written_stops_every_call_and_holds_nothing(tmp_pa
     async def main():
         with Run(tmp_path, run_cap(3 * ONE)) as run:
             held = await run.money.reserve(call())
+            run.money.sent(held)
             whole, run.spend._handle = run.spend._handle, -1
             await run.money.keep_marks()  # ends: there is nothing to mark any more
             for _ in range(2):
