@@ -12,13 +12,14 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from rad_engineer.durable import writing
 from rad_engineer.errors import Refused
 from rad_engineer.gateway import framing, tokens
-from rad_engineer.gateway.configuration import GatewaySettings
+from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.credentials import SECRETS, Credentials
 from rad_engineer.gateway.exchange import Session
 from rad_engineer.process.child import Child, spawn
@@ -230,10 +231,22 @@ class Door:
 
 def open(settings: GatewaySettings, folder: Path, secret: bytes, key: Credentials | None) -> Door:  # noqa: A001
     """Starts a gateway with its sockets in `folder`, which nobody else may enter; it answers a moment later."""
+    _check_recordings(settings)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
         return Door(settings, folder, secret, key)
+
+
+def _check_recordings(settings: GatewaySettings) -> None:
+    """Raises ConfigInvalid here, where a user sees it, for a folder that the process could not use."""
+    replays = settings.upstream.startswith(REPLAY)
+    if replays or settings.record:
+        tape = import_module("rad_engineer.gateway.tape")  # patterns that few need
+        if replays:
+            tape.check(Path(settings.upstream.removeprefix(REPLAY)))
+        if settings.record:
+            tape.create(Path(settings.record))
 
 
 def _listen_tcp(port: int) -> socket.socket:

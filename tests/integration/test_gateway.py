@@ -185,7 +185,7 @@ def test_an_upstream_that_is_not_there(tmp_path):
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with opened(tmp_path, url, first_wait=0.01) as running:
             answer = running.ask("anybody")
-            assert (answer.status_code, answer.json()["rad"]["reason"]) == (502, "unreachable")
+            assert (answer.status_code, answer.json()["rad"]["reason"]) == (503, "offline")
             assert len(running.named("retried")) == 3
 
 
