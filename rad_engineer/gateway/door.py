@@ -16,13 +16,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rad_engineer import process
 from rad_engineer.durable import writing
 from rad_engineer.errors import Refused
 from rad_engineer.gateway import framing, tokens
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.credentials import SECRETS, Credentials
 from rad_engineer.gateway.exchange import Session
-from rad_engineer.process.child import Child, spawn
 
 _BACKLOG = 2048
 _CHUNK = 1 << 18
@@ -175,9 +175,7 @@ class Door:
         nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
             argv = [sys.executable, "-P", "-m", "rad_engineer.gateway.program"]
-            self._child: Child = spawn(
-                argv, None, _environment(), (theirs.fileno(), nothing, log), new_session=True
-            )
+            self._child = process.start_quickly(argv, _environment(), (theirs.fileno(), nothing, log))
         finally:
             theirs.close()
             os.close(log)

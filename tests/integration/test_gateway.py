@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 import httpx2
 import pytest
 
+from rad_engineer import process
 from rad_engineer.gateway import tokens
 from rad_engineer.gateway.exchange import Session
 from tests import faulty_upstream as faulty
@@ -228,6 +229,9 @@ def test_a_killed_gateway_starts_again_on_the_same_sockets_with_the_same_session
             os.kill(running.door.pid, 9)
             running.wait_for(lambda event: event["event"] == "restarted")
             assert running.door.session("s1", 1) == (url, token)
+            assert (
+                running.door.pid in process.started()
+            )  # nobody may take it for what a worker has left behind
             assert running.ask("two").status_code == 200
             running.events.clear()
         assert running.door.standing("s1", 1)["calls"] == 3
