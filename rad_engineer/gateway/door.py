@@ -55,7 +55,9 @@ class Door:
         self._selector = selectors.DefaultSelector()
         self._closed: list[tuple[str, int]] = []
         self._standings: dict[tuple[str, int], _Standing] = {}
-        self._told: dict[str, list[int]] | None = None  # by story: micro-dollars, tokens
+        self._told: dict[str, list[int]] = {}  # by story: micro-dollars, tokens
+        self._reconciled = False
+        self.state: Mapping[str, Any] = {}  # what the stations last said of themselves
         self._deaths = 0
         self._channel: socket.socket
         self._rest = b""
@@ -117,6 +119,9 @@ class Door:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             event = json.loads(line)
+            if event["event"] == "state":
+                self.state = event
+                continue
             if event["event"] == "ledger":
                 self._reconcile(event["stories"])
                 continue
@@ -125,13 +130,10 @@ class Door:
             self._events.append(event)
 
     def _reconcile(self, booked: Mapping[str, Sequence[int]]) -> None:
-        """What a gateway that was killed had not told yet: calls that ended with it, settled by its successor.
-
-        At the first start it is what the run had spent before, which its owner knows.
-        """
-        if self._told is None:
+        """What a gateway that was killed had written down and not told. At the first start its owner knows it all."""
+        if not self._reconciled:
+            self._reconciled = True
             self._told = {story: [*pair] for story, pair in booked.items()}
-            self._events.append({"event": "ledger", "stories": dict(booked)})
             return
         for story, (micro_usd, used) in booked.items():
             known = self._told.get(story, [0, 0])
@@ -214,8 +216,6 @@ class Door:
         standing = self._standings.setdefault((event["story"], event["attempt"]), _Standing())
         match event["event"]:
             case "spend":
-                if self._told is None:
-                    self._told = {}
                 told = self._told.setdefault(event["story"], [0, 0])
                 for place, name in enumerate(("micro_usd", "tokens")):
                     standing.figures[name] += event[name]

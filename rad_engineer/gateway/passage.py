@@ -116,6 +116,14 @@ class Passage:
             task.cancel()
         return [*self._tasks]
 
+    def state(self) -> dict[str, Any]:
+        """What is on its way and was shared, and what each station has to say of itself."""
+        return {
+            "flights": dict(self._flights.stats()),
+            "sessions": len(self._sessions),
+            **self._stations.state(),
+        }
+
     async def _key(self, call: Call) -> str:
         if len(call.body) > LARGE:
             return await asyncio.to_thread(self._stations.key, call)

@@ -127,6 +127,7 @@ class Gateway:
             for task in lasting:
                 task.cancel()
             await asyncio.gather(*lasting, *self._passage.cancel(), return_exceptions=True)
+            self._on_event("state", **self._passage.state())
             await self._upstream.aclose()
             self._on_event("state", **self._stations.state())
             self._stations.close()
@@ -140,6 +141,7 @@ class Gateway:
         while True:
             await asyncio.sleep(_EXPIRY_SECONDS)
             self.sessions.expire(time.monotonic())
+            self._on_event("state", **self._passage.state())
 
 
 def _asks(settings: GatewaySettings) -> bool:
