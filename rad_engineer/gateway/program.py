@@ -129,7 +129,6 @@ class Gateway:
             await asyncio.gather(*lasting, *self._passage.cancel(), return_exceptions=True)
             self._on_event("state", **self._passage.state())
             await self._upstream.aclose()
-            self._on_event("state", **self._stations.state())
             self._stations.close()
 
     def stop(self) -> None:

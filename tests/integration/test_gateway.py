@@ -255,14 +255,14 @@ def test_what_was_spent_is_told_once_whatever_is_killed(upstream, tmp_path):
         file.write(durable.seal(durable.dump(line)) + b"\n")
     with opened(tmp_path, upstream.url) as running:
         running.wait_for(lambda event: event["event"] == "ready")
-        assert [(event["attempt"], event["micro_usd"]) for event in running.named("spend")] == [(2, 7)]
+        assert running.named("spend") == []  # what an earlier run has left its owner reads from the ledger
         untold = {"kind": "settled", "call": 91, "story": "s1", "micro_usd": 5, "usage": {"input": 5}}
         with ledger.open("ab") as file:
             file.write(durable.seal(durable.dump(untold)) + b"\n")
         os.kill(running.door.pid, 9)
         running.wait_for(lambda event: event["event"] == "restarted")
         running.wait_for(lambda event: event["event"] == "spend" and event["micro_usd"] == 5)
-        assert len(running.named("spend")) == 2
+        assert len(running.named("spend")) == 1
 
 
 def test_the_gateway_ends_when_nobody_owns_it(upstream, tmp_path):
