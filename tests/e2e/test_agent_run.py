@@ -6,9 +6,11 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from rad_engineer import process
 from tests.aimock import serve, tap
 from tests.conftest import ROOT, prd, story
 
@@ -131,3 +133,40 @@ def test_a_story_that_waits_for_money_goes_on_with_the_call_that_was_refused(pro
         assert ran.code == 0, ran.err
         assert [len(exchange.data["messages"]) for exchange in seen.exchanges] == [1, 3]
         assert project.git("show", "rad/demo:log") == "line\n"
+
+
+def below(pid):
+    """The processes of a run: the one that workers are forked from, its workers, and the gateway."""
+    found = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in process.children(pid)}
+    gateways = [child for child, line in found.items() if b"gateway" in line]
+    zygotes = [child for child, line in found.items() if b"rad_engineer\0run" in line]
+    return gateways, [worker for zygote in zygotes for worker in process.children(zygote)]
+
+
+@pytest.mark.parametrize(("who", "most"), [("worker", 2), ("gateway", 3), ("both", 3)])
+def test_whoever_is_killed_while_a_turn_is_answered(project, who, most):
+    slow = {**says(call("bash", command="cat log; echo counted"), when=after("appended")), "latency": 300}
+    answers = [
+        says(call("bash", command="echo line >> log; echo appended"), when={"hasToolResult": False}),
+        slow,
+        says(met("A", "log:1"), when=after("counted")),
+        says(call("bash", command="cat log; echo counted"), when=after("not carried out")),
+    ]
+    with playing(project, answers, "A") as (seen, command):
+        running = project.start(*command)
+        until = time.monotonic() + 60
+        while len(seen.exchanges) < 2:
+            assert running.poll() is None, running.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        gateways, workers = below(running.pid)
+        assert (len(gateways), len(workers)) == (1, 1)
+        for pid in (*(gateways if who != "worker" else ()), *(workers if who != "gateway" else ())):
+            os.kill(pid, signal.SIGKILL)
+        out, err = running.communicate(timeout=90)
+        assert running.returncode == 0, out + err
+        assert project.git("show", "rad/demo:log") == "line\n"
+        turns = [len(exchange.data["messages"]) for exchange in seen.exchanges]
+        assert turns.count(1) == 1  # what was answered is not asked again
+        assert turns.count(3) <= most - 1
+        assert turns == sorted(turns)
