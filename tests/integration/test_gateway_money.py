@@ -4,6 +4,8 @@ import asyncio
 import statistics
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rad_engineer.core.budget import LEAST_ANSWER, Amount, Budget, Cap, Caps
 from rad_engineer.durable import StateDamaged
@@ -142,6 +144,44 @@ def test_a_client_that_leaves_the_line_or_leaves_with_the_money_in_hand_holds_no
                 "CancelledError",
             ]
             assert (run.budget.held(), run.budget.waiting) == (Amount(), 0)
+
+    virtual_time.run(main)
+
+
+@settings(max_examples=8, deadline=None)
+@given(chance=st.randoms(use_true_random=False), cap=st.integers(1, 12))
+def test_whoever_leaves_whenever_nothing_stays_held_and_the_file_says_what_was_spent(
+    tmp_path_factory, chance, cap
+):
+    async def one(run, number):
+        await asyncio.sleep(chance.random() * 5)
+        held = await run.money.reserve(call(f"S{number % 7}", model=chance.choice([SONNET, OTHER])))
+        try:
+            await asyncio.sleep(chance.random() * 3)
+            run.money.sent(held)
+            run.money.seen(held, Usage(10, 1))
+            await asyncio.sleep(chance.random() * 3)
+            used = Usage(10, chance.randrange(held.max_tokens))
+        except asyncio.CancelledError:
+            run.money.settle(held, Usage(10, 1), uncertain=True)
+            raise
+        run.money.settle(held, used)
+
+    async def main():
+        with Run(tmp_path_factory.mktemp("run"), Caps(Cap(cap * ONE // 2), Cap(3 * ONE))) as run:
+            tasks = [asyncio.create_task(one(run, number)) for number in range(40)]
+            for _ in tasks:
+                await asyncio.sleep(chance.random() / 4)
+                if chance.random() < 0.3:
+                    chance.choice(tasks).cancel()
+                assert (run.budget.spent() + run.budget.held()).within(run.budget.caps.run)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(task.done() for task in tasks)
+            assert (run.budget.held(), run.budget.waiting) == (Amount(), 0)
+            state = run.money.state()
+            assert (state["under_way"], state["held_micro_usd"]) == (0, 0)
+            booked = sum((story.amount for story in read(run.path).values()), Amount())
+            assert booked == run.budget.spent()
 
     virtual_time.run(main)
 
