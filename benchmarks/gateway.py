@@ -26,7 +26,13 @@ from rad_engineer.gateway.credentials import Credentials, Secret  # noqa: E402
 from tests import aimock  # noqa: E402
 
 MODEL = "claude-sonnet-5-5"
-FIXTURES = [{"match": {"userMessage": "benchmark"}, "response": {"content": "word " * 60, "usage": {"input_tokens": 50, "output_tokens": 60}}}]  # fmt: skip
+SLOW = {
+    "match": {"userMessage": "slowly"},
+    "response": {"content": "word " * 60},
+    "latency": 400,
+    "chunkSize": 10,
+}
+FIXTURES = [SLOW, {"match": {"userMessage": "benchmark"}, "response": {"content": "word " * 60, "usage": {"input_tokens": 50, "output_tokens": 60}}}]  # fmt: skip
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -65,8 +71,8 @@ class Client:
         self.stream = stream
         self.writer = None
 
-    async def ask(self, number):
-        """One request, read to its end; returns when it began to be answered."""
+    async def ask(self, number, gaps=None):
+        """One request, read to its end; `gaps` gets the times between the chunks of a stream."""
         if self.writer is None:
             self.reader, self.writer = await asyncio.open_connection(*self.place, limit=1 << 22)
         data = {"model": MODEL, "max_tokens": 100, "stream": self.stream,
@@ -83,8 +89,14 @@ class Client:
         if b"content-length:" in answer:
             await self.reader.readexactly(int(answer.split(b"content-length:")[1].split(b"\r\n")[0]))
             return
+        last = None
         while True:
             size = int(await self.reader.readline(), 16)
+            if gaps is not None:
+                now = time.perf_counter()
+                if last is not None:
+                    gaps.append(now - last)
+                last = now
             await self.reader.readexactly(size + 2)
             if not size:
                 return
@@ -131,10 +143,42 @@ async def open_loop(target, rate, size, seconds):
     return took
 
 
+async def many_streams(target, a_minute, minutes):
+    """Slow streams at a fixed rate: the gaps between their chunks, how many were open at once, the memory at the ends."""
+    gaps, open_now, most, failed, memory = [], 0, 0, 0, []
+    stamp = time.time_ns()
+
+    async def one(number):
+        nonlocal open_now, most, failed
+        client = Client(target, 200, stream=True)
+        open_now += 1
+        most = max(most, open_now)
+        try:
+            await client.ask(f"slowly {stamp} {number}", gaps)
+        except SystemExit as error:
+            failed += 1
+            print(error)
+        finally:
+            open_now -= 1
+            if client.writer is not None:
+                client.writer.close()
+
+    loop = asyncio.get_running_loop()
+    start, tasks, count = loop.time(), [], int(a_minute * minutes)
+    for number in range(count):
+        await asyncio.sleep(max(0.0, start + number * 60 / a_minute - loop.time()))
+        tasks.append(asyncio.create_task(one(number)))
+        if target.pids and number in (count // 4, count - 1):
+            memory.append(target.memory())
+    await asyncio.gather(*tasks)
+    gaps.sort()
+    return most, failed, gaps[len(gaps) // 2] * 1000, gaps[int(len(gaps) * 0.95)] * 1000, memory
+
+
 def ours(stack, mock, folder):
     """Our gateway with everything on, and what its process is called."""
     told = GatewaySettings(
-        upstream=mock.url, run_micro_usd=None, cache_folder=str(folder / "cache"), record=""
+        upstream=mock.url, run_micro_usd=None, per_model=128, cache_folder=str(folder / "cache"), record=""
     )
     opened = door.open(told, folder / "gateway", os.urandom(32), Credentials("key", "", Secret(b"k")))
     stack.callback(opened.close)
@@ -166,6 +210,15 @@ async def measure(targets, mock, *, quick):
         print(f"{target.name}: {target.memory():.0f} MB resident")
 
 
+async def streams(targets, minutes):
+    """The table of slow streams."""
+    print(f"{'':24}{'open':>8}{'failed':>8}{'gap p50':>10}{'gap p95':>10}  memory")
+    for target in targets:
+        most, failed, middle, high, memory = await many_streams(target, 250, minutes)
+        shown = ", ".join(f"{size:.0f} MB" for size in memory)
+        print(f"{target.name:24}{most:8}{failed:8}{middle:10.1f}{high:10.1f}  {shown}", flush=True)
+
+
 def main():
     """Measures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -173,6 +226,9 @@ def main():
         "--rival", default="", help="NAME,URL,TOKEN,PID[,PID…] of one that forwards to --mock"
     )
     parser.add_argument("--mock", default="", help="base URL of a mock that runs already")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="only slow streams, 250 a minute, for so long"
+    )
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     with ExitStack() as stack:
@@ -187,7 +243,10 @@ def main():
         if options.rival:
             name, url, token, *pids = options.rival.split(",")
             targets.append(Target(name, url, token, tuple(map(int, pids))))
-        asyncio.run(measure(targets, mock, quick=options.quick))
+        if options.minutes:
+            asyncio.run(streams([Target("the mock itself", mock.url, "none"), *targets], options.minutes))
+        else:
+            asyncio.run(measure(targets, mock, quick=options.quick))
 
 
 if __name__ == "__main__":

@@ -75,7 +75,9 @@ class Project:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "rad_engineer", *arguments]
 
-    def rad(self, *arguments: str, cwd: str = "", env: Mapping[str, str] | None = None) -> Ran:
+    def rad(
+        self, *arguments: str, cwd: str = "", env: Mapping[str, str] | None = None, timeout: float = 100
+    ) -> Ran:
         ended = subprocess.run(
             self.command(*arguments),
             cwd=self.folder / cwd,
@@ -85,7 +87,7 @@ class Project:
             text=True,
             errors="replace",
             check=False,
-            timeout=100,
+            timeout=timeout,
         )
         assert "Traceback" not in ended.stderr + ended.stdout, ended.stderr
         return Ran(ended.returncode, ended.stdout, ended.stderr)

@@ -59,17 +59,29 @@ class Hint:
     told: tuple[str, ...] = ()
 
 
-def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool) -> Choice:
+def has_key(env: Mapping[str, str]) -> bool:
+    """Whether the gateway has something to ask models with."""
+    from rad_engineer.gateway import credentials  # noqa: PLC0415 - not every run asks models
+
+    return any(env.get(name) for name in (credentials.KEY, credentials.TOKEN)) or bool(
+        credentials.find({}, env)
+    )
+
+
+def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool, readers: Iterable[str] = ()) -> Choice:
     """Who works, of those that the settings name; `key` says whether the gateway can ask models.
 
-    Raises NoAgent where none of them can.
+    `readers` only review: what they spend is to be counted as well. Raises NoAgent where nobody can work.
     """
     if wanted.name is None:
         return Choice((), "", wanted.origin)
     names = [
         name for asked in wanted.chain for name in (_auto(env, key=key) if asked == "auto" else (asked,))
     ]
-    found = {name: probe(ADAPTERS[name], env) for name in dict.fromkeys(names) if name in ADAPTERS}
+    readers = tuple(name for name in readers if name not in names)
+    found = {
+        name: probe(ADAPTERS[name], env) for name in (*dict.fromkeys(names), *readers) if name in ADAPTERS
+    }
     missing = {name: why for name in dict.fromkeys(names) if (why := _lacking(name, found, key=key))}
     present = tuple(name for name in dict.fromkeys(names) if name not in missing)
     if not present:
@@ -81,8 +93,12 @@ def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool) -> Choice:
         present,
         wanted.command,
         wanted.origin,
-        tuple(name for name in present if unmetered(name, key=key)),
-        (*missing.values(), *(w for name in present if name in found for w in found[name].warnings)),
+        tuple(name for name in (*present, *readers) if unmetered(name, key=key)),
+        (
+            *missing.values(),
+            *(why for name in readers if (why := _lacking(name, found, key=key))),
+            *(warning for name, one in found.items() if name not in missing for warning in one.warnings),
+        ),
         tuple((name, found[name].version) for name in present if name in found),
     )
 

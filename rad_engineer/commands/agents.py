@@ -7,7 +7,7 @@ from typing import Any
 
 from rad_engineer.agents import cli_agents
 from rad_engineer.agents.adapters import ADAPTERS, Adapter, account
-from rad_engineer.agents.choice import OWN_LOOP, unmetered
+from rad_engineer.agents.choice import OWN_LOOP, has_key, unmetered
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def agents(*, json: bool) -> int:
     """Prints what is there."""
     from rad_engineer import __version__  # noqa: PLC0415 - only here
 
-    key = has_key()
+    key = has_key(os.environ)
     own = Row(OWN_LOOP, f"rad-engineer {__version__}", key, True, ("events", "cost", "model", "resume"),
               "" if key else "there is no key: rad-engineer login")  # fmt: skip
     rows = [own, *(_row(adapter, key=key) for adapter in ADAPTERS.values())]
@@ -45,11 +45,6 @@ def agents(*, json: bool) -> int:
         return 0
     print("\n".join(_lines(rows)))
     return 0
-
-
-def has_key() -> bool:
-    """Whether the gateway has something to ask models with."""
-    return any(os.environ.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
 
 
 def _row(adapter: Adapter, *, key: bool) -> Row:

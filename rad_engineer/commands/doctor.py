@@ -135,6 +135,8 @@ def _agent(agent: settings.AgentChoice, env: Mapping[str, str]) -> Check:
                      'give --agent-command "…", or set `command` under [agent] in rad-engineer.toml')  # fmt: skip
     if agent.name == "mock":
         return Check("agent", "warning", f"mock (from {agent.origin}): `run` only rehearses")
+    if agent.name != "command":
+        return _chosen(agent, env)
     try:
         program = shlex.split(agent.command)[0]
     except (ValueError, IndexError):
@@ -143,6 +145,19 @@ def _agent(agent: settings.AgentChoice, env: Mapping[str, str]) -> Check:
     if re.fullmatch(r"[\w./+-]+", program) and shutil.which(program, path=env.get("PATH")) is None:
         return Check("agent", "warning", detail, f"`{program}` is not found on PATH")
     return Check("agent", "ok", detail)
+
+
+def _chosen(agent: settings.AgentChoice, env: Mapping[str, str]) -> Check:
+    from rad_engineer.agents import choice  # noqa: PLC0415 - only where one is named
+
+    try:
+        found = choice.choose(agent, env, key=choice.has_key(env))
+    except RadError as error:
+        return Check("agent", "missing", str(error), error.hint or "")
+    if found.rehearsal:
+        return Check("agent", "warning", f"{found.sentence()}: `run` only rehearses",
+                     "store a key with `rad-engineer login`, or install one of `rad-engineer agents`")  # fmt: skip
+    return Check("agent", "warning" if found.warnings else "ok", found.sentence(), "; ".join(found.warnings))
 
 
 def _gates(found: settings.Settings, top: Path) -> Check:

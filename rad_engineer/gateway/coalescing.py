@@ -8,7 +8,7 @@ it has not read has left the window.
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -26,10 +26,13 @@ class Flights:
         self._flying: dict[str, _Flight] = {}
         self._led = self._joined = self._handed_over = 0
 
-    async def join(self, key: str, link: str) -> "Leader | Follower":
+    async def join(
+        self, key: str, link: str, on_board: Callable[[], None] | None = None
+    ) -> "Leader | Follower":
         """Leads where nobody flies with that key, else follows: returns when the answer begins, or the lead is handed over.
 
-        `link` names the call that asks. Raises what the leader failed with.
+        `link` names the call that asks. `on_board` is called when it has to wait for another. Raises what the leader failed
+        with.
         """
         flight = self._flying.get(key)
         if flight is None or flight.first:  # what has lost its beginning takes nobody on board
@@ -41,6 +44,8 @@ class Flights:
             return flight.followed()
         waiter: asyncio.Future[Leader | Follower] = asyncio.get_running_loop().create_future()
         flight.waiters.append((waiter, link))
+        if on_board is not None:
+            on_board()
         try:
             return await waiter
         except asyncio.CancelledError:

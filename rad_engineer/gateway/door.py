@@ -12,16 +12,17 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rad_engineer import process
 from rad_engineer.durable import writing
 from rad_engineer.errors import Refused
 from rad_engineer.gateway import framing, tokens
-from rad_engineer.gateway.configuration import GatewaySettings
+from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.credentials import SECRETS, Credentials
 from rad_engineer.gateway.exchange import Session
-from rad_engineer.process.child import Child, spawn
 
 _BACKLOG = 2048
 _CHUNK = 1 << 18
@@ -54,7 +55,9 @@ class Door:
         self._selector = selectors.DefaultSelector()
         self._closed: list[tuple[str, int]] = []
         self._standings: dict[tuple[str, int], _Standing] = {}
-        self._told: dict[str, list[int]] | None = None  # by story: micro-dollars, tokens
+        self._told: dict[str, list[int]] = {}  # by story: micro-dollars, tokens
+        self._reconciled = False
+        self.state: Mapping[str, Any] = {}  # what the stations last said of themselves
         self._deaths = 0
         self._channel: socket.socket
         self._rest = b""
@@ -116,6 +119,9 @@ class Door:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             event = json.loads(line)
+            if event["event"] == "state":
+                self.state = event
+                continue
             if event["event"] == "ledger":
                 self._reconcile(event["stories"])
                 continue
@@ -124,13 +130,10 @@ class Door:
             self._events.append(event)
 
     def _reconcile(self, booked: Mapping[str, Sequence[int]]) -> None:
-        """What a gateway that was killed had not told yet: calls that ended with it, settled by its successor.
-
-        At the first start it is what the run had spent before, which its owner knows.
-        """
-        if self._told is None:
+        """What a gateway that was killed had written down and not told. At the first start its owner knows it all."""
+        if not self._reconciled:
+            self._reconciled = True
             self._told = {story: [*pair] for story, pair in booked.items()}
-            self._events.append({"event": "ledger", "stories": dict(booked)})
             return
         for story, (micro_usd, used) in booked.items():
             known = self._told.get(story, [0, 0])
@@ -174,9 +177,7 @@ class Door:
         nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
             argv = [sys.executable, "-P", "-m", "rad_engineer.gateway.program"]
-            self._child: Child = spawn(
-                argv, None, _environment(), (theirs.fileno(), nothing, log), new_session=True
-            )
+            self._child = process.start_quickly(argv, _environment(), (theirs.fileno(), nothing, log))
         finally:
             theirs.close()
             os.close(log)
@@ -215,8 +216,6 @@ class Door:
         standing = self._standings.setdefault((event["story"], event["attempt"]), _Standing())
         match event["event"]:
             case "spend":
-                if self._told is None:
-                    self._told = {}
                 told = self._told.setdefault(event["story"], [0, 0])
                 for place, name in enumerate(("micro_usd", "tokens")):
                     standing.figures[name] += event[name]
@@ -230,10 +229,22 @@ class Door:
 
 def open(settings: GatewaySettings, folder: Path, secret: bytes, key: Credentials | None) -> Door:  # noqa: A001
     """Starts a gateway with its sockets in `folder`, which nobody else may enter; it answers a moment later."""
+    _check_recordings(settings)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
         return Door(settings, folder, secret, key)
+
+
+def _check_recordings(settings: GatewaySettings) -> None:
+    """Raises ConfigInvalid here, where a user sees it, for a folder that the process could not use."""
+    replays = settings.upstream.startswith(REPLAY)
+    if replays or settings.record:
+        tape = import_module("rad_engineer.gateway.tape")  # patterns that few need
+        if replays:
+            tape.check(Path(settings.upstream.removeprefix(REPLAY)))
+        if settings.record:
+            tape.create(Path(settings.record))
 
 
 def _listen_tcp(port: int) -> socket.socket:

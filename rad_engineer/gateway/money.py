@@ -36,14 +36,14 @@ class _UnderWay:
     held: Held
     cost: Cost
     stream: bool
-    since: float
+    sent: float | None = None
     used: Usage | None = None
 
 
 class Money:
     """The budget of a run, as calls meet it.
 
-    First `reserve`, then `seen` as often as there is news, then one of `settle` and `release`.
+    First `reserve`, then `sent`, then `seen` as often as there is news, then one of `settle` and `release`.
     """
 
     def __init__(self, budget: Budget, prices: Prices, spend: Spend, on_event: OnEvent,
@@ -67,7 +67,7 @@ class Money:
         amount, session = answer.amount, call.session
         held = Held(answer.ticket, session.story, session.attempt, call.model, answer.max_tokens,
                     amount.micro_usd, amount.tokens)  # fmt: skip
-        self._under_way[held.id] = _UnderWay(held, cost, call.stream, self._clock())
+        self._under_way[held.id] = _UnderWay(held, cost, call.stream)
         try:
             self._spend.reserved(held.id, Open(held.story, held.attempt, amount, cost.input, cost.pico_usd))
         except CannotWrite as error:
@@ -79,6 +79,10 @@ class Money:
             self._on_event("clamped", story=held.story, attempt=held.attempt, call=call.number, model=call.model,
                            asked=call.max_tokens, granted=held.max_tokens)  # fmt: skip
         return held
+
+    def sent(self, held: Held) -> None:
+        """The call goes to the upstream now; until then it costs nothing."""
+        self._under_way[held.id].sent = self._clock()
 
     def seen(self, held: Held, usage: Usage) -> None:
         """What a stream has used so far; once its input is known, no more than that is held for it."""
@@ -121,7 +125,13 @@ class Money:
     def mark(self) -> None:
         """Writes down what the calls under way have cost so far, at most."""
         now = self._clock()
-        self._spend.marks({number: self._so_far(call, now) for number, call in self._under_way.items()})
+        self._spend.marks(
+            {
+                number: self._so_far(call, now - call.sent)
+                for number, call in self._under_way.items()
+                if call.sent is not None
+            }
+        )
 
     async def keep_marks(self) -> None:
         """Marks once a second, until it is cancelled."""
@@ -176,12 +186,12 @@ class Money:
             elif isinstance(answer, Granted):
                 left += self._budget.settle(answer.ticket, Amount())
 
-    def _so_far(self, call: _UnderWay, now: float) -> Amount:
+    def _so_far(self, call: _UnderWay, seconds: float) -> Amount:
         if call.used is not None:
             return Amount(self._prices.settle(call.held.model, call.used), call.used.tokens)
         if call.stream:
             return call.cost.input
-        unseen = min(int((now - call.since) * UNSEEN_TOKENS), call.held.max_tokens)
+        unseen = min(int(seconds * UNSEEN_TOKENS), call.held.max_tokens)
         return call.cost.after(unseen)
 
 

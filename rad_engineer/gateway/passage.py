@@ -15,7 +15,7 @@ from typing import Any
 from rad_engineer.errors import RadError
 from rad_engineer.gateway.coalescing import Flights, Follower, Leader
 from rad_engineer.gateway.configuration import GatewaySettings
-from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage, Whole
+from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Refusal, Usage, Whole
 from rad_engineer.gateway.messages import LARGE, changed, estimate_tokens, shortened, usage_of
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.money import UNSEEN_TOKENS, Held
@@ -64,18 +64,34 @@ class Passage:
 
     async def answer(self, call: Call, address: str) -> Passed:
         """The answer to a call, as soon as it begins; raises Refusal. When cancelled, its client has left."""
-        passed = await self._found(call, address)
-        return replace(passed, answer=self._stations.heard(call, passed.answer))
-
-    async def _found(self, call: Call, address: str) -> Passed:
-        stations = self._stations
         key = await self._key(call)
+        try:
+            passed = await self._found(call, key, address)
+        except Refusal as refusal:
+            if refusal.reason != "unreachable":
+                raise
+            passed = Passed(
+                await self._stations.offline(call, key, refusal.message), {"x-rad-cache": "offline"}
+            )
+        return replace(passed, answer=self.heard(call, passed.answer))
+
+    def heard(self, call: Call, answer: Answer) -> Answer:
+        """The same answer, recorded where that is wanted."""
+        return self._stations.heard(call, answer)
+
+    async def counted(self, call: Call) -> Answer | None:
+        """A count of tokens that nobody has to be asked for; raises Refusal 404 where nobody may be asked."""
+        return await self._stations.counted(call)
+
+    async def _found(self, call: Call, key: str, address: str) -> Passed:
+        stations = self._stations
         found = await self._known(call, key)
         if found is not None:
             return found
         admitted = await stations.admit(call, address)
+        link = f"{call.session.name}/{call.number}"
         try:
-            flown = await self._flights.join(key, f"{call.session.name}/{call.number}")
+            flown = await self._flights.join(key, link, lambda: self._on_event("joined", **named(call)))
         except asyncio.CancelledError:
             self.left(key)
             raise
@@ -99,6 +115,14 @@ class Passage:
         for task in self._tasks:
             task.cancel()
         return [*self._tasks]
+
+    def state(self) -> dict[str, Any]:
+        """What is on its way and was shared, and what each station has to say of itself."""
+        return {
+            "flights": dict(self._flights.stats()),
+            "sessions": len(self._sessions),
+            **self._stations.state(),
+        }
 
     async def _key(self, call: Call) -> str:
         if len(call.body) > LARGE:
@@ -173,7 +197,7 @@ class Passage:
             data = {**trip.call.data, "model": other}
             second = replace(trip.call, model=other, data=data, body=changed(data))
             held = await self._stations.reserve(second)
-            await self._ask(_Trip(second, held, trip.key, trip.pump, trip.began))
+            await self._ask(_Trip(second, held, trip.key, trip.pump, trip.began, instead=True))
 
     async def _ask(self, trip: "_Trip") -> None:
         stations = self._stations
@@ -182,6 +206,7 @@ class Passage:
                 guard = stations.guard(trip.call.model)
                 trip.pump.sent = True
                 trip.sent = time.monotonic()
+                stations.money.sent(trip.held)
                 answer = await self._upstream.send(trip.request(), guard, **named(trip.call))
                 if isinstance(answer, Whole):
                     await self._whole(trip, answer)
@@ -245,7 +270,8 @@ class Passage:
                 message: Mapping[str, Any]) -> None:  # fmt: skip
         """What is done with an answer that is over: it is kept, stored and recorded."""
         self._sessions.keep(trip.call, Kept(trip.key, answer, headers))
-        self._stations.finished(trip.call, trip.key, answer, headers, message)
+        if not trip.instead:
+            self._stations.finished(trip.call, trip.key, answer, headers, message)
 
 
 @dataclass(slots=True)
@@ -257,6 +283,7 @@ class _Trip:
     key: str
     pump: _Pump
     began: "asyncio.Future[Passed]"
+    instead: bool = False  # the fallback model is asked: what it says is not the answer to what was asked
     sent: float = 0.0
     used: Usage | None = None
     settled: bool = False

@@ -20,7 +20,7 @@ import uvicorn
 from rad_engineer.errors import RadError
 from rad_engineer.gateway import credentials, framing
 from rad_engineer.gateway.authorization import authorization
-from rad_engineer.gateway.configuration import GatewaySettings
+from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.passage import Passage
 from rad_engineer.gateway.server import Server
@@ -30,7 +30,7 @@ from rad_engineer.gateway.upstream import Upstream
 
 _EXPIRY_SECONDS = 15.0
 _MOST_UNREAD = 4 << 20
-_DISPENSABLE = frozenset({"request", "cached", "coalesced", "retried"})
+_DISPENSABLE = frozenset({"joined", "request", "cached", "coalesced", "retried"})
 
 
 def main() -> int:
@@ -94,9 +94,7 @@ class Gateway:
         self._on_event = on_event
         text = key.decode()
         self._upstream = (
-            Mock()
-            if settings.upstream == "mock"
-            else Upstream(settings, authorization(kind, key), text, on_event)
+            Upstream(settings, authorization(kind, key), text, on_event) if _asks(settings) else Mock()
         )
         self._stations = Stations(settings, folder, text, on_event)
         self._passage = Passage(settings, self._upstream, self._stations, self.sessions, on_event)
@@ -129,8 +127,8 @@ class Gateway:
             for task in lasting:
                 task.cancel()
             await asyncio.gather(*lasting, *self._passage.cancel(), return_exceptions=True)
+            self._on_event("state", **self._passage.state())
             await self._upstream.aclose()
-            self._on_event("state", **self._stations.state())
             self._stations.close()
 
     def stop(self) -> None:
@@ -142,6 +140,12 @@ class Gateway:
         while True:
             await asyncio.sleep(_EXPIRY_SECONDS)
             self.sessions.expire(time.monotonic())
+            self._on_event("state", **self._passage.state())
+
+
+def _asks(settings: GatewaySettings) -> bool:
+    """Whether there is an upstream to be asked at all."""
+    return not (settings.offline or settings.upstream == "mock" or settings.upstream.startswith(REPLAY))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Recorder:
         tape.create(folder)
         self._folder = folder
         self._redaction = Redaction(secrets)
-        self._sessions: OrderedDict[Session, _Session] = OrderedDict()
+        self._sessions: OrderedDict[Session, dict[str, _Lane]] = OrderedDict()
         self._lock = Lock()
 
     def keep(self, call: Call, answer: Whole | bytes) -> bool:
@@ -46,11 +46,11 @@ class Recorder:
         said = placed(said, workplace(call.data), self._redaction)
         lane = lane_of(normal)
         with self._lock:
-            session = self._session(call.session)
+            known = self._session(call.session).setdefault(lane, _Lane())
             fingerprint = digest(normal)
-            again = fingerprint in session.numbers
-            exchange = Exchange(session.number_of(fingerprint, call.number), lane, normal, said)
-            recent = session.recent.setdefault(lane, [])
+            again = fingerprint in known.numbers
+            exchange = Exchange(known.number_of(fingerprint, call.number), lane, normal, said)
+            recent = known.recent
             if not (again and any(one.number > exchange.number for one in recent)):
                 tape.write(self._folder, call.session.story, call.session.attempt, exchange, recent)
                 recent[:] = [*(one for one in recent if one.number != exchange.number), exchange][
@@ -58,14 +58,15 @@ class Recorder:
                 ]
         return True
 
-    def _session(self, name: Session) -> "_Session":
+    def _session(self, name: Session) -> "dict[str, _Lane]":
         found = self._sessions.get(name)
         if found is None:
             earlier = tape.read(self._folder, name.story, name.attempt)
-            found = _Session(max((one.number for one in earlier), default=0))
+            found = {one.lane: _Lane() for one in earlier}
             for one in earlier:
-                found.numbers[one.fingerprint] = one.number
-                found.recent.setdefault(one.lane, []).append(one)
+                lane = found[one.lane]
+                lane.numbers[one.fingerprint] = lane.first = one.number
+                lane.recent.append(one)
             self._sessions[name] = found
             while len(self._sessions) > _MOST_SESSIONS:
                 self._sessions.popitem(last=False)
@@ -118,21 +119,20 @@ class Listener:
 
 
 @dataclass(slots=True)
-class _Session:
-    """What was recorded of a session. `first` is added to numbers that begin anew, as after a restart of the gateway."""
+class _Lane:
+    """What was recorded of a lane. `first` is added to numbers that begin anew, as after a restart of the gateway."""
 
-    first: int
+    first: int = 0
     numbers: dict[str, int] = field(default_factory=dict)  # by fingerprint
-    taken: set[int] = field(default_factory=set)
-    recent: dict[str, list[Exchange]] = field(default_factory=dict)  # by lane
+    recent: list[Exchange] = field(default_factory=list)
 
     def number_of(self, fingerprint: str, arrived: int) -> int:
-        """The number of a request: the one that it had when it came before, else its own."""
+        """The number of a request: the one that it had when it came before, else its own, or the next if it has none."""
         if fingerprint not in self.numbers:
-            if self.first + arrived in self.taken:
-                self.first = max(self.taken)
-            self.numbers[fingerprint] = self.first + arrived
-            self.taken.add(self.first + arrived)
+            taken = self.numbers.values()
+            if not arrived or self.first + arrived in taken:
+                self.first = max(taken, default=0)
+            self.numbers[fingerprint] = self.first + (arrived or 1)
         return self.numbers[fingerprint]
 
 

@@ -103,21 +103,26 @@ class Server:
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = await self._call(scope, receive, counted=False)
-        if self._counts_tokens:
-            try:
-                answer = await self._upstream.send(
-                    _plain("POST", call.path, call.query, call.headers, call.body), Guard()
-                )
-            except Refusal as refusal:
-                if refusal.status not in (404, 405, 501):
-                    raise
-                self._counts_tokens = False
-            else:
-                if isinstance(answer, Whole):
-                    await _whole(send, answer.status, answer.headers, answer.body)
-                    return
-        body = json.dumps({"input_tokens": estimate_tokens(call.data)}).encode()
-        await _whole(send, 200, {"content-type": _JSON, "x-rad-estimate": "true"}, body)
+        answer = await self._counted(call)
+        if answer is None:
+            body = json.dumps({"input_tokens": estimate_tokens(call.data)}).encode()
+            answer = Whole(200, {"content-type": _JSON, "x-rad-estimate": "true"}, body)
+        await _whole(send, answer.status, answer.headers, answer.body)
+
+    async def _counted(self, call: Call) -> Whole | None:
+        """What a recording or the upstream counts; None where neither does."""
+        try:
+            answer = await self._passage.counted(call)
+            if answer is None and self._counts_tokens:
+                request = _plain("POST", call.path, call.query, call.headers, call.body)
+                sent = await self._upstream.send(request, Guard())
+                answer = self._passage.heard(call, sent) if isinstance(sent, Whole) else None
+        except Refusal as refusal:
+            if refusal.status not in (404, 405, 501):
+                raise
+            self._counts_tokens = self._counts_tokens and refusal.reason == "unrecorded"
+            return None
+        return answer if isinstance(answer, Whole) else None
 
     async def _list(self, scope: Scope, _receive: Receive, send: Send) -> None:
         headers = _headers(scope)

@@ -33,7 +33,7 @@ from rad_engineer.errors import CannotWrite, Locked, RadError
 from rad_engineer.gateway.exchange import Usage
 
 MARK_SECONDS = 1.0
-SLACK_TOKENS = 512
+SLACK_TOKENS = 700
 _SYNC_SECONDS = 0.02
 
 

@@ -45,6 +45,7 @@ class Stations:
         folder_of_replay = settings.upstream.removeprefix(REPLAY)
         replays = settings.upstream.startswith(REPLAY)
         self._replay = Replay(Path(folder_of_replay), secrets) if replays else None
+        self._recorded = (Path(settings.record), secrets) if settings.record else None
 
     async def keep_marks(self) -> None:
         """Writes down what goes on, until it is cancelled."""
@@ -86,8 +87,19 @@ class Stations:
         """The answer of a gateway that asks nobody; raises Refusal where there is none."""
         if self._replay is not None and not self._settings.offline:
             return await asyncio.to_thread(self._replay.answer, call)
-        found = await answer_offline(call, key, self._cache, self._replay)
+        return await self.offline(call, key)
+
+    async def offline(self, call: Call, key: str, why: str = "") -> Answer:
+        """What can be said without a network; raises Refusal where that is nothing."""
+        replay = self._replay
+        if replay is None and self._recorded is not None:
+            replay = await asyncio.to_thread(Replay, *self._recorded)  # anew: it grows
+        found = await answer_offline(call, key, self._cache, replay, why)
         return found.answer() if isinstance(found, Stored) else found
+
+    async def counted(self, call: Call) -> Answer | None:
+        """A count of tokens that was recorded, where recordings answer; raises Refusal 404 where it was not."""
+        return None if self._replay is None else await asyncio.to_thread(self._replay.answer, call)
 
     async def cached(self, key: str) -> Stored | None:
         """An answer given before."""

@@ -56,7 +56,8 @@ def settle(
     asks = any(name not in ("command", "mock") for name in asked.chain)
     key = credentials.find(taken, env) if asks or taken else None
     reachable = key is not None or wanted.upstream is not None
-    chosen = choice.choose(asked, env, key=reachable)
+    readers = wanted.reviewer.split(",") if wanted.review and wanted.reviewer else ()
+    chosen = choice.choose(asked, env, key=reachable, readers=readers)
     choice.keep_budget(chosen, budget=_capped(wanted), allowed=wanted.allow_unmetered)
     passes = chosen.gateway or ("command" in chosen.agents and reachable)
     return chosen, Access(key, wanted) if passes and not chosen.rehearsal else None

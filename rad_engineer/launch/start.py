@@ -60,6 +60,9 @@ def _locked(ground: Ground) -> locks.Lock:
     return locks.acquire(ground.lock, 0.0, process.describe_self("run"))
 
 
+_HINTS = 5
+
+
 class _Launch:
     """One launch: the pieces of a run, put together in the order in which they must exist."""
 
@@ -84,7 +87,7 @@ class _Launch:
         agreed = terms.settle(self.order, self.rundir, exactly=self.exactly)
         branch, rules, landed = agreed.branch, agreed.rules, agreed.landed
         self.rejudge = agreed.rejudge
-        self.notes += agreed.notes
+        self.notes += [*agreed.notes, *self._hints(rules)]
         earlier = known.Known() if self.resumed else known.earlier(self.home_runs, self.graph.identities)
         prospect = Prospect(self.graph, self.order.settings, self.order.ground.repository, branch,
                             earlier, landed, self.home_runs, rules)  # fmt: skip
@@ -113,6 +116,23 @@ class _Launch:
         finally:
             journal.close()
             logs.stop()
+
+    def _hints(self, rules: Rules) -> list[str]:
+        """What stories ask for, of agents and models, and cannot have here."""
+        stories = [
+            one for one in self.graph.stories if one.state in ("todo", "human") and (one.agent or one.model)
+        ]
+        if not stories or self.order.rehearsal:
+            return []
+        from rad_engineer.agents import choice  # noqa: PLC0415 - most PRDs leave that open
+
+        told = choice.hints(stories, self.order.agent, rules.roles, key=self.order.access is not None)
+        more = (
+            [f"{len(told) - _HINTS} more stories ask for what is not known here"]
+            if len(told) > _HINTS
+            else []
+        )
+        return [*told[:_HINTS], *more]
 
     # --- the run directory --------------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ __all__ = [
     "run",
     "shell",
     "start",
+    "start_quickly",
     "start_time",
     "started",
     "stop_process",
@@ -252,8 +253,15 @@ def start(
     return child
 
 
+def start_quickly(argv: Sequence[str], env: Mapping[str, str], descriptors: tuple[int, int, int]) -> Child:
+    """Starts a lasting process of our own that owns nothing but these, its standard descriptors."""
+    child = spawn(argv, None, env, descriptors, new_session=True)
+    _started.add(child.pid)
+    return child
+
+
 def started() -> frozenset[int]:
-    """The processes begun with `start`: children of ours that are nobody's leftovers."""
+    """The processes begun with `start` and `start_quickly`: children of ours that are nobody's leftovers."""
     return frozenset(_started)
 
 

@@ -175,5 +175,8 @@ def _hidden(run: StoryRun) -> dict[str, str]:
 
 def told(took: Took, models: Any) -> dict[str, Any]:
     """What a turn has cost, where nobody at the gateway counted it."""
-    counted = bool(models) and not took.result.unmetered
-    return {} if counted else {"cost_usd": took.result.cost_usd, "tokens": took.result.tokens}
+    result = took.result
+    if models and not result.unmetered:
+        return {}
+    figures = {"cost_usd": result.cost_usd, "tokens": result.tokens}
+    return {**figures, "unmetered": True} if result.unmetered else figures

@@ -75,13 +75,13 @@ def test_a_command_that_takes_the_shell_with_it(shell, tmp_path, command, ending
 
 
 def test_what_was_put_into_the_background_ends_with_the_shell(tmp_path):
-    shell = Shell(tmp_path, ENV, cancel=None, until=None)
+    mark = str(tmp_path)  # no other test has it
+    shell = Shell(tmp_path, {**ENV, process.MARK: mark}, cancel=None, until=None)
     ran = shell.run("setsid sleep 1000 & echo $!; (sleep 1000 &); (setsid sleep 1000 &)", 30)
     assert ran.ending == "done"
-    pids = [int(pid) for pid in process.marked("run-1")]
-    assert len(pids) >= 4
+    assert len(process.marked(mark)) >= 4
     shell.close()
-    assert process.marked("run-1") == []
+    assert process.marked(mark) == []
 
 
 def test_whoever_cancels_is_heard_and_so_is_the_end_of_all_time(tmp_path):

@@ -56,21 +56,34 @@ def test_a_story_is_done_by_claude(project):
     assert (told["status"], round(told["cost_usd"], 5), told["tokens"]) == ("passed", 0.00142, 247)
 
 
-@pytest.mark.parametrize("first", ["missing", "limited"])
-def test_who_cannot_is_followed_by_the_next(project, first):
+def test_who_is_at_its_limit_is_followed_by_the_next(project):
     shop = Shop(project)
-    if first == "limited":
-        code, events = cli_streams.LIMITED["codex"]
-        shop.install("codex", cli_streams.text_of(events), code=code, files={"bad": "half done"})
+    code, events = cli_streams.LIMITED["codex"]
+    shop.install("codex", cli_streams.text_of(events), code=code, files={"bad": "half done"})
     shop.install("claude", said("Done."), files={"work.txt": "good\n"})
     ran = shop.run("--agent", "codex,claude")
     assert ran.code == 0, ran.out + ran.err
-    why = "is not there" if first == "missing" else "cannot go on (limit)"
-    assert f"A: codex {why}; claude does it" in shop.notes(ran)
+    assert "A: codex cannot go on (limit); claude does it" in shop.notes(ran)
     attempt = next((project.folder / ".rad-engineer/runs").glob("*/stories/*/attempt-1"))
-    assert (attempt / "agent-codex.log").exists() == (first == "limited")
+    assert "usage limit" in (attempt / "agent-codex.log").read_text()
     assert (attempt / "agent.log").exists()
     assert "usage limit" not in (attempt / "agent.log").read_text()
+
+
+def test_who_is_missing_is_said_and_the_next_one_works(project):
+    shop = Shop(project)
+    claude = shop.install("claude", said("Done."), files={"work.txt": "good\n"})
+    path = f"{project.folder.parent / 'bin'}{os.pathsep}{project.env['PATH']}"
+    ran = project.rad("run", "prd.json", "--yes", "--plain", "--agent", "codex,claude", env={"PATH": path})
+    assert ran.code == 0, ran.out + ran.err
+    assert "codex: `codex` is not installed" in ran.err
+    assert "claude (1.2.3) [unmetered], from --agent" in ran.err
+    assert len(claude.asked) == 1
+    refused = project.rad(
+        "run", "prd.json", "--yes", "--agent", "claude", "--budget", "5", env={"PATH": path}
+    )
+    assert refused.code == 77
+    assert "nobody counts what claude would spend" in refused.err
 
 
 def test_a_limit_of_the_last_one_parks_the_story(project):
@@ -103,6 +116,7 @@ def test_roles_of_stories_and_of_the_project(project):
     assert "## Your role\n\nYou write tests;" in asked["A"]
     assert "Your role" not in asked["B"]
     assert "## Your role\n\nYou rhyme.\n" in asked["C"]
+    assert "B: agent `frontend` is not known here; it is only told to whoever works" in shop.notes(ran)
 
 
 def test_a_review_sends_its_findings_back_once(project):

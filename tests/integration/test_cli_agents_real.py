@@ -13,6 +13,7 @@ from rad_engineer.agents import AgentResult, AgentWork, cli_agents
 from rad_engineer.agents.adapters import ADAPTERS
 from rad_engineer.process import Limits
 from tests import aimock, gateways
+from tests.conftest import prd, story
 
 BIN = Path(__file__).parents[1] / "npm-agents/node_modules/.bin"
 DEAD = "http://127.0.0.1:9"
@@ -150,3 +151,35 @@ def test_refusals_park_the_story_after_few_calls(real, word, reason):
         assert result.reason == reason
     told = [seen for seen in real.asked if word.encode() in seen.body]
     assert 1 <= len(told) <= 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_of_stories(project, tmp_path, name):
+    """From the command line to landed commits, with a dead proxy set; the report's figure is the mock's bill."""
+    if not (BIN / ADAPTERS[name].program).exists():
+        pytest.skip(f"NO EVIDENCE: {name} is not installed (requirements/npm agents)")
+    stories = [story(f"S{number}", title=f"STORY S{number}") for number in range(1, 4)]
+    project.init({"prd.json": prd(*stories), "notes.txt": "first\n", "check.sh": "grep -q second notes.txt\n",
+                  "rad-engineer.toml": "[gates]\ncheck = 'sh check.sh'\n"})  # fmt: skip
+    path = f"{project.env['PATH']}{os.pathsep}{BIN}"
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), DEAD)
+    with aimock.serve(tmp_path / "mock", scripted(name)) as mock, aimock.tap(mock.url) as tap:
+        ran = project.rad(
+            "run", "prd.json", "--yes", "--json", "--agent", name, "--model", gateways.MODEL, "--upstream", tap.url,
+            "-j", "1", env={**proxies, "PATH": path, "ANTHROPIC_API_KEY": gateways.KEY}, timeout=280,
+        )  # fmt: skip
+    assert ran.code == 0, ran.out + ran.err
+    assert project.landed("rad/demo") == ["S1", "S2", "S3"]
+    assert project.git("show", "rad/demo:notes.txt") == "first\nsecond\nsecond\nsecond\n"
+    billed = [
+        seen.usage for seen in tap.exchanges if "/messages" in seen.path and "count_tokens" not in seen.path
+    ]
+    tokens = sum(one["input_tokens"] + one["output_tokens"] for one in billed)
+    assert sum(one["tokens"] for one in project.report()["stories"]) == tokens
+    assert sum(one["cost_usd"] for one in project.report()["stories"]) > 0
+    everything = "".join(
+        file.read_text("utf-8", "replace")
+        for file in project.folder.rglob(".rad-engineer/**/*")
+        if file.is_file()
+    )
+    assert gateways.KEY not in everything + ran.out + ran.err

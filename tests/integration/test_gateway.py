@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 import httpx2
 import pytest
 
+from rad_engineer import durable, process
 from rad_engineer.gateway import tokens
 from rad_engineer.gateway.exchange import Session
 from tests import faulty_upstream as faulty
@@ -185,7 +186,7 @@ def test_an_upstream_that_is_not_there(tmp_path):
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with opened(tmp_path, url, first_wait=0.01) as running:
             answer = running.ask("anybody")
-            assert (answer.status_code, answer.json()["rad"]["reason"]) == (502, "unreachable")
+            assert (answer.status_code, answer.json()["rad"]["reason"]) == (503, "offline")
             assert len(running.named("retried")) == 3
 
 
@@ -228,9 +229,40 @@ def test_a_killed_gateway_starts_again_on_the_same_sockets_with_the_same_session
             os.kill(running.door.pid, 9)
             running.wait_for(lambda event: event["event"] == "restarted")
             assert running.door.session("s1", 1) == (url, token)
+            assert (
+                running.door.pid in process.started()
+            )  # nobody may take it for what a worker has left behind
             assert running.ask("two").status_code == 200
             running.events.clear()
         assert running.door.standing("s1", 1)["calls"] == 3
+
+
+def test_what_was_spent_is_told_once_whatever_is_killed(upstream, tmp_path):
+    """A run that goes on has the spending of its past in its journal: it is told what is new."""
+    with opened(tmp_path, upstream.url) as running:
+        assert running.ask("one").status_code == 200
+    ledger = tmp_path / "spend.jsonl"
+    with ledger.open("ab") as file:  # of a gateway that was killed during a call, and after another one
+        line = {
+            "kind": "reserved",
+            "call": 90,
+            "story": "s1",
+            "attempt": 2,
+            "held": [900, 90],
+            "input": [7, 7],
+            "pico_usd": 0,
+        }
+        file.write(durable.seal(durable.dump(line)) + b"\n")
+    with opened(tmp_path, upstream.url) as running:
+        running.wait_for(lambda event: event["event"] == "ready")
+        assert running.named("spend") == []  # what an earlier run has left its owner reads from the ledger
+        untold = {"kind": "settled", "call": 91, "story": "s1", "micro_usd": 5, "usage": {"input": 5}}
+        with ledger.open("ab") as file:
+            file.write(durable.seal(durable.dump(untold)) + b"\n")
+        os.kill(running.door.pid, 9)
+        running.wait_for(lambda event: event["event"] == "restarted")
+        running.wait_for(lambda event: event["event"] == "spend" and event["micro_usd"] == 5)
+        assert len(running.named("spend")) == 1
 
 
 def test_the_gateway_ends_when_nobody_owns_it(upstream, tmp_path):
@@ -284,6 +316,9 @@ def test_identical_requests_at_the_same_time_are_one_call(upstream, tmp_path):
         assert upstream.calls["late"] == before + 1
         assert sum(event["tokens"] for event in running.named("spend")) == 13
         assert len(running.named("coalesced")) == 9
+    running.door.poll()
+    assert running.door.state["flights"]["joined"] == 9
+    assert running.door.state["money"]["under_way"] == 0
 
 
 def test_a_call_that_nobody_waits_for_is_read_for_a_while_and_then_given_up(upstream, tmp_path):

@@ -4,6 +4,8 @@ import asyncio
 import statistics
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rad_engineer.core.budget import LEAST_ANSWER, Amount, Budget, Cap, Caps
 from rad_engineer.durable import StateDamaged
@@ -146,6 +148,44 @@ def test_a_client_that_leaves_the_line_or_leaves_with_the_money_in_hand_holds_no
     virtual_time.run(main)
 
 
+@settings(max_examples=8, deadline=None)
+@given(chance=st.randoms(use_true_random=False), cap=st.integers(1, 12))
+def test_whoever_leaves_whenever_nothing_stays_held_and_the_file_says_what_was_spent(
+    tmp_path_factory, chance, cap
+):
+    async def one(run, number):
+        await asyncio.sleep(chance.random() * 5)
+        held = await run.money.reserve(call(f"S{number % 7}", model=chance.choice([SONNET, OTHER])))
+        try:
+            await asyncio.sleep(chance.random() * 3)
+            run.money.sent(held)
+            run.money.seen(held, Usage(10, 1))
+            await asyncio.sleep(chance.random() * 3)
+            used = Usage(10, chance.randrange(held.max_tokens))
+        except asyncio.CancelledError:
+            run.money.settle(held, Usage(10, 1), uncertain=True)
+            raise
+        run.money.settle(held, used)
+
+    async def main():
+        with Run(tmp_path_factory.mktemp("run"), Caps(Cap(cap * ONE // 2), Cap(3 * ONE))) as run:
+            tasks = [asyncio.create_task(one(run, number)) for number in range(40)]
+            for _ in tasks:
+                await asyncio.sleep(chance.random() / 4)
+                if chance.random() < 0.3:
+                    chance.choice(tasks).cancel()
+                assert (run.budget.spent() + run.budget.held()).within(run.budget.caps.run)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(task.done() for task in tasks)
+            assert (run.budget.held(), run.budget.waiting) == (Amount(), 0)
+            state = run.money.state()
+            assert (state["under_way"], state["held_micro_usd"]) == (0, 0)
+            booked = sum((story.amount for story in read(run.path).values()), Amount())
+            assert booked == run.budget.spent()
+
+    virtual_time.run(main)
+
+
 def test_a_wait_that_is_broken_off_in_the_moment_it_ends_gives_the_money_back(tmp_path):
     async def main():
         with Run(tmp_path, run_cap(ONE)) as run:
@@ -238,19 +278,23 @@ def test_a_call_that_ended_with_the_gateway_is_settled_at_its_last_mark_and_the_
 def test_marks_say_what_was_seen_and_how_long_nothing_could_be_seen(tmp_path):
     async def main():
         with Run(tmp_path, Caps()) as run:
-            await run.money.reserve(call(stream=True))
-            seen = await run.money.reserve(call(stream=True))
-            await run.money.reserve(call(stream=False))
+            silent, seen, whole, waiting = [
+                await run.money.reserve(call(stream=stream)) for stream in (True, True, False, False)
+            ]
+            await asyncio.sleep(100)  # in line for a place: that costs nothing
+            for held in (silent, seen, whole):
+                run.money.sent(held)
             run.money.seen(seen, Usage(10, 100, model=SONNET))
             marks = asyncio.create_task(run.money.keep_marks())
             await asyncio.sleep(2.5)
             lines = run.path.read_bytes().count(b'"marks"')
             marks.cancel()
             assert lines == 2
+            assert waiting.micro_usd == ONE
         spend = Spend(run.path)
         first, slack = PRICES.estimate(call()).input.micro_usd, SLACK_TOKENS * 10
         known = PRICES.settle(SONNET, Usage(10, 100))
-        assert spend.stories["A"].micro_usd == 3 * slack + first + known + first + 2 * 256 * 10
+        assert spend.stories["A"].micro_usd == 4 * slack + first + known + (first + 2 * 256 * 10) + first
         spend.close()
 
     virtual_time.run(main)
@@ -304,6 +348,7 @@ def test_a_file_that_cannot_be_written_stops_every_call_and_holds_nothing(tmp_pa
     async def main():
         with Run(tmp_path, run_cap(3 * ONE)) as run:
             held = await run.money.reserve(call())
+            run.money.sent(held)
             whole, run.spend._handle = run.spend._handle, -1
             await run.money.keep_marks()  # ends: there is nothing to mark any more
             for _ in range(2):

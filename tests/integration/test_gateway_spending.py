@@ -191,7 +191,7 @@ def test_gateways_that_are_killed_forget_no_money_and_keep_none(tmp_path):
         killer.join()
         crowd.run(16, 1)
         assert len(gateway.named("restarted")) == kills
-    (state,) = (event for event in gateway.door.poll() if event["event"] == "state")
+    state = gateway.door.state
     assert (state["money"]["held_micro_usd"], state["money"]["waiting"]) == (0, 0)
     found = read(tmp_path / "spend.jsonl")
     orphans = sum(story.uncertain_calls for story in found.values())

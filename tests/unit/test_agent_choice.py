@@ -66,6 +66,16 @@ def test_who_is_missing_is_said(env):
     assert "rad-engineer login" in str(caught.value.hint)
 
 
+def test_who_reads_is_counted_too(env):
+    found = choice.choose(
+        wanted("anthropic"), env("codex"), key=True, readers=("codex", "claude", "anthropic")
+    )
+    assert (found.agents, found.unmetered) == (("anthropic",), ("codex",))
+    assert found.warnings == ("claude: `claude` is not installed",)
+    with pytest.raises(Refused, match="codex"):
+        choice.keep_budget(found, budget=True, allowed=False)
+
+
 def test_the_first_line_names_all():
     found = Choice(("claude", "command"), "sh x", "RAD_AGENT", versions=(("claude", "2.1"),))
     assert found.sentence() == "claude (2.1), else command (sh x), from RAD_AGENT"

@@ -45,6 +45,15 @@ def test_old_failures_are_forgotten():
     assert breaker.state(11) == "open"
 
 
+def test_what_is_forgotten_does_not_count_any_more():
+    breaker = Breaker(SETTINGS)
+    for _ in range(3):
+        breaker.ended(0, ok=False)
+    for ok in (True, True, True, True, False):
+        breaker.ended(10, ok=ok)
+    assert breaker.state(10) == "closed"
+
+
 def test_an_open_breaker_names_the_wait():
     breaker = opened()
     assert (breaker.ask(0), breaker.ask(3), breaker.state(3)) == (5, 2, "open")

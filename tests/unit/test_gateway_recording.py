@@ -212,7 +212,9 @@ def test_lanes_side_by_side_do_not_disturb_each_other(tmp_path):
     main.heard(use(1))
     assert heard(replay.answer(main.ask())) == message("finished")  # another order than it was recorded in
     title.data["messages"] = asked("Title!")["messages"]
-    with pytest.raises(Refusal, match=r"0002-\w+ of story 5f0c, attempt 1: messages\[0\]"):
+    with pytest.raises(
+        Refusal, match=r"messages\[0\]\.content\[0\]\.text differs from character 5 on: 'Title!'"
+    ):
         Replay(tmp_path / "r").answer(title.ask())
     title.data["messages"] = asked("Title?")["messages"]
     assert heard(replay.answer(title.ask())) == message("Greeting")
@@ -284,7 +286,13 @@ def test_a_stream_that_broke_off_is_no_exchange(tmp_path, body):
 
 def test_counts_of_tokens_are_a_lane_of_their_own_and_may_be_missing(tmp_path):
     path = "/v1/messages/count_tokens"
-    Recorder(tmp_path / "r").keep(call(path=path), plain({"input_tokens": 7}))
+    recorder = Recorder(tmp_path / "r")
+    for number, text in enumerate(("hello", "more", "hello")):  # counts have no numbers of their own
+        recorder.keep(call(asked(text), path=path, number=0), plain({"input_tokens": 7 + number % 2}))
+    recorder.keep(call(), plain(message("x")))
+    assert [name.rpartition("/")[2][:4] for name in files(tmp_path / "r") if name.startswith("stories")] == [
+        "0001", "0001", "0002",
+    ]  # fmt: skip
     replay = Replay(tmp_path / "r")
     assert heard(replay.answer(call(path=path))) == {"input_tokens": 7}
     with pytest.raises(Refusal) as refused:
@@ -377,8 +385,8 @@ def test_other_files_in_it_do_not_matter(tmp_path):
     assert heard(Replay(tmp_path / "r").answer(Story().ask()))
 
 
-def ask_offline(one: Call, cache: Cache | None, replay: Replay | None) -> Any:
-    return asyncio.run(answer_offline(one, "key", cache, replay))
+def ask_offline(one: Call, cache: Cache | None, replay: Replay | None, why: str = "") -> Any:
+    return asyncio.run(answer_offline(one, "key", cache, replay, why))
 
 
 def test_offline_asks_the_cache_then_the_recording_then_refuses(tmp_path):
@@ -392,12 +400,15 @@ def test_offline_asks_the_cache_then_the_recording_then_refuses(tmp_path):
         (None, "neither the cache nor a recording"),
         (replay, "nothing was recorded for story 5f0d"),
     ):
-        with pytest.raises(Refusal, match=f"offline: .*{said}.* rad-engineer resume") as refused:
-            ask_offline(Story(story="5f0d").ask(), None, one)
+        with pytest.raises(
+            Refusal, match=rf"offline \(no route\): .*{said}.* rad-engineer resume"
+        ) as refused:
+            ask_offline(Story(story="5f0d").ask(), None, one, "no route")
         assert (refused.value.status, refused.value.reason) == (503, "offline")
-    count = call(path="/v1/messages/count_tokens")
+    with pytest.raises(Refusal, match="offline: neither"):
+        ask_offline(Story().ask(), None, None)
     with pytest.raises(Refusal) as refused:
-        ask_offline(count, None, replay)
+        ask_offline(call(path="/v1/messages/count_tokens"), None, replay)
     assert refused.value.reason == "unrecorded"
     cache.close()
 
