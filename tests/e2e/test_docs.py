@@ -121,7 +121,7 @@ def test_every_event_is_documented():
 def test_every_variable_of_an_agent_is_documented():
     source = "".join(
         (ROOT / "rad_engineer" / path).read_text()
-        for path in ("worker/stages.py", "agents/command.py", "worker/workplace.py")
+        for path in ("worker/agent_turn.py", "agents/command.py", "worker/workplace.py")
     )
     variables = set(re.findall(r'"(RAD_[A-Z_]+)"', source))
     assert len(variables) >= 6
