@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from rad_engineer.gateway.door import Door
 
 MICRO = 1_000_000
-_AS = {
-    "usage-limit": "limit"
-}  # the gateway tells a limit that lasts from one that passes; a story waits for both
 
 
 @dataclass(slots=True)
@@ -69,7 +66,6 @@ class Spending:
             return outcome
         found = self.door.standing(identity, attempt)
         why = str(found.get("reason"))
-        why = _AS.get(why, why)
         if why not in PARKED:
             return outcome
         return Outcome("later", reason=why, until=found.get("retry_at"), commit=outcome.commit)
