@@ -60,9 +60,11 @@ class Spending:
 
         Command-line agents tell a refusal in words of their own, which nobody should have to read.
         """
+        identity = self.ledger.graph.identities[story]
+        self.door.end_session(identity, attempt)
         if outcome.kind != "failed" or outcome.reason not in ("agent-failed", "timeout", "idle"):
             return outcome
-        found = self.door.standing(self.ledger.graph.identities[story], attempt)
+        found = self.door.standing(identity, attempt)
         why = str(found.get("reason"))
         if why not in PARKED:
             return outcome

@@ -19,8 +19,7 @@ class Network:
     """Makes connections; the library calls this a network backend."""
 
     async def connect_tcp(self, host: str, port: int, timeout: float | None = None,  # noqa: ASYNC109 -- as called
-                          local_address: str | None = None,  # noqa: ARG002 -- the same
-                          socket_options: Iterable[Any] | None = None) -> "Connection":  # fmt: skip
+                          socket_options: Iterable[Any] | None = None, **_named: Any) -> "Connection":  # fmt: skip
         """A connection to the first address of a host that answers."""
         loop = asyncio.get_running_loop()
         failed: OSError = ConnectionRefusedError(f"no address of {host} answers")

@@ -80,13 +80,17 @@ class Door:
         return self._selector.fileno()
 
     def session(self, story: str, attempt: int) -> tuple[str, str]:
-        """The base URL and the token for an attempt at a story."""
+        """The base URL and the token for an attempt at a story; one that goes on is open again."""
+        if (story, attempt) in self._closed:
+            self._closed.remove((story, attempt))
+            self._send({"open": [story, attempt]})
         return self.base_url, tokens.issue(self._secret, Session(story, attempt, self._settings.tenant))
 
     def end_session(self, story: str, attempt: int) -> None:
-        """The attempt is over: its token opens nothing any more."""
-        self._closed.append((story, attempt))
-        self._send({"close": [story, attempt]})
+        """The attempt is over, or waits: until it goes on, its token opens nothing."""
+        if (story, attempt) not in self._closed:
+            self._closed.append((story, attempt))
+            self._send({"close": [story, attempt]})
 
     def standing(self, story: str, attempt: int) -> dict[str, Any]:
         """What an attempt has used so far, and why its last call was refused, if it was."""

@@ -1,7 +1,8 @@
 """What of a request counts when it is held against a recorded one. Whatever is not on these lists counts.
 
 Left out: `stream`, `metadata`, `cache_control`, the API version, and `/v1` before the path. Images stand there as the
-digest of their bytes, a text alone as a list of one block.
+digest of their bytes, a text alone as a list of one block. Of what users write, the sections in which a prompt of ours
+says what other stories have done so far are left out: that depends on which of them were faster.
 
 Made alike, in system prompts, results of tools and what clients add as `<system-reminder>`: points of time, durations,
 temporary and home folders, UUIDs, commit ids, addresses in memory, and the lines in which clients name the machine.
@@ -21,6 +22,7 @@ WORKPLACE = "<workplace>"
 _LEFT_OUT = ("stream", "metadata", "cache_control")
 _WORKS_IN = re.compile(r"\bworking directory: ?(/[^\s<>'\"]{2,})", re.IGNORECASE)
 _REMINDER = re.compile(r"<system-reminder>[\s\S]*?</system-reminder>")
+_OF_OTHERS = re.compile(r"\n## (?:What earlier stories changed|Learnings)\n\n[\s\S]*?\n(?=\n#+ |\Z)")
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? "
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _ALIKE = tuple(
@@ -117,12 +119,16 @@ def _block(block: Any, *, volatile: bool) -> Any:
     match found.get("type"):
         case "text" if isinstance(found.get("text"), str):
             text = found["text"]
-            found["text"] = _alike(text) if volatile else _REMINDER.sub(lambda part: _alike(part[0]), text)
+            found["text"] = _alike(text) if volatile else _written(text)
         case "tool_result":
             found["content"] = _blocks(found.get("content", []), volatile=True)
         case "image" | "document" if isinstance(found.get("source"), dict):
             found["source"] = _source(found["source"])
     return found
+
+
+def _written(text: str) -> str:
+    return _REMINDER.sub(lambda part: _alike(part[0]), _OF_OTHERS.sub("", text))
 
 
 def _source(source: dict[str, Any]) -> dict[str, Any]:

@@ -228,7 +228,8 @@ class Passage:
         """What a call may have cost that was sent, and of which nothing was seen; None where it was not sent."""
         if not trip.sent:
             return None
-        output = min(trip.held.max_tokens, int((time.monotonic() - trip.sent) * UNSEEN_TOKENS))
+        seconds = 0.0 if trip.call.stream else time.monotonic() - trip.sent  # a stream shows what it says
+        output = min(trip.held.max_tokens, int(seconds * UNSEEN_TOKENS))
         return Usage(
             input_tokens=estimate_tokens(trip.call.data), output_tokens=output, model=trip.call.model
         )

@@ -75,6 +75,8 @@ async def _listen(reader: asyncio.StreamReader, gateway: "Gateway") -> None:
         message = json.loads(line)
         if "close" in message:
             gateway.sessions.close(*message["close"])
+        if "open" in message:
+            gateway.sessions.reopen(*message["open"])
     gateway.stop()
 
 

@@ -100,7 +100,7 @@ def _drift(session: Session, normal: Mapping[str, Any], recorded: list[Exchange]
         said = f"all {len(recorded)} exchanges that were recorded for {where} have been asked for, and this is another"
     else:
         fields = described(differences(meant.request, normal))
-        said = f"this is not the request that was recorded as {meant.name} of {where}: {fields}"
+        said = f"drift: {fields} ({meant.name} of {where})"
     return Refusal(409, "invalid_request_error", said, reason="drift")
 
 

@@ -71,6 +71,10 @@ class Sessions:
         for session in [each for each in self._states if (each.story, each.attempt) == (story, attempt)]:
             del self._states[session]
 
+    def reopen(self, story: str, attempt: int) -> None:
+        """The attempt goes on."""
+        self._closed.discard((story, attempt))
+
     def closed(self, session: Session) -> bool:
         """Whether the attempt is over."""
         return (session.story, session.attempt) in self._closed

@@ -192,8 +192,7 @@ class _Launch:
         )
         wanted = self.order.settings
         spending = self._spending(ledger, rundir)
-        prepared = agents.preparation(rules.agents)
-        engine = LocalEngine(self.order.zygote, wanted.jobs, {process.MARK: rundir.run}, preload=prepared)
+        engine = self._engine(rundir, rules)
         runner = Runner(
             rundir, rules, ledger, schedule, engine,
             Limits(wanted.jobs, wanted.max_stories, wanted.once, wanted.deadline, wanted.grace, wanted.fail_fast),
@@ -218,6 +217,12 @@ class _Launch:
         ledger.commit()  # the PRD must not know more than the journal
         marks.flush()
         return self._close(ledger, rundir, runner, self._final_code(code))
+
+    def _engine(self, rundir: store.RunDir, rules: Rules) -> LocalEngine:
+        """The workers, forked from a process that has done for their agents what each of them would have to."""
+        prepared = agents.preparation((*rules.agents, *rules.reviewer.split(",")))
+        env = {process.MARK: rundir.run}
+        return LocalEngine(self.order.zygote, self.order.settings.jobs, env, preload=prepared)
 
     def _spending(self, ledger: Ledger, rundir: store.RunDir) -> Spending | None:
         """The gateway, where the agents of this run ask models through one."""

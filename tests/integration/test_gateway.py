@@ -154,10 +154,14 @@ def test_a_token_speaks_for_its_attempt_alone():
 
 def test_the_token_of_an_attempt_that_is_over_opens_nothing(gateway):
     assert gateway.ask("before", story="over", attempt=1).status_code == 200
+    token = {"x-api-key": gateway.door.session("over", 1)[1]}
+    asked = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "after"}]}
     gateway.door.end_session("over", 1)
-    while gateway.ask("after", story="over", attempt=1).status_code == 200:
+    while gateway.client.post("/v1/messages", json=asked, headers=token).status_code == 200:
         pass  # the gateway hears of it a moment later
     assert gateway.ask("after", story="over", attempt=2).status_code == 200
+    while gateway.ask("it goes on", story="over", attempt=1).status_code != 200:
+        pass  # asking for its session has opened it
 
 
 def test_both_sockets_are_ours_alone(gateway, tmp_path):

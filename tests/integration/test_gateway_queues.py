@@ -4,7 +4,10 @@ import asyncio
 import json
 import threading
 import time
+from types import SimpleNamespace
 
+from rad_engineer.outcome import Outcome
+from rad_engineer.spending import Spending
 from tests import faulty_upstream as faulty
 from tests.gateways import MODEL, opened
 
@@ -44,8 +47,11 @@ def test_a_usage_limit_parks_every_model_until_it_ends(tmp_path):
             assert RESET - 60 < int(refused.headers["retry-after"]) <= RESET + 1
             assert refused.json()["rad"]["retry_at"] == ends
         assert len(upstream.seen) == 1
-        gateway.hear()
-        assert gateway.door.standing("s1", 1)["retry_at"] == ends
+        run = SimpleNamespace(graph=SimpleNamespace(identities=["s1", "s2"]))
+        spending = Spending(gateway.door, run)
+        failed = Outcome("failed", reason="agent-failed", commit="c")
+        assert spending.judged(0, 1, failed) == Outcome("later", reason="limit", until=ends, commit="c")
+        assert spending.judged(1, 1, failed) == failed  # nobody refused it
 
 
 def test_one_of_64_asks_an_upstream_that_has_failed(tmp_path):

@@ -1,15 +1,19 @@
 """Who works: auto, chains, budgets, and what stories ask for."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from rad_engineer.agents import choice
+from rad_engineer.agents.adapters import ADAPTERS
 from rad_engineer.agents.choice import Choice, Hint
 from rad_engineer.core.prd import Story
 from rad_engineer.errors import NoAgent, Refused
 from rad_engineer.settings import AgentChoice
+from rad_engineer.settings_schema import AGENTS
 
+AGENTS_PAGE = Path(__file__).parents[2] / "docs" / "agents.md"
 ROLES = ("developer", "test-writer")
 
 
@@ -120,3 +124,11 @@ def test_hints_of_stories(agents, key, agent, model, found):
     story = Story("S", "T", agent=agent, model=model)
     assert choice.hint(story, Choice(agents, "", "--agent", loose), ROLES, key=key) == found
     assert choice.hints([story], Choice(agents, "", "--agent", loose), ROLES, key=key) == list(found.told)
+
+
+def test_the_page_has_every_agent():
+    rows = [line.split("|")[1:-1] for line in AGENTS_PAGE.read_text().splitlines() if line.startswith("| `")]
+    told = {cells[0].strip(" `"): [cell.strip() for cell in cells[2:]] for cells in rows if len(cells) == 4}
+    assert {"auto", *told} == set(AGENTS)
+    for name, row in ADAPTERS.items():
+        assert told[name] == ["with a key" if row.metered else "never", row.checked or "its manual"]

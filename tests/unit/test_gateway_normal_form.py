@@ -48,6 +48,9 @@ ALIKE = {
                 asked("x", system="x-anthropic-billing-header: cc_version=2.1.327.abc; cch=2;\ns")),
     "where it works": (asked("see /srv/a/x.py", system="Working directory: /srv/a\nBe good."),
                        asked("see /mnt/slot-3/x.py", system="Working directory: /mnt/slot-3\nBe good.")),
+    "what others have done": (
+        asked("Do it.\n\n## What earlier stories changed\n\n- A: a.py\n\n## Learnings\n\n- (A) x\n\n## And\n\nmore\n"),
+        asked("Do it.\n\n## And\n\nmore\n\n## Learnings\n\n- (B) y\n")),
     "reminders": (asked("hi<system-reminder>It is 2026-11-21.</system-reminder>"),
                   asked("hi<system-reminder>It is 2027-01-01.</system-reminder>")),
 }  # fmt: skip

@@ -166,7 +166,7 @@ def test_a_later_change_is_held_against_the_exchange_that_was_next(tmp_path):
     replay.answer(story.ask())
     story.heard(said[0], output="something else")
     with pytest.raises(
-        Refusal, match=r"0002-\w+ of story 5f0c, attempt 1: messages\[2\]\.content\[0\]\.content"
+        Refusal, match=r"drift: messages\[2\]\.content\[0\]\.content.*\(0002-\w+ of story 5f0c, attempt 1\)"
     ):
         replay.answer(story.ask())
 

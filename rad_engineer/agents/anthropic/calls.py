@@ -12,7 +12,7 @@ import httpx2
 
 from rad_engineer.agents.anthropic.seam import Stopped
 
-_MOST_TRIES = 5
+_MOST_TRIES = 4
 _PAUSE = 0.05  # s before the second try; four times as long before each one more
 _LONGEST_WAIT = 120.0
 _LATER = {"budget": "budget", "usage-limit": "limit", "offline": "offline"}
