@@ -197,6 +197,17 @@ def test_a_gate_that_is_killed_on_the_start_commit_excuses_nothing(project: Proj
     assert project.landed("rad/demo") == []
 
 
+def test_a_gate_that_is_killed_whenever_it_is_asked_on_the_start_commit_starts_no_agent(
+    project: Project,
+) -> None:
+    project.init({"prd.json": prd(story("A")), "rad-engineer.toml": '[gates]\ncheck = "kill -9 $$"\n'})
+    started = project.folder.parent / "started"
+    ran = project.rad("run", "prd.json", *agent(project, f"touch {started}"), "--yes")
+    assert ran.code == 78, ran.out
+    assert "check (`kill -9 $$`): it was killed" in ran.err
+    assert not started.exists()
+
+
 def test_what_has_landed_leaves_no_ref_when_git_is_killed_between_the_branch_and_the_refs(
     project: Project,
 ) -> None:
