@@ -1,6 +1,6 @@
 """The coordinator's side of landing: who waits, and the compare-and-swap of the run branch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -112,6 +112,14 @@ class MergeQueue:
     def clear_locks(self, story: int) -> None:
         """Removes what a git of a killed worker left on the story's own refs: nobody else writes them."""
         git.clean_stale_locks(self.repository, self._refs(story))
+
+    def drop_refs(self, stories: Sequence[int]) -> None:
+        """Removes what is left of the refs of stories that are on the branch."""
+        places = (f"refs/rad/{self.run}", f"refs/rad/{self.run}-candidates")
+        there = [ref for place in places for ref in git.refs(self.repository, place)]
+        needless = {ref for story in stories for ref in self._refs(story)}.intersection(there)
+        if needless:
+            git.update_refs(self.repository, [(ref, "", None) for ref in sorted(needless)])
 
     def _look_for_checkout(self) -> None:
         found = git.checked_out(self.repository).get(f"refs/heads/{self.branch}")

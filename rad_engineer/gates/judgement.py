@@ -10,6 +10,10 @@ Verdict = Literal["green", "red", "excused", "no-evidence", "flaky-green", "brok
 
 NO_SUCH_COMMAND = (126, 127)
 KILLED = 137  # 128 + SIGKILL
+_TOLD: dict[int | None, str] = {
+    0: "although the exit code is 0",
+    KILLED: "it was killed, as where memory runs out",
+}
 ERROR, MISSING = "error: ", "missing: "
 SHOWN_FAILURES = 100
 
@@ -72,13 +76,14 @@ class Baseline:
 
     @property
     def broken(self) -> bool:
-        """Whether the command does not exist here: no agent should start."""
-        return self.exit_code in NO_SUCH_COMMAND or self.reason in {"not-started", "absent"}
+        """Whether the command does not exist here, or has said nothing: no agent should start."""
+        missing = self.exit_code in NO_SUCH_COMMAND or self.reason in {"not-started", "absent"}
+        return missing or self.killed
 
     @property
     def killed(self) -> bool:
-        """Whether it came to no end of its own, and has said nothing."""
-        return self.exit_code == KILLED
+        """Whether somebody else than us has ended it: the kernel, where memory runs out."""
+        return self.exit_code == KILLED and self.reason == "exited"
 
     def after(self, before: "Baseline | None") -> "Baseline":
         """With the tests of the tree before, where this time none were listed: they are not forgotten."""
@@ -169,7 +174,7 @@ class GateResult:
 
 def judge(gate: Gate, attempt: Attempt, baseline: Baseline | None = None) -> Judgement:
     """The verdict on one run of a gate."""
-    if gate.scope == "story":
+    if gate.scope == "story" or (baseline is not None and baseline.broken):
         baseline = None
     if attempt.broken:
         return _broken(attempt, baseline)
@@ -183,7 +188,7 @@ def judge(gate: Gate, attempt: Attempt, baseline: Baseline | None = None) -> Jud
 
 def _broken(attempt: Attempt, baseline: Baseline | None) -> Judgement:
     detail = attempt.absent or "no such command"
-    if baseline is not None and not baseline.broken:
+    if baseline is not None:
         return Judgement("red", (), (f"{ERROR}{detail}",), f"{detail}, although it was there before")
     return Judgement("broken", detail=detail)
 
@@ -227,8 +232,7 @@ def _failed(attempt: Attempt, baseline: Baseline | None, missing: tuple[str, ...
     excuses = baseline is not None and not baseline.green and (baseline.exit_code != 0 or bool(known))
     if baseline is None or not excuses:
         everything = (*failed, *missing)
-        hidden = "although the exit code is 0" if attempt.code == 0 else ""
-        return Judgement("red", everything, everything, hidden)
+        return Judgement("red", everything, everything, _TOLD.get(attempt.code, ""))
     if new or missing:
         return Judgement("red", (*failed, *missing), (*new, *missing))
     return _known_red(attempt, baseline)

@@ -36,7 +36,9 @@ _CONFIGURATION = (
 )
 _DURABLE = ("core.fsync=all", "core.fsyncMethod=fsync")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
-_DISTURBED = re.compile(f": ({'|'.join(map(os.strerror, _DISK))})$", re.MULTILINE)
+_SAID = "|".join(map(os.strerror, _DISK))
+_INDEX = r"write error\. Out of diskspace|[Uu]nable to write new index file"
+_DISTURBED = re.compile(rf"(: ({_SAID})|{_INDEX})$", re.MULTILINE)
 _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,

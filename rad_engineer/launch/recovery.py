@@ -47,6 +47,14 @@ def lost_tip(repository: Repository, rundir: store.RunDir, rules: Rules, graph: 
     return None
 
 
+def drop_refs(ledger: Ledger, queue: MergeQueue | None) -> None:
+    """Drops the refs of what has landed: a git that is killed in a transaction moves the branch and leaves them."""
+    records = ledger.checkpoint.stories
+    landed = [i for i in ledger.graph.by_identity if i in records and records[i].landed]
+    if queue is not None and landed:
+        queue.drop_refs([ledger.graph.by_identity[identity] for identity in landed])
+
+
 def restore_queue(ledger: Ledger, queue: MergeQueue | None, rules: Rules) -> list[int]:
     """Green stories that were not swapped in yet, and unverified ones that are allowed now."""
     found: list[int] = []

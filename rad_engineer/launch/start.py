@@ -175,6 +175,7 @@ class _Launch:
         marks = Marks(ledger, enabled=self.order.settings.write_back and rules.kind == "real")
         queue = self._queue(rules, branch)
         self._settle(ledger, rules, branch, earlier, landed)
+        recovery.drop_refs(ledger, queue)
         recovery.approve(ledger, self.order.ground.home)
         recovery.marks_due(ledger, marks, rules)
         if self.rejudge:

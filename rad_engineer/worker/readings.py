@@ -29,7 +29,7 @@ def remember(place: Workplace, gate: Gate, tree: str, seen: Baseline) -> None:
 
     It is not synced: after a power cut the gate is asked again.
     """
-    if seen.broken or seen.killed:
+    if seen.broken:
         return
     folder = _folder(place, gate)
     with durable.writing(folder):

@@ -163,7 +163,13 @@ class Trial:
         if again.exists():
             return f"bought again: {again.read_text()}"
         left = [path.name for path in project.folder.iterdir() if path.name.startswith(".rad-engineer-")]
-        return f"left in the work tree: {left}" if left else ""
+        return f"left in the work tree: {left}" if left else self._refs_left()
+
+    def _refs_left(self) -> str:
+        """What keeps alive what has not landed, when everything has."""
+        refs = self.project.git("for-each-ref", "--format=%(refname)", "refs/rad").split()
+        left = [ref for ref in refs if ref.split("/")[-1] not in ("base", "tip") and "/rescue/" not in ref]
+        return f"refs: {left}" if left else ""
 
 
 def calls(folder: Path) -> tuple[int, int]:

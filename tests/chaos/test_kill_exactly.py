@@ -1,7 +1,9 @@
 """Kills and stops at exactly one moment each: moments that a campaign meets once in a thousand rounds."""
 
 import os
+import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +24,20 @@ test "$code" = 0 && echo "$RAD_STORY_ID" > "$RAD_STORY_ID.txt"
 exit "$code"
 """
 DEADLINE = 60.0
+
+# A git that is killed in the middle of one transaction: what it moves has been moved, what it deletes has not.
+CUT_GIT = """#!{python}
+import os, signal, subprocess, sys
+said = sys.stdin.buffer.read()
+start, *changes = said.split(b"option no-deref\\0")
+moves = [change for change in changes if change.split(b"\\0")[1] != b"0" * 40]
+cut = b"update refs/heads/rad/demo" in said and len(moves) < len(changes) and not os.path.exists("{seen}")
+if cut:
+    open("{seen}", "w").close()
+    said = b"option no-deref\\0".join([start, *moves]) + b"prepare\\0commit\\0"
+code = subprocess.run(["{git}", *sys.argv[1:]], input=said).returncode
+os.kill(os.getpid(), signal.SIGKILL) if cut else sys.exit(code)
+"""
 
 
 class Started:
@@ -179,3 +195,43 @@ def test_a_gate_that_is_killed_on_the_start_commit_excuses_nothing(project: Proj
     assert ran.code == 1, ran.out
     assert project.statuses() == {"A": "failed"}
     assert project.landed("rad/demo") == []
+
+
+def test_a_gate_that_is_killed_whenever_it_is_asked_on_the_start_commit_starts_no_agent(
+    project: Project,
+) -> None:
+    project.init({"prd.json": prd(story("A")), "rad-engineer.toml": '[gates]\ncheck = "kill -9 $$"\n'})
+    started = project.folder.parent / "started"
+    ran = project.rad("run", "prd.json", *agent(project, f"touch {started}"), "--yes")
+    assert ran.code == 78, ran.out
+    assert "check (`kill -9 $$`): it was killed" in ran.err
+    assert not started.exists()
+
+
+def test_what_has_landed_leaves_no_ref_when_git_is_killed_between_the_branch_and_the_refs(
+    project: Project,
+) -> None:
+    """A transaction moves one file after the other: the branch holds the story, and its refs are still there."""
+    box = project.folder.parent
+    project.init({"prd.json": prd(story("A")), "rad-engineer.toml": '[gates]\ncheck = "test -e done"\n'})
+    (box / "bin").mkdir()
+    real, cut = shutil.which("git"), box / "bin" / "cut"
+    cut.write_text(CUT_GIT.format(python=sys.executable, git=real, seen=box / "seen"))
+    (box / "bin" / "git").write_text(
+        f'#!/bin/sh\ncase "$*" in *" update-ref "*) exec {cut} "$@";; esac\nexec {real} "$@"\n'
+    )
+    for program in (cut, box / "bin" / "git"):
+        program.chmod(0o755)
+    path = {"PATH": f"{box / 'bin'}{os.pathsep}{project.env['PATH']}"}
+    killed = project.rad("run", "prd.json", *agent(project, "touch done"), "--yes", env=path)
+    assert (killed.code, project.landed("rad/demo")) == (73, ["A"]), killed.err
+    assert story_refs(project)
+    assert project.rad("resume").code == 0
+    assert story_refs(project) == []
+    assert project.landed("rad/demo") == ["A"]
+
+
+def story_refs(project: Project) -> list[str]:
+    """The refs that keep alive what has not landed."""
+    found = project.git("for-each-ref", "--format=%(refname)", "refs/rad").split()
+    return [ref for ref in found if ref.split("/")[-1] not in ("base", "tip")]

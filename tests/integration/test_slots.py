@@ -141,6 +141,8 @@ def test_staging_twice_gives_the_same(project):
     [
         ("kill -9 $$", None),
         ("echo 'error: file write error: No space left on device' >&2; exit 128", None),
+        ("echo 'fatal: sha1 file x/index.lock write error. Out of diskspace' >&2; exit 128", None),
+        ("echo 'fatal: Unable to write new index file' >&2; exit 128", None),
         ("echo 'error: failed to encode x' >&2; exit 128", "git-failed"),
     ],
 )

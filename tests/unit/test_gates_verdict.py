@@ -14,6 +14,7 @@ GREEN = Baseline("tests", 0, (), ("a::1", "a::2"), green=True)
 RED = Baseline("tests", 1, ("a::3",), ("a::1", "a::2"))
 OPAQUE_RED = Baseline("check", 2)
 RED_NO_MORE = replace(RED, failures=(), passed_tests=("a::1", "a::2", "a::3"), exit_code=0, green=True)
+OPAQUE_KILLED = Baseline("check", 137)
 OPAQUE_GREEN = Baseline("check", 0, green=True)
 
 
@@ -63,6 +64,9 @@ NO_RESULT = "error: exit code 0, but its runner left no result"
         (OPAQUE, Attempt(1), None, "red", ()),
         (OPAQUE, Attempt(1), OPAQUE_GREEN, "red", ()),
         (OPAQUE, Attempt(1), OPAQUE_RED, "no-evidence", ()),
+        (OPAQUE, Attempt(1), OPAQUE_KILLED, "red", ()),
+        (OPAQUE, Attempt(137), OPAQUE_KILLED, "red", ()),
+        (OPAQUE, NOTHING, OPAQUE_KILLED, "green", ()),
         (replace(OPAQUE, scope="story"), Attempt(1), OPAQUE_RED, "red", ()),
         (OPAQUE, Attempt(127), None, "broken", ()),
         (OPAQUE, Attempt(126), Baseline("check", 127), "broken", ()),
@@ -110,6 +114,11 @@ def test_a_runner_that_does_not_name_what_passed_misses_nothing() -> None:
     before = Baseline("tests", 1, ("t.a",), None)
     assert judge(gate, Attempt(0, reading=Reading(5)), before).verdict == "green"
     assert judge(gate, Attempt(1, reading=Reading(5, None, ("t.b",))), before).blamed == ("t.b",)
+
+
+def test_who_is_killed_by_somebody_else_has_said_nothing() -> None:
+    assert OPAQUE_KILLED.broken
+    assert not replace(OPAQUE_KILLED, reason="timeout").broken, "we did that: it says that the gate hangs"
 
 
 def test_round_trips() -> None:
