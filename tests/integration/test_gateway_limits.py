@@ -72,6 +72,18 @@ def test_over_a_limit_calls_wait_in_line_before_they_are_refused():
     virtual_time.run(main)
 
 
+def test_a_line_that_is_empty_again_is_no_line():
+    async def main():
+        found = limits(**{"global": {"requests": 60}, "queue": 100})
+        assert max(await burst(found, [call()] * 110)) == 50.0
+        await asyncio.sleep(100)
+        waited = len(found._on_event.named("limited"))
+        assert await burst(found, [call()] * 60) == [150.0] * 60
+        assert len(found._on_event.named("limited")) == waited == 50
+
+    virtual_time.run(main)
+
+
 def test_who_would_wait_too_long_is_refused_at_once():
     async def main():
         found = limits(**{"global": {"requests": 6}, "longest_wait": 15})
@@ -219,15 +231,18 @@ def test_a_usage_limit_refuses_until_it_ends_and_says_when(headers, message, sec
         found = limits(**{"global": {"requests": 1}})
         await found.admit(call(), "")
         waiting = asyncio.create_task(burst(found, [call()]))
-        await asyncio.sleep(0)
+        await asyncio.sleep(1)
+        assert found.state()["waiting"] == 1
         refused = found.heard(SONNET, headers, message)
+        assert found.state()["waiting"] == 0
         assert (refused.status, refused.kind, refused.reason) == (429, "rate_limit_error", "usage-limit")
         assert refused.retry_after == pytest.approx(seconds, abs=1)
         assert refused.retry_at == pytest.approx(NOON + seconds, abs=1)
         (waited,) = await waiting
         assert waited.reason == "usage-limit"
-        await asyncio.sleep(60)
+        await asyncio.sleep(59)
         assert (await refusal_of(found, call())).retry_after == pytest.approx(seconds - 60, abs=1)
+        assert found.state()["refused"] == {"usage-limit": 1}
         if all_models:
             await refusal_of(found, call(model=OTHER))
         else:
