@@ -1,0 +1,80 @@
+"""A budget is kept, what waits for money loses nothing, and a killed gateway is nobody's end."""
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests import quickstart
+from tests.aimock import serve, tap
+from tests.e2e.test_recorded import pocketbook
+
+KEY = {"ANTHROPIC_API_KEY": "sk-ant-test"}
+
+
+def test_a_run_stops_at_its_budget_and_goes_on_with_more(tmp_path: Path) -> None:
+    project = pocketbook(tmp_path)
+    with serve(tmp_path / "mock", quickstart.fixtures()) as mock, tap(mock.url) as seen:
+        first = ("run", "prd.json", "--yes", "--upstream", seen.url, "--budget", "0.10", "--attempts", "1")
+        stopped = project.rad(*first, env=KEY)
+        assert stopped.code == 4, stopped.err
+        assert "budget" in stopped.out + stopped.err
+        report = project.report()
+        waiting = [story for story in report["stories"] if story["reason"] == "budget"]
+        assert waiting
+        assert {story["status"] for story in waiting} == {"waiting"}
+        spent = sum(story["cost_usd"] for story in report["stories"])
+        assert 0.04 <= spent <= 0.10
+        asked = len(seen.exchanges)
+        resumed = project.rad("resume", "--budget", "1", "--upstream", seen.url, env=KEY)
+        assert resumed.code == 0, resumed.err
+        assert sorted(project.landed("rad/pocketbook")) == ["PB-1", "PB-2", "PB-3", "PB-4", "PB-5"]
+        assert seen.violations() == []
+        assert 0 < asked < len(seen.exchanges) == 20  # no turn was asked, or paid, twice
+    bill = (
+        sum(2 * one.usage["input_tokens"] + 10 * one.usage["output_tokens"] for one in seen.exchanges) / 1e6
+    )
+    told = sum(story["cost_usd"] for story in project.report()["stories"])
+    assert told == pytest.approx(bill, abs=1e-5)
+    assert [story["attempts"] for story in project.report()["stories"]] == [1] * 5
+
+
+def test_a_killed_gateway_is_started_again_and_the_stories_land(tmp_path: Path) -> None:
+    project = pocketbook(tmp_path)
+    with serve(tmp_path / "mock", quickstart.fixtures(), "--latency", "20") as mock, tap(mock.url) as seen:
+        run = project.start("run", "prd.json", "--yes", "--upstream", seen.url, "--attempts", "1", env=KEY)
+        killed = 0
+        while run.poll() is None and killed < 3:
+            if len(seen.exchanges) > 4 * killed:
+                killed += _kill_gateway(run.pid)
+            time.sleep(0.02)
+        out, err = run.communicate(timeout=100)
+        assert run.returncode == 0, f"{out}{err}"
+        assert killed == 3
+        assert len(seen.exchanges) <= 20 + killed * 2
+    assert sorted(project.landed("rad/pocketbook")) == ["PB-1", "PB-2", "PB-3", "PB-4", "PB-5"]
+
+
+def _kill_gateway(parent: int) -> int:
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, IndexError, ValueError):
+            about = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(about[1]) == parent and b"gateway.program" in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+                return 1
+    return 0
+
+
+def test_nobody_is_paid_without_a_key(tmp_path: Path) -> None:
+    project = pocketbook(tmp_path)
+    settings = (project.folder / "rad-engineer.toml").read_text()
+    project.write({"rad-engineer.toml": settings.replace('[gateway]\nupstream = "replay:recording"\n', "")})
+    ran = project.rad("run", "prd.json", "--yes", "--json")
+    assert ran.code == 69
+    assert "key" in ran.err
+    assert "rad-engineer login" in ran.err
+    assert not [json.loads(line) for line in ran.out.splitlines()]
