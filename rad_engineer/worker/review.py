@@ -73,7 +73,6 @@ def _ask(run: StoryRun, commit: str, number: int) -> "Review | Outcome | None":
 
 def simplified(run: StoryRun, green: Outcome, made: Made, learnings: tuple[str, ...]) -> Outcome:
     """The verdict on a simpler change, where there is one and it is green too; else the one that there was."""
-    back_to(run, made[0])
     turn = Turn(commits.slot_of(run).path, "simplify", review.simpler(_prompt(run)))
     ended = _worked(run, turn, stage="simplify")
     if isinstance(ended, Outcome):
@@ -86,10 +85,7 @@ def simplified(run: StoryRun, green: Outcome, made: Made, learnings: tuple[str, 
         if outcome.kind in ("verified", "interrupted"):
             return outcome
         _say(run, f"simplifying is left out: {outcome.reason or outcome.kind}, {outcome.detail}".rstrip(", "))
-    pool, (own, candidate) = run.place.pool, verdict.story_refs(run)
-    pool.keep_ref(own, made[0])
-    if green.candidate is not None:
-        pool.keep_ref(candidate, green.candidate)
+    run.place.pool.keep_ref(verdict.story_refs(run)[0], made[0])
     run.checkpoint("policy", commit=made[0], changed=made[1][:200])
     return green
 

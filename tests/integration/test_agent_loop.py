@@ -4,9 +4,7 @@ import itertools
 import json
 import os
 import re
-import socket
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 from agent_bench import EDITOR, Bench, after, at, call, report, says
@@ -225,56 +223,6 @@ def test_whoever_waits_is_stopped_at_once(tmp_path, where, how):
     os.close(writer)
 
 
-STARTED = b"""HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
-event: message_start
-data: {"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","content":[],\
-"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}
-
-"""
-
-
-@contextmanager
-def talking(answer, times=1):
-    """A server that gives this answer so many times, and hangs after the last one until it is left."""
-    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as open_ones:
-
-        def serve_all():
-            for number in range(times):
-                connection = open_ones.enter_context(server.accept()[0])
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    head += connection.recv(1 << 20) or b"\r\n\r\n"
-                connection.sendall(answer)
-                if times > 1 and number < times:
-                    connection.shutdown(socket.SHUT_WR)
-
-        thread = threading.Thread(target=serve_all, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        thread.join(30)
-        assert not thread.is_alive()
-
-
-def test_silence_of_the_model_is_told_from_a_long_run(tmp_path):
-    with talking(STARTED) as url:
-        assert run(Bench(tmp_path, url), limits=Limits(seconds=60, idle=0.3)).outcome == "idle"
-
-
-@pytest.mark.parametrize(
-    ("error", "outcome", "asked"),
-    [
-        ({"type": "overloaded_error", "message": "busy"}, "failed", 4),
-        ({"type": "billing_error", "message": "spent"}, "later", 1),
-    ],
-)
-def test_an_error_within_a_stream_is_no_end_of_the_message(tmp_path, monkeypatch, error, outcome, asked):
-    monkeypatch.setattr("rad_engineer.agents.anthropic.calls._PAUSE", 0.001)
-    said = f"event: error\ndata: {json.dumps({'type': 'error', 'error': error})}\n\n".encode()
-    with talking(STARTED + said, times=asked) as url:
-        ended = run(Bench(tmp_path, url))
-    assert ended.outcome == outcome
-
-
 def test_a_task_that_is_no_story_is_answered_in_the_summary(tmp_path):
     with playing(tmp_path, [says(report(summary="REVIEW: CLEAN"), when={})]) as (bench, seen):
         ended = run(bench, assignment=None)
@@ -286,46 +234,6 @@ def test_a_task_that_is_no_story_is_answered_in_the_summary(tmp_path):
 
 def test_nobody_is_asked_where_no_gateway_is(tmp_path):
     assert run(Bench(tmp_path, "")).outcome == "missing"
-
-
-def event(**fields):
-    return f"event: {fields['type']}\ndata: {json.dumps(fields)}\n\n".encode()
-
-
-TOOL = event(
-    type="content_block_start",
-    index=0,
-    content_block={"type": "tool_use", "id": "t", "name": "bash", "input": {}},
-)
-STOPPED = event(type="content_block_stop", index=0)
-DELTA = event(
-    type="message_delta", delta={"stop_reason": "tool_use", "stop_sequence": None}, usage={"output_tokens": 1}
-)
-LAST = event(type="message_stop")
-
-
-def partial(text):
-    return event(
-        type="content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": text}
-    )
-
-
-@pytest.mark.parametrize(
-    "stream",
-    [
-        TOOL + partial('{"command": "touch n"}') + STOPPED + DELTA,  # the SDK takes that for a whole message
-        TOOL + partial('{"command": "tou') + STOPPED + DELTA + LAST,  # and that for an empty input
-        TOOL + partial('{"command": "touch n"}') + STOPPED + LAST,
-        b"data: {]\n\n",
-        event(type="message_start", message=None),
-        event(type="content_block_delta", index=7, delta={"type": "text_delta", "text": "x"}),
-    ],
-)
-def test_what_only_looks_like_an_answer_is_none(tmp_path, monkeypatch, stream):
-    monkeypatch.setattr("rad_engineer.agents.anthropic.calls._PAUSE", 0.001)
-    with talking(STARTED + stream, times=4) as url:
-        ended = run(Bench(tmp_path, url))
-    assert (ended.outcome, ended.turns) == ("failed", 0)
 
 
 MARK = re.compile(rb',"cache_control":\{"type":"ephemeral"\}')

@@ -127,10 +127,11 @@ def test_a_review_sends_its_findings_back_once(project):
     events = [*cli_streams.GOOD["codex"][:1],
               {"type": "item.completed", "item": {"type": "agent_message", "text": answer}},
               *cli_streams.GOOD["codex"][-1:]]  # fmt: skip
-    codex = shop.install("codex", cli_streams.text_of(events), files={"work.txt": "what the reviewer did\n"})
+    codex = shop.install("codex", cli_streams.text_of(events), files={"spy.txt": "what the reviewer did\n"})
     ran = shop.run("--agent", "claude", "--review")
     assert ran.code == 0, ran.out + ran.err
     assert project.git("show", "rad/demo:work.txt") == "good and right\n"
+    assert "spy.txt" not in project.git("ls-tree", "--name-only", "rad/demo")
     assert shop.stages(ran) == [("prepare", True), ("agent", True), ("commit", True), ("review", True), ("mend", True),
                                 ("commit", True), ("verify", True)]  # fmt: skip
     [question] = codex.asked

@@ -206,6 +206,14 @@ def test_words_about_limits_in_a_story_that_is_done_mean_nothing(tmp_path):
     assert run(place, place.work(metered=True)).outcome == "finished"
 
 
+@pytest.mark.parametrize("name", ["claude", "opencode", "codex"])
+def test_a_trouble_that_passes_is_none(tmp_path, name):
+    """Agents tell of their own retries as of errors; what counts is how it ends."""
+    place, fake = set_up(tmp_path, name)
+    fake.plan(cli_streams.text_of([*cli_streams.LIMITED[name][1], *cli_streams.GOOD[name]]))
+    assert run(place, place.work(metered=True)).outcome == "finished"
+
+
 @pytest.mark.parametrize("name", [name for name in EVERY if ADAPTERS[name].resume])
 def test_it_goes_on_with_a_session(tmp_path, name):
     place, fake = set_up(tmp_path, name)

@@ -97,7 +97,7 @@ def test_a_compaction_begins_anew_with_the_summary():
     found = fold(records)
     assert found.next == "ask"
     assert found.to_send() == [{"role": "user", "content": [*FIRST, text("all is well")]}]
-    assert (found.window, found.compactions, found.turns, found.last_mark) == (0, 1, 2, None)
+    assert (found.window, found.turns, found.last_mark) == (0, 2, None)
 
 
 SHELL = [START, answer(use(1)), begun(0), result(0)]

@@ -158,7 +158,7 @@ class Loop:
         stop = now.answer["stop"] if now.answer is not None else ""
         if stop == "refusal":
             return f"the model refused: {texts(now.answer['content'])[:2000]}" if now.answer else ""
-        if stop == "model_context_window_exceeded" and now.compacting:
+        if stop == "model_context_window_exceeded" and now.compacting and not now.says:
             return "the conversation does not fit into the model's window"
         if now.cut_short >= _MOST_CUT_SHORT:
             return f"{now.cut_short} answers in a row were longer than max_tokens"

@@ -40,7 +40,6 @@ class Conversation:
     turns: int = 0
     tokens: int = 0
     window: int = 0  # tokens that the last request and its answer took up
-    compactions: int = 0
     compacting: bool = False
     cut_short: int = 0  # answers in a row that were too long
     nudges: int = 0  # in a row
@@ -173,7 +172,6 @@ def _compacted(conversation: Conversation, record: Record) -> None:
     conversation.messages = [{"role": "user", "content": [*conversation.first, summary]}]
     conversation.answer = conversation.last_mark = None
     conversation.results, conversation.begun, conversation.says = {}, set(), []
-    conversation.compactions += 1
     conversation.compacting = False
     conversation.window = 0
 
