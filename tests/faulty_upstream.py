@@ -73,7 +73,7 @@ def serve(
     plans: Mapping[str, Sequence[Move]] | None = None, tls: ssl.SSLContext | None = None
 ) -> Iterator[Faulty]:
     """Starts one on 127.0.0.1. What is in no plan is answered."""
-    found = Faulty("", plans or {})
+    found = Faulty("", {} if plans is None else plans)
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=tls))
     found.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
