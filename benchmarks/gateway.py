@@ -1,8 +1,9 @@
-"""What the gateway costs: `python benchmarks/gateway.py [--rival URL,TOKEN,PID] [--quick]` prints requests a second.
+"""What the gateway costs: `python benchmarks/gateway.py [--litellm PROGRAM] [--quick]` prints requests a second.
 
 A mock upstream from npm answers; clients ask in a closed loop, each request another one, plain and streamed. What counts
 is the processor time of the gateway's process, from /proc, so a busy machine changes little. Beside it, at a fixed rate
-with large bodies: what a request takes longer than without the gateway. A rival that runs already is measured the same way.
+with large bodies: what a request takes longer than without the gateway. LiteLLM's proxy, where one is named, and a rival
+that runs already (`--rival`) are measured the same way, in turn.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+
+import litellm_proxy  # noqa: E402
 
 from rad_engineer.gateway import door  # noqa: E402
 from rad_engineer.gateway.configuration import GatewaySettings  # noqa: E402
@@ -197,15 +200,21 @@ async def measure(targets, mock, *, quick):
                 wall, core = await closed_loop(target, clients, count, stream=stream)
                 kind = "streamed" if stream else "plain"
                 print(f"{target.name + ', ' + kind:24}{clients:8}{wall:10.0f}{core:12.0f}", flush=True)
-    print(f"\n{'':24}{'rate':>8}{'body':>10}{'p50 ms':>10}{'added':>10}")
+    # Rivals are left out here: at rates that they cannot keep up with, a median says nothing but that.
+    print(f"\n{'':24}{'rate':>8}{'body':>10}{'p50 ms':>10}{'added':>10}{'cpu ms':>10}")
     direct = Target("the mock itself", mock.url, "none")
     for rate, size in ((30, 20_000), (150, 20_000), (30, 800_000)):
         base = None
-        for target in (direct, *targets):
+        for target in (direct, targets[0]):
+            before = target.seconds()
             took = await open_loop(target, rate, size, 2 if quick else 10)
+            spent = (target.seconds() - before) / len(took) * 1000
             middle = statistics.median(took) * 1000
             base = middle if base is None else base
-            print(f"{target.name:24}{rate:8}{size:10}{middle:10.2f}{middle - base:10.2f}", flush=True)
+            print(
+                f"{target.name:24}{rate:8}{size:10}{middle:10.2f}{middle - base:10.2f}{spent:10.2f}",
+                flush=True,
+            )
     for target in targets:
         print(f"{target.name}: {target.memory():.0f} MB resident")
 
@@ -225,6 +234,9 @@ def main():
     parser.add_argument(
         "--rival", default="", help="NAME,URL,TOKEN,PID[,PID…] of one that forwards to --mock"
     )
+    parser.add_argument(
+        "--litellm", default="", help="the `litellm` program of an environment that has litellm[proxy]"
+    )
     parser.add_argument("--mock", default="", help="base URL of a mock that runs already")
     parser.add_argument(
         "--minutes", type=float, default=0.0, help="only slow streams, 250 a minute, for so long"
@@ -243,6 +255,10 @@ def main():
         if options.rival:
             name, url, token, *pids = options.rival.split(",")
             targets.append(Target(name, url, token, tuple(map(int, pids))))
+        if options.litellm:
+            proxy = litellm_proxy.running(options.litellm, mock.url, MODEL, folder / "litellm")
+            url, token, pid = stack.enter_context(proxy)
+            targets.append(Target("litellm", url, token, (pid,)))
         if options.minutes:
             asyncio.run(streams([Target("the mock itself", mock.url, "none"), *targets], options.minutes))
         else:

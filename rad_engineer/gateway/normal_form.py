@@ -20,7 +20,7 @@ from rad_engineer.gateway.redaction import Redaction
 
 WORKPLACE = "<workplace>"
 _LEFT_OUT = ("stream", "metadata", "cache_control")
-_WORKS_IN = re.compile(r"\bworking directory: ?(/[^\s<>'\"]{2,})", re.IGNORECASE)
+_WORKS_IN = re.compile(r"\b(?:working directory|cwd): ?(/[^\s<>'\"]{2,})", re.IGNORECASE)
 _REMINDER = re.compile(r"<system-reminder>[\s\S]*?</system-reminder>")
 _OF_OTHERS = re.compile(r"\n## (?:What earlier stories changed|Learnings)\n\n[\s\S]*?\n(?=\n#+ |\Z)")
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? "
@@ -44,8 +44,9 @@ _ALIKE = tuple(
 
 def normal_form(call: Call, redaction: Redaction) -> dict[str, Any]:
     """A request as it is recorded and compared."""
-    data = {name: value for name, value in call.data.items() if name not in _LEFT_OUT}
     where = workplace(call.data)
+    data = {name: value for name, value in call.data.items() if name not in _LEFT_OUT}
+    data = moved(data, where, WORKPLACE) if where else data  # first: it may lie in a temporary folder, or not
     found: dict[str, Any] = {
         "path": call.path.removeprefix("/v1"),
         "query": call.query,
@@ -57,7 +58,7 @@ def normal_form(call: Call, redaction: Redaction) -> dict[str, Any]:
     if isinstance(found.get("tools"), list):
         found["tools"] = [_without(tool) for tool in found["tools"]]
     found["messages"] = [_message(message) for message in data.get("messages") or ()]
-    normal: dict[str, Any] = placed(found, where, redaction)
+    normal: dict[str, Any] = redaction.tree(found)
     return normal
 
 

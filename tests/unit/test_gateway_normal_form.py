@@ -44,6 +44,8 @@ ALIKE = {
               asked("x", system="id 00000000-e89b-12d3-a456-426614174fff")),
     "the machine": (asked("x", system="a\nPlatform: linux\nOS Version: Linux 6.1\nb"),
                     asked("x", system="a\nPlatform: darwin\nOS Version: Darwin 25\nb")),
+    "where it works, in a temporary folder": (
+        asked("see /tmp/a/x.py", system="CWD: /tmp/a\nBe good."), asked("see /opt/b/x.py", system="CWD: /opt/b\nBe good.")),
     "billing": (asked("x", system="x-anthropic-billing-header: cc_version=2.1.327.e53; cch=1;\ns"),
                 asked("x", system="x-anthropic-billing-header: cc_version=2.1.327.abc; cch=2;\ns")),
     "where it works": (asked("see /srv/a/x.py", system="Working directory: /srv/a\nBe good."),
