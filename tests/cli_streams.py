@@ -37,6 +37,16 @@ def _claude_error(text: str, status: int, kind: str) -> Events:
     ]  # fmt: skip
 
 
+def _qwen_error(status: int, kind: str, message: str) -> Events:
+    """Recorded with 401: a success in every field and in the exit code, but for the text."""
+    said = json.dumps({"type": "error", "error": {"type": kind, "message": message}})
+    text = f"[API Error: {status} {said}]"
+    return [
+        {**_CLAUDE_TEXT, "session_id": "8742", "message": {"role": "assistant", "content": [{"type": "text", "text": text}]}},
+        {**_CLAUDE_END, "session_id": "8742", "result": text},
+    ]  # fmt: skip
+
+
 _CLAUDE_LIMIT: Events = [
     _CLAUDE_INIT,
     {"type": "rate_limit_event", "session_id": "7ed9eac8-eeec",
@@ -151,7 +161,7 @@ LIMITED: dict[str, tuple[int, Events]] = {
     "goose": (1, [{"type": "error", "error": "Rate limit exceeded: retry after 90 seconds"}]),
     "copilot": (1, [{"type": "session.error", "data": {
         "errorType": "rate_limit", "statusCode": 429, "message": "Sorry, you've hit a rate limit. Please try again in 2 hours"}}]),
-    "qwen": (1, _claude_error("429 quota exceeded, retry in 45s", 429, "rate_limit_error")),
+    "qwen": (0, _qwen_error(429, "rate_limit_error", "quota exceeded, retry in 45s")),
 }  # fmt: skip
 
 LOGGED_OUT: dict[str, tuple[int, Events]] = {
@@ -165,7 +175,7 @@ LOGGED_OUT: dict[str, tuple[int, Events]] = {
     "aider": (0, ["litellm.AuthenticationError: AnthropicException - invalid x-api-key"]),
     "goose": (1, [{"type": "error", "error": "Authentication failed: 401 Unauthorized"}]),
     "copilot": (1, ["Error: No authentication information found."]),
-    "qwen": (1, _claude_error("401 invalid api key", 401, "authentication_error")),
+    "qwen": (0, _qwen_error(401, "authentication_error", "invalid x-api-key")),
 }  # fmt: skip
 
 

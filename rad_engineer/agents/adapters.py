@@ -47,6 +47,7 @@ class Adapter:
     variables: tuple[str, ...] = ()  # credentials in the environment
     acp: tuple[str, ...] = ()  # how it is started as a server of the Agent Client Protocol
     costs: bool = True  # whether it tells what it has spent
+    honest: bool = True  # whether exit code 0 says that it did not fail
     login: str = ""  # what a user does when it says that it is not logged in
 
 
@@ -141,7 +142,7 @@ _AIDER = Adapter(
     prompt="file", model=("--model", "anthropic/{model}"), default_model="claude-sonnet-5-5",
     environment={"AIDER_ANALYTICS_DISABLE": "true"},
     metered={"ANTHROPIC_API_BASE": "{base_url}", "ANTHROPIC_API_KEY": "{token}"},
-    variables=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"),
+    variables=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"), honest=False,
     login="set the API key of its model, e.g. ANTHROPIC_API_KEY",
 )  # fmt: skip
 
@@ -183,7 +184,7 @@ _QWEN = Adapter(
     metered_way=("--auth-type", "anthropic", "--bare"),
     credentials={".qwen/oauth_creds.json": "", ".qwen/settings.json": ""},
     variables=("OPENAI_API_KEY", "OPENAI_BASE_URL", "DASHSCOPE_API_KEY", "ANTHROPIC_API_KEY"),
-    acp=("--acp",), costs=False, login="qwen auth",
+    acp=("--acp",), costs=False, honest=False, login="qwen auth",
 )  # fmt: skip
 
 ADAPTERS: Mapping[str, Adapter] = {

@@ -190,8 +190,10 @@ def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
             limits=work.limits,
             cancel=work.cancel,
             on_line=lambda _line: work.on_line(log.shown) if work.on_line is not None else None,
-            on_start=work.on_started,
-            on_exit=lambda code: _tell_finished(adapter, work, code, reader.told),
+            on_start=work.on_started if adapter.honest else None,
+            on_exit=(lambda code: _tell_finished(adapter, work, code, reader.told))
+            if adapter.honest
+            else None,
             on_data=lambda data: log.add(reader.feed(data)),
         )
         log.add(reader.end())
@@ -200,6 +202,8 @@ def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
     finally:
         log.close()
         _take_back(links)
+    if not adapter.honest and ended.reason == "exited" and ended.code is not None:
+        _tell_finished(adapter, work, ended.code, reader.told)  # now that all it said has been read
     return _result(adapter, work, ended, reader.told, log.tail)
 
 

@@ -20,6 +20,7 @@ _LIMIT = re.compile(
     r"|limit reached|out of (?:extra )?(?:usage|credits)|insufficient credits",
     re.IGNORECASE,
 )
+_API_ERROR = re.compile(r"\[API Error: (\d{3})\b")
 _LOGIN = re.compile(
     r"not logged in|please (?:run )?/?log ?in|/login|login failed|log in again|no api key|api key (?:not|is) "
     r"|invalid (?:x-)?api.key|no authentication information|authentication[_ ]?(?:error|failed|required)"
@@ -239,7 +240,10 @@ def _claude_result(told: Told, event: Event) -> Iterator[str]:
     sent, received = _usage(_part(event, "usage"))
     told.input_tokens, told.output_tokens = max(told.input_tokens, sent), max(told.output_tokens, received)
     text = _text(event, "result", "error")
-    if event.get("is_error") or str(event.get("subtype", "")).startswith("error"):
+    if (failed := _API_ERROR.match(text)) is not None:  # qwen calls that a success
+        told.went_wrong(text, int(failed[1]))
+        yield told.message
+    elif event.get("is_error") or str(event.get("subtype", "")).startswith("error"):
         told.went_wrong(text or _text(event, "subtype"), _status(event), _text(event, "api_error_type"))
         yield told.message
     else:

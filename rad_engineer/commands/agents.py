@@ -20,12 +20,13 @@ class Row:
     metered: bool
     can: tuple[str, ...]
     login: str
+    checked: str = ""
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The form for programs."""
         return {"name": self.name, "installed": self.installed, "version": self.version, "metered": self.metered,
-                "can": list(self.can), "login": self.login, "warnings": list(self.warnings)}  # fmt: skip
+                "can": list(self.can), "login": self.login, "checked": self.checked, "warnings": list(self.warnings)}  # fmt: skip
 
 
 def agents(*, json: bool) -> int:
@@ -54,10 +55,11 @@ def _row(adapter: Adapter, *, key: bool) -> Row:
         *(["cost"] if adapter.costs else []),
         *(["model"] if adapter.model else []),
         *(["resume"] if adapter.resume else []),
+        *(["acp"] if adapter.acp else []),
     ]
     metered = not unmetered(adapter.name, key=key)
     return Row(adapter.name, found.version, bool(found.path), metered, tuple(can),
-               "" if metered else account(adapter), found.warnings)  # fmt: skip
+               "" if metered else account(adapter), adapter.checked, found.warnings)  # fmt: skip
 
 
 def _lines(rows: list[Row]) -> list[str]:
