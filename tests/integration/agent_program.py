@@ -46,7 +46,7 @@ def main() -> None:
 def _work(job: dict[str, Any], writer: int) -> None:
     try:
         if "die" in job:
-            _arm(*job["die"])
+            _arm(*job["die"], victims=job.get("victims") or [os.getpid()])
         os.write(writer, json.dumps(_story(job["story"]) if "story" in job else _attempt(job)).encode())
         os._exit(0)
     finally:
@@ -70,8 +70,13 @@ def _story(story: dict[str, Any]) -> dict[str, Any]:
     return {"outcome": outcome.to_json(), "events": frames.feed(theirs.recv(1 << 20))}
 
 
-def _arm(point: str, number: int, moment: str) -> None:
-    """Dies before or after the n-th record of a kind is written, or the n-th tool is carried out."""
+def _kill(victims: list[int]) -> None:
+    for pid in victims:
+        os.kill(pid or os.getpid(), signal.SIGKILL)
+
+
+def _arm(point: str, number: int, moment: str, victims: list[int]) -> None:
+    """Kills before or after the n-th record of a kind is written, or the n-th tool is carried out: itself, or others."""
     seen = 0
 
     def deadly(real: Callable[..., Any], named: Callable[..., str]) -> Callable[..., Any]:
@@ -80,10 +85,10 @@ def _arm(point: str, number: int, moment: str) -> None:
             hit = named(*given) == point
             seen += hit
             if hit and seen == number and moment == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
+                _kill(victims)
             found = real(*given, **more)
             if hit and seen == number and moment == "after":
-                os.kill(os.getpid(), signal.SIGKILL)
+                _kill(victims)
             return found
 
         return wrapped

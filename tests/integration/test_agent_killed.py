@@ -5,12 +5,15 @@ RAD_KILL_EVERYWHERE=1 pytest tests/integration/test_agent_killed.py does so at e
 
 import json
 import os
+import threading
+from contextlib import contextmanager
 
 import pytest
 from agent_bench import EDITOR, Bench, Program, after, asked_again, call, report, says
 
 from rad_engineer import durable
 from tests.aimock import serve, tap
+from tests.gateways import door_waits, opened
 
 STORY = [
     says(call("bash", command="mkdir -p sub && cd sub && pwd"), when={"hasToolResult": False}),
@@ -106,3 +109,48 @@ def test_a_transcript_that_speaks_of_another_slot_is_kept_and_not_gone_on_with(t
     assert program.run(tmp_path, seen.url, work=work)["outcome"] == "finished"
     assert (bench.attempt / "transcript-1.jsonl").exists()
     assert [len(exchange.data["messages"]) for exchange in seen.exchanges][:3] == [1, 3, 1]
+
+
+@contextmanager
+def heard(gateway):
+    """Starts a gateway again that has died, as the loop of a coordinator does."""
+    over = threading.Event()
+
+    def hear():
+        while not over.is_set():
+            gateway.hear()
+            door_waits(gateway.door)
+
+    thread = threading.Thread(target=hear)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+BEHIND = EVERY if os.environ.get("RAD_KILL_EVERYWHERE") else [("answer", 2, "before"), ("begun", 2, "after")]
+
+
+@pytest.mark.parametrize("point", BEHIND, ids=lambda point: "-".join(map(str, point)))
+@pytest.mark.parametrize("who", ["agent", "gateway", "both"])
+def test_behind_a_gateway_an_answer_that_was_not_written_down_is_not_paid_twice(
+    tmp_path, program, mock, point, who
+):
+    with tap(mock.url) as seen, opened(tmp_path / "gateway", seen.url) as gateway:
+        bench = Bench(tmp_path, gateway.door.base_url, {"notes": "base\n"})
+        work = {"token": gateway.door.session("s1", 1)[1]}
+        gateway.wait_for(lambda event: event["event"] == "ready")
+        victims = {"agent": [0], "gateway": [gateway.door.pid], "both": [gateway.door.pid, 0]}[who]
+        with heard(gateway):
+            ended = program.run(tmp_path, bench.url, work=work, die=point, victims=victims)
+            assert ended["status"] == (0 if who == "gateway" else -9), ended
+            if who != "gateway":
+                ended = program.run(tmp_path, bench.url, work=work)
+            assert (ended["status"], ended["outcome"]) == (0, "finished"), ended
+        assert (bench.read("sub/log"), bench.read("notes")) == ("line\n", "note\nbase\n")
+        again = asked_again([exchange.body for exchange in seen.exchanges])
+        unwritten = point[0] == "answer" and point[2] == "before"
+        assert again in ([], [2] if who == "both" and unwritten else [])
+        assert seen.violations() == []
