@@ -25,19 +25,22 @@ _REMINDER = re.compile(r"<system-reminder>[\s\S]*?</system-reminder>")
 _OF_OTHERS = re.compile(r"\n## (?:What earlier stories changed|Learnings)\n\n[\s\S]*?\n(?=\n#+ |\Z)")
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? "
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
-_ALIKE = tuple(
-    (re.compile(shape, re.MULTILINE), alike)
-    for shape, alike in (
-        (r"^x-anthropic-billing-header:[^\n]*", "<billing>"),
-        (r"^([ *-]*(?:OS Version|Platform|Shell|Terminal|Machine|User)):[^\n]*", r"\1: <machine>"),
-        (r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b", "<uuid>"),
-        (rf"\b(?:{_DAY})?{_MONTH} +\d{{1,2}},? (?:\d\d:\d\d:\d\d (?:[A-Z]{{3,4}} )?)?\d{{4}}\b", "<time>"),
-        (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?", "<time>"),
-        (r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b", "<time>"),
-        (r"\b\d+(?:\.\d+)? ?(?:s|ms|µs|ns|secs?|seconds?|milliseconds?)\b", "<duration>"),
-        (r"(?<![\w.:/<-])/(?:tmp|var/tmp|var/folders|private|dev/shm|home|Users|root)(?:/[\w.@+%~-]+)+", "<path>"),
-        (r"\b0x[0-9a-fA-F]{6,16}\b", "<address>"),
-        (r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b", "<id>"),
+_ROOTS = ("/tmp", "/var/tmp", "/var/folders", "/private", "/dev/shm", "/home", "/Users", "/root")  # noqa: S108 - names
+_ALIKE = tuple(  # what a text must contain, the shape, and what stands there instead
+    (marks, re.compile(shape, re.MULTILINE), alike)
+    for marks, shape, alike in (
+        (("x-anthropic-billing-header:",), r"^x-anthropic-billing-header:[^\n]*", "<billing>"),
+        (("OS Version", "Platform", "Shell", "Terminal", "Machine", "User"),
+         r"^([ *-]*(?:OS Version|Platform|Shell|Terminal|Machine|User)):[^\n]*", r"\1: <machine>"),
+        (("-",), r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b", "<uuid>"),
+        (("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+         rf"\b(?:{_DAY})?{_MONTH} +\d{{1,2}},? (?:\d\d:\d\d:\d\d (?:[A-Z]{{3,4}} )?)?\d{{4}}\b", "<time>"),
+        (("-",), r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?", "<time>"),
+        ((":",), r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b", "<time>"),
+        (("s",), r"\b\d+(?:\.\d+)? ?(?:s|ms|µs|ns|secs?|seconds?|milliseconds?)\b", "<duration>"),
+        (_ROOTS, rf"(?<![\w.:/<-])(?:{'|'.join(_ROOTS)})(?:/[\w.@+%~-]+)+", "<path>"),
+        (("0x",), r"\b0x[0-9a-fA-F]{6,16}\b", "<address>"),
+        (("",), r"\b(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{7,64}\b", "<id>"),
     )
 )  # fmt: skip
 
@@ -140,8 +143,9 @@ def _source(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alike(text: str) -> str:
-    for shape, alike in _ALIKE:
-        text = shape.sub(alike, text)
+    for marks, shape, alike in _ALIKE:
+        if any(mark in text for mark in marks):
+            text = shape.sub(alike, text)
     return text
 
 
