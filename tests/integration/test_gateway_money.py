@@ -217,6 +217,39 @@ def test_what_is_known_of_the_input_frees_the_rest_of_its_reservation(tmp_path):
     virtual_time.run(main)
 
 
+def test_a_call_whose_input_may_grow_keeps_its_reservation(tmp_path):
+    async def main():
+        with Run(tmp_path, Caps()) as run:
+            held = await run.money.reserve(call(context_management={"edits": [{"type": "compact_20260112"}]}))
+            run.money.seen(held, Usage(1, 1))
+            assert run.budget.held().micro_usd == held.micro_usd
+
+    virtual_time.run(main)
+
+
+@pytest.mark.parametrize(
+    ("caps", "said"),
+    [
+        (
+            Caps(run=Cap(micro_usd=1_500)),
+            "of the run is used up: 0.0000 USD of 0.0015 USD spent, .* --budget ",
+        ),
+        (Caps(story=Cap(micro_usd=1_500)), "of story A is used up: .* --story-budget "),
+        (Caps(run=Cap(tokens=500)), "0 tokens of 500 tokens spent, .* --token-budget "),
+        (Caps(story=Cap(tokens=500)), r"needs \d+ tokens at least; raise budget.story_tokens "),
+    ],
+)
+def test_a_refusal_says_whose_budget_is_used_up_and_what_would_help(tmp_path, caps, said):
+    async def main():
+        with Run(tmp_path, caps) as run:
+            for number in (1, 2):
+                with pytest.raises(Refusal, match=said):
+                    await run.money.reserve(call())
+                assert run.money.state()["refused"] == number
+
+    virtual_time.run(main)
+
+
 def test_settled_twice_is_settled_once_and_news_of_an_ended_call_are_none(tmp_path):
     async def main():
         with Run(tmp_path, run_cap(ONE)) as run:

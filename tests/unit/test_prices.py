@@ -139,9 +139,41 @@ def test_own_prices_stand_before_the_table():
     assert free.estimate(call("local")).micro_usd == 0
 
 
-def test_an_own_price_has_both_sides():
+def test_own_prices_of_fast_answers_are_so_many_times_the_plain_ones():
+    price = {
+        "input": 1,
+        "output": 2,
+        "cache_read": 0.5,
+        "cache_write": 3,
+        "cache_write_1h": 4,
+        "web_search": 5,
+        "fast": 3,
+    }
+    usage = Usage(
+        1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000, {"web_search_requests": 2}, "m", "fast"
+    )
+    assert Prices({"m": price}).settle("m", usage) == 3 * 10_500_000 + 10_000
+    defaults = Prices({"m": {"input": 1, "output": 2, "fast": 3}})
+    assert defaults.settle("m", usage) == 3_000_000 + 6_000_000 + 3_000_000 + 3_750_000 + 6_000_000
+
+
+@pytest.mark.parametrize("price", [{"input": 1}, {"output": 1}])
+def test_an_own_price_has_both_sides(price):
     with pytest.raises(ConfigInvalid, match="`m`"):
-        Prices({"m": {"input": 1}})
+        Prices({"m": price})
+
+
+@pytest.mark.parametrize(
+    ("control", "rate"), [({}, 200), ({"type": "ephemeral"}, 250), ({"type": "ephemeral", "ttl": "1h"}, 400)]
+)
+def test_input_is_taken_at_the_dearest_kind_that_it_may_become(control, rate):
+    text = {"type": "text", "text": "x" * 1_000, **({"cache_control": control} if control else {})}
+    found = Prices({}).estimate(call(system=[text])).input
+    assert found.micro_usd == -(-found.tokens * rate // 100)
+
+
+def test_no_input_is_longer_than_the_window():
+    assert Prices({}).estimate(call(system="x" * 3_000_000)).input.tokens == 1_000_000
 
 
 def test_prices_are_read_again_on_another_day():
@@ -187,7 +219,7 @@ def test_server_tools_with_bounds_are_priced():
     own = {"name": "mine", "input_schema": {}}
     found = Prices({}).estimate(call(tools=[search, fetch, bash, own, {**own, "type": "custom"}]))
     assert found.tokens > plain.tokens + 2 * 8_000 + 3_000
-    assert found.micro_usd > plain.micro_usd + 20_000
+    assert found.input.micro_usd == found.input.tokens * 2 + 2 * 10_000
     assert (plain.closed, found.closed) == (True, False)
 
 
@@ -207,6 +239,8 @@ def test_a_compaction_by_the_vendor_is_a_second_pass():
     plain = Prices({}).estimate(call())
     twice = Prices({}).estimate(call(context_management={"edits": [{"type": "compact_20260112"}]}))
     assert twice.pico_usd == 2 * plain.pico_usd
+    assert 2 * plain.input.tokens < twice.input.tokens < 2 * plain.input.tokens + 200
+    assert twice.input.micro_usd == 2 * twice.input.tokens
     assert not twice.closed
     once = Prices({}).estimate(call(context_management={"edits": [{"type": "clear_tool_uses_20250919"}]}))
     assert once.pico_usd == plain.pico_usd
