@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests import cli_streams
+from tests import aimock, cli_streams
 from tests.conftest import Project, prd, story
 from tests.fake_cli import FakeCli, install
 
@@ -31,9 +31,10 @@ class Shop:
         fake.plan(prints, **plan)
         return fake
 
-    def run(self, *arguments: str):
+    def run(self, *arguments: str, env: dict[str, str] | None = None):
         path = f"{self.project.folder.parent / 'bin'}{os.pathsep}{self.project.env['PATH']}"
-        return self.project.rad("run", "prd.json", "--yes", "--json", *arguments, env={"PATH": path})
+        given = {"PATH": path, **(env or {})}
+        return self.project.rad("run", "prd.json", "--yes", "--json", *arguments, env=given)
 
     def stages(self, ran) -> list[tuple[str, bool]]:
         return [(e["stage"], e["ok"]) for e in ran.events if e["event"] == "stage_finished"]
@@ -142,6 +143,28 @@ def test_a_review_sends_its_findings_back_once(project):
     assert claude.asked[1]["argv"][-2:] == ["--resume", "7ed9eac8-eeec"]
     [told] = project.report()["stories"]
     assert told["tokens"] == 3 * 247
+
+
+def test_the_built_in_agent_reviews_what_a_command_has_written(project, tmp_path):
+    """Through the gateway, and on the story's account."""
+    shop = Shop(project, config="[agent]\nreviewer = 'anthropic'\n")
+    project.write(
+        {"agent.sh": "echo good > work.txt\ngrep -q 'it is wrong' && echo better > work.txt\ntrue\n"}
+    )
+    project.commit("an agent")
+    report = {"status": "done", "summary": "MUST-FIX: work.txt:1: it is wrong", "criteria": []}
+    answer = {
+        "toolCalls": [{"name": "report", "arguments": report}],
+        "usage": {"input_tokens": 70, "output_tokens": 7},
+    }
+    with aimock.serve(tmp_path / "mock", [{"match": {}, "response": answer}]) as mock:
+        told = ["--agent-command", "sh agent.sh", "--review", "--upstream", mock.url]
+        ran = shop.run(*told, env={"ANTHROPIC_API_KEY": "sk-ant-planted"})
+    assert ran.code == 0, ran.out + ran.err
+    assert project.git("show", "rad/demo:work.txt") == "better\n"
+    assert "the review by anthropic wants 1 of its findings mended" in "".join(shop.notes(ran))
+    [told] = project.report()["stories"]
+    assert told["tokens"] == 77
 
 
 @pytest.mark.parametrize(
