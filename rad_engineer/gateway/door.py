@@ -26,6 +26,7 @@ from rad_engineer.gateway.exchange import Session
 
 _BACKLOG = 2048
 _CHUNK = 1 << 18
+_LONGEST_NAME = 100  # of a socket, on every system
 _PARKING = {"usage-limit": "limit"}  # as the end of an attempt is called
 _CALM_SECONDS = 5.0
 _LONGEST_WAIT = 10.0
@@ -266,15 +267,19 @@ def _listen_tcp(port: int) -> socket.socket:
 
 
 def _listen_unix(folder: Path) -> socket.socket:
-    """Binds below the folder by its descriptor: its name may be longer than that of a socket."""
+    """A folder whose name is longer than that of a socket may be is named by its descriptor."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with suppress(FileNotFoundError):
         (folder / "gateway.sock").unlink()
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        listener.bind(f"/proc/self/fd/{handle}/gateway.sock")
-    finally:
-        os.close(handle)
+    path = str(folder / "gateway.sock")
+    if len(os.fsencode(path)) <= _LONGEST_NAME:
+        listener.bind(path)
+    else:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            listener.bind(f"/proc/self/fd/{handle}/gateway.sock")
+        finally:
+            os.close(handle)
     (folder / "gateway.sock").chmod(0o600)
     listener.listen(_BACKLOG)
     return listener

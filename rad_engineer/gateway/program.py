@@ -29,6 +29,7 @@ from rad_engineer.gateway.stations import Stations
 from rad_engineer.gateway.upstream import Upstream
 
 _EXPIRY_SECONDS = 15.0
+_SWITCH_SECONDS = 0.0005  # threads write recordings and caches: calls do not wait for them
 _MOST_UNREAD = 4 << 20
 _DISPENSABLE = frozenset({"joined", "request", "cached", "coalesced", "retried"})
 
@@ -36,6 +37,7 @@ _DISPENSABLE = frozenset({"joined", "request", "cached", "coalesced", "retried"}
 def main() -> int:
     """Runs until the other end of standard input is closed."""
     credentials.harden()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     channel = socket.socket(fileno=os.dup(0))
     told, secrets, sockets = framing.receive(channel)
     kind, size = told["credentials"], told["key"]
@@ -70,21 +72,18 @@ async def _live(told: Mapping[str, Any], kind: str, key: bytes, secret: bytes, s
 
 
 async def _listen(reader: asyncio.StreamReader, gateway: "Gateway") -> None:
-    """Does what the parent says, and ends the gateway with it."""
-    while line := await _line(reader):
-        message = json.loads(line)
-        if "close" in message:
-            gateway.sessions.close(*message["close"])
-        if "open" in message:
-            gateway.sessions.reopen(*message["open"])
-    gateway.stop()
-
-
-async def _line(reader: asyncio.StreamReader) -> bytes:
+    """Does what the parent says, and ends the gateway with it, however the parent's end is noticed."""
     try:
-        return await reader.readline()
-    except ConnectionResetError:
-        return b""
+        while line := await reader.readline():
+            message = json.loads(line)
+            if "close" in message:
+                gateway.sessions.close(*message["close"])
+            if "open" in message:
+                gateway.sessions.reopen(*message["open"])
+    except ConnectionError:  # it went while we wrote, or with something of ours unread
+        return
+    finally:
+        gateway.stop()
 
 
 class Gateway:

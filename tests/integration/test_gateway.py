@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import stat
@@ -275,6 +276,25 @@ def test_the_gateway_ends_when_nobody_owns_it(upstream, tmp_path):
         pid = running.door.pid
         running.door._channel.shutdown(socket.SHUT_RDWR)
         assert os.waitpid(pid, 0)[0] == pid
+
+
+def test_the_gateway_ends_when_its_owner_dies_while_it_is_told_something(upstream, tmp_path):
+    """Writing to nobody is another error than reading from nobody."""
+    with opened(tmp_path, upstream.url) as running:
+        running.wait_for(lambda event: event["event"] == "ready")
+        pid, token = running.door.pid, running.door.session("s1", 1)[1]
+        os.kill(pid, signal.SIGSTOP)
+        data = json.dumps(
+            {"model": MODEL, "messages": [{"role": "user", "content": "late"}], "max_tokens": 1}
+        )
+        connection = HTTPConnection(running.door.base_url.removeprefix("http://"))
+        connection.request("POST", "/v1/messages", data, {"x-api-key": token})
+        running.door._channel.shutdown(
+            socket.SHUT_RD
+        )  # what it writes from now on fails; there is nothing to read
+        os.kill(pid, signal.SIGCONT)
+        assert os.waitpid(pid, 0)[0] == pid
+        connection.close()
 
 
 def test_an_answer_that_its_client_did_not_wait_for_is_not_paid_twice(upstream, tmp_path):
