@@ -186,11 +186,9 @@ class _Launch:
         paid = recovery.cut_off(ledger, rundir)
         ledger.commit()
         schedule = Schedule(
-            self.graph,
-            statuses,
-            hold_waves=bool(rules.wave_gates and queue is not None),
+            self.graph, statuses, hold_waves=bool(rules.wave_gates and queue is not None),
             **selection(self.graph, self.order.settings),
-        )
+        )  # fmt: skip
         wanted = self.order.settings
         spending = self._spending(ledger, rundir)
         engine = self._engine(rundir, rules)
