@@ -26,6 +26,8 @@ def commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
     never = (*rules.dropped, *setup.kept(slot.git_dir).paths)
     with timings.part("stage"):
         staged = place.pool.stage(slot, base, quarantine, never=never)
+        if staged.problem == "git-failed":  # once more: what the machine did is over, and an agent costs more
+            staged = place.pool.stage(slot, base, quarantine, never=never)
     if staged.problem is not None:
         run.finished("commit", started, ok=False)
         return Outcome(

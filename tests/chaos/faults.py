@@ -166,9 +166,11 @@ class Trial:
         return f"left in the work tree: {left}" if left else self._refs_left()
 
     def _refs_left(self) -> str:
-        """What keeps alive what has not landed, when everything has."""
+        """What keeps alive what has not landed, when everything has; a run that was given up keeps its own."""
+        newest = max((self.project.folder / ".rad-engineer" / "runs").iterdir()).name
         refs = self.project.git("for-each-ref", "--format=%(refname)", "refs/rad").split()
-        left = [ref for ref in refs if ref.split("/")[-1] not in ("base", "tip") and "/rescue/" not in ref]
+        mine = [ref for ref in refs if newest in ref and "/rescue/" not in ref]
+        left = [ref for ref in mine if ref.split("/")[-1] not in ("base", "tip")]
         return f"refs: {left}" if left else ""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.faults import COORDINATOR, GIT, WORKER, ZYGOTE, Fault, Trial, build_shim, calls, fresh
+from tests.conftest import Project, agent, prd, story
 
 STRIDE = int(os.environ.get("RAD_FAULT_STRIDE", "0"))
 KINDS = {
@@ -85,6 +86,22 @@ def test_a_batch_that_finds_the_disk_full_is_not_tried_for_ever(tmp_path: Path, 
     seen = trial.fail(Fault(WORKER, "merge", 3, ENOSPC, "on"))
     assert seen.wrong == "", seen
     assert (seen.outcome, bool(seen.hits)) == ("73", True), seen
+
+
+def test_a_git_that_fails_once_while_it_stages_costs_no_second_agent(project: Project) -> None:
+    """What git says then is in words of its own, which nobody can tell from a fault of the story."""
+    box = project.folder.parent
+    project.init({"prd.json": prd(story("A")), "rad-engineer.toml": '[gates]\ncheck = "test -e done"\n'})
+    (box / "bin").mkdir()
+    fail = f"test -e {box}/once || {{ touch {box}/once; echo 'fatal: cannot use exclude' >&2; exit 128; }}"
+    script = f'#!/bin/sh\ncase "$*" in *" add "*) {fail};; esac\nexec {shutil.which("git")} "$@"\n'
+    (box / "bin" / "git").write_text(script)
+    (box / "bin" / "git").chmod(0o755)
+    path = {"PATH": f"{box / 'bin'}{os.pathsep}{project.env['PATH']}"}
+    options = agent(project, f"echo $RAD_ATTEMPT >> {box}/paid; touch done")
+    ran = project.rad("run", "prd.json", *options, "--yes", env=path)
+    assert (ran.code, (box / "once").exists()) == (0, True), ran.err
+    assert (box / "paid").read_text() == "1\n"
 
 
 @pytest.mark.parametrize("gone", ["project/.rad-engineer/runs", "project/.rad-engineer", "cache"])
