@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 Files = Callable[[str], bytes | None]
 
-AGENT_SETTINGS = ("effort", "thinking", "max_turns", "max_tokens", "context_tokens")
-"""Settings that only the built-in agent knows."""
-
 
 def rules(
     ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice", branch: RunBranch | None, name: str
@@ -43,7 +40,13 @@ def rules(
         agent_command=agent.command,
         model=wanted.model or "",
         **reading(ground, wanted),
-        agent_settings={name: getattr(wanted, name) for name in AGENT_SETTINGS},
+        agent_settings={
+            "effort": wanted.effort,
+            "thinking": wanted.thinking,
+            "max_turns": wanted.max_turns,
+            "max_tokens": wanted.max_tokens,
+            "context_tokens": wanted.context_tokens,
+        },
         gates=_rules(project),
         wave_gates=_rules(_named(wanted.wave_gates, "wave", files, inputs, "wave_gates")),
         final_gates=_rules(_named(wanted.final_gates, "final", files, inputs, "final_gates")),
