@@ -61,10 +61,10 @@ def _asked(adapter: Adapter, path: str, env: Mapping[str, str]) -> Installed:
     version = said[0] if said is not None else ""
     if not adapter.optional:
         return Installed(adapter, path, version)
-    _, out, err = process.capture([path, *adapter.help], env=env, timeout=_PROBE_SECONDS)
+    code, out, err = process.capture([path, *adapter.help], env=env, timeout=_PROBE_SECONDS)
     known = (out + err).decode("utf-8", "replace")
-    if not known.strip():
-        return Installed(adapter, path, version)
+    if code == _TOO_LONG or not known.strip():  # half a help names half of the options
+        return Installed(adapter, path, version, answered=code != _TOO_LONG)
     lost = [option for option in adapter.optional if option.flag not in known]
     warnings = tuple(
         f"{adapter.name} {version}".rstrip() + f" has no {option.flag}: {option.loses}" for option in lost
