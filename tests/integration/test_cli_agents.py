@@ -248,6 +248,19 @@ def test_the_version_is_asked_for_once(tmp_path):
     assert first.version == "1.2.3"
 
 
+@pytest.mark.parametrize("hangs", ["--version", "--help"])
+def test_a_program_that_hangs_when_asked_keeps_all_its_options(tmp_path, monkeypatch, hangs):
+    """Half a help names half of the options; and the next time it may be quicker."""
+    monkeypatch.setattr(cli_agents, "_PROBE_SECONDS", 0.3)
+    program = tmp_path / "claude"
+    program.write_text(f'#!/bin/sh\necho 1.2.3\n[ "$1" = {hangs} ] && exec sleep 600\ntrue\n')
+    program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    first = cli_agents.probe(ADAPTERS["claude"], env)
+    assert (first.path, first.left_out, first.answered) == (str(program), (), False)
+    assert cli_agents.probe(ADAPTERS["claude"], env) is not first
+
+
 def test_a_program_that_does_not_say_its_version_is_used_with_a_warning(tmp_path):
     program = tmp_path / "claude"
     program.write_text("#!/bin/sh\nexit 4\n")

@@ -81,7 +81,8 @@ def real(request, tmp_path, capsys):
     name = request.param
     if not (BIN / ADAPTERS[name].program).exists():
         pytest.skip(f"NO EVIDENCE: {name} is not installed (requirements/npm agents)")
-    found = cli_agents.probe(ADAPTERS[name], {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})
+    env = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    found = cli_agents.probe(ADAPTERS[name], env)
     with capsys.disabled():
         print(f"\n{name} {found.version} (its row was held against {ADAPTERS[name].checked})")
     assert found.warnings == ()

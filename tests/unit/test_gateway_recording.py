@@ -1,83 +1,16 @@
 """A run recorded and played again: the same answers to the same requests, and a named field where one differs."""
 
-import asyncio
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rad_engineer.durable import LaterVersion
 from rad_engineer.errors import ConfigInvalid
-from rad_engineer.gateway.answers import decoded, encoded
-from rad_engineer.gateway.cache import Cache
-from rad_engineer.gateway.exchange import Answer, Call, Refusal, Whole
-from rad_engineer.gateway.offline import answer_offline
-from rad_engineer.gateway.recording import Listener, Recorder
+from rad_engineer.gateway.exchange import Refusal, Whole
+from rad_engineer.gateway.recording import Recorder
 from rad_engineer.gateway.replay import Replay
-from rad_engineer.gateway.stored import Stored
 from tests.unit.gateway_calls import asked, call, message
-
-JSON = {"content-type": "application/json"}
-SYSTEM = "You write code."
-TOOLS = [{"name": "bash", "input_schema": {"type": "object"}}]
-
-
-def plain(said: Mapping[str, Any], status: int = 200) -> Whole:
-    return Whole(status, JSON, json.dumps(said).encode())
-
-
-def streamed(said: Mapping[str, Any]) -> bytes:
-    return b"".join(encoded(said))
-
-
-def use(number: int, command: str = "ls") -> dict[str, Any]:
-    block = {"type": "tool_use", "id": f"toolu_{number}", "name": "bash", "input": {"command": command}}
-    return message(f"turn {number}", block, stop="tool_use", id=f"msg_{number}")
-
-
-class Story:
-    """A client that leads one conversation: each request is the one before, the answer, and the results of its tools."""
-
-    def __init__(self, prompt: str = "Add a greeting.", system: str = SYSTEM, **session: Any) -> None:
-        self.data = asked(prompt, system=system, tools=TOOLS, stream=True)
-        self.session = session
-        self.number = 0
-
-    def ask(self, **more: Any) -> Call:
-        self.number += 1
-        return call({**self.data, **more}, number=self.number, **self.session)
-
-    def heard(self, said: Mapping[str, Any], output: str = "done") -> None:
-        results = [
-            {"type": "tool_result", "tool_use_id": block["id"], "content": output}
-            for block in said["content"] if block["type"] == "tool_use"
-        ]  # fmt: skip
-        turn = {"role": "assistant", "content": said["content"]}
-        self.data["messages"] = [*self.data["messages"], turn, {"role": "user", "content": results}]
-
-
-def record(folder: Path, answers: int = 4, **session: Any) -> list[dict[str, Any]]:
-    recorder, story = Recorder(folder), Story(**session)
-    said = [use(number) for number in range(1, answers)] + [message("finished")]
-    for one in said:
-        assert recorder.keep(story.ask(), streamed(one))
-        story.heard(one)
-    return said
-
-
-async def _all(answer: Any) -> bytes:
-    return b"".join([piece async for piece in answer])
-
-
-def heard(answer: Answer) -> Any:
-    """What a client makes of an answer."""
-    return json.loads(answer.body) if isinstance(answer, Whole) else decoded(asyncio.run(_all(answer)))
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+from tests.unit.gateway_stories import JSON, Story, files, heard, plain, record, streamed, use
 
 
 def test_a_whole_conversation_is_given_again_streamed_or_not(tmp_path):
@@ -383,103 +316,3 @@ def test_other_files_in_it_do_not_matter(tmp_path):
     (tmp_path / "r" / "stories" / "5f0c" / "1" / "notes.md").write_text("hm")
     (tmp_path / "r" / "stories" / "5f0c" / "old").mkdir()
     assert heard(Replay(tmp_path / "r").answer(Story().ask()))
-
-
-def ask_offline(one: Call, cache: Cache | None, replay: Replay | None, why: str = "") -> Any:
-    return asyncio.run(answer_offline(one, "key", cache, replay, why))
-
-
-def test_offline_asks_the_cache_then_the_recording_then_refuses(tmp_path):
-    record(tmp_path / "r", answers=1)
-    cache, replay = Cache(tmp_path / "cache"), Replay(tmp_path / "r")
-    assert heard(ask_offline(Story().ask(), cache, replay)) == message("finished")
-    kept = Stored(b"{}", JSON, stream=False, link="x", made=cache.now())
-    cache.put("key", kept)
-    assert ask_offline(Story().ask(), cache, replay) == kept
-    for one, said in (
-        (None, "neither the cache nor a recording"),
-        (replay, "nothing was recorded for story 5f0d"),
-    ):
-        with pytest.raises(
-            Refusal, match=rf"offline \(no route\): .*{said}.* rad-engineer resume"
-        ) as refused:
-            ask_offline(Story(story="5f0d").ask(), None, one, "no route")
-        assert (refused.value.status, refused.value.reason) == (503, "offline")
-    with pytest.raises(Refusal, match="offline: neither"):
-        ask_offline(Story().ask(), None, None)
-    with pytest.raises(Refusal) as refused:
-        ask_offline(call(path="/v1/messages/count_tokens"), None, replay)
-    assert refused.value.reason == "unrecorded"
-    cache.close()
-
-
-class Flow:
-    """A stream that knows whether it was closed."""
-
-    def __init__(self, *parts: bytes, error: Exception | None = None) -> None:
-        self.parts, self.error, self.closed = [*parts], error, False
-
-    def __aiter__(self) -> "Flow":
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self.parts:
-            return self.parts.pop(0)
-        raise self.error or StopAsyncIteration
-
-    async def aclose(self) -> None:
-        self.closed = True
-
-
-def listen(folder: Path, answer: Any, take: int = 99) -> tuple[list[bytes], list[dict[str, Any]]]:
-    """What a client gets of an answer that is being recorded, and the events of that."""
-    events: list[dict[str, Any]] = []
-
-    async def scene() -> list[bytes]:
-        listener = Listener(
-            Recorder(folder), lambda name, /, **fields: events.append({"event": name, **fields})
-        )
-        found = listener.heard(call(), answer)
-        got: list[bytes] = []
-        if not isinstance(found, Whole):
-            try:
-                async for part in found:
-                    got.append(part)
-                    if len(got) == take:
-                        break
-            finally:
-                await found.aclose()
-        listener.close()
-        return got
-
-    return asyncio.run(scene()), events
-
-
-def test_a_stream_passes_on_its_way_to_the_client_and_is_recorded_at_its_end(tmp_path):
-    parts = [*encoded(message("hi"))]
-    flow = Flow(*parts)
-    assert listen(tmp_path / "r", flow) == (parts, [])
-    assert flow.closed
-    assert heard(Replay(tmp_path / "r").answer(call())) == message("hi")
-
-
-def test_a_whole_answer_is_recorded(tmp_path):
-    listen(tmp_path / "r", plain(message("hi")))
-    assert heard(Replay(tmp_path / "r").answer(call())) == message("hi")
-
-
-def test_what_a_client_did_not_take_to_its_end_is_not_recorded(tmp_path):
-    flow = Flow(*encoded(message("hi")))
-    listen(tmp_path / "r", flow, take=2)
-    assert flow.closed
-    with pytest.raises(ZeroDivisionError):
-        listen(tmp_path / "r", Flow(b"x", error=ZeroDivisionError()))
-    assert files(tmp_path / "r") == ["recording.json"]
-
-
-def test_a_disk_that_refuses_is_told_and_harms_no_answer(tmp_path):
-    Recorder(tmp_path / "r")
-    (tmp_path / "r" / "stories").write_text("in the way")
-    _, (event,) = listen(tmp_path / "r", plain(message("hi")))
-    assert (event["event"], event["story"], event["call"]) == ("unrecorded", "5f0c", 1)
-    assert "cannot write" in event["why"]
