@@ -7,7 +7,7 @@ from pathlib import Path
 from tests import faulty_upstream as faulty
 from tests.conftest import prd, story
 
-KEY = "-".join(("sk", "ant-planted-for-a-whole-run"))
+KEY = "sk-ant-planted.for.a.whole.run"
 HUNT = r"""
 import base64, json, os, pathlib, sys, urllib.error, urllib.request
 key = "-".join(["sk", "ant", "planted", "for"]).encode()

@@ -11,7 +11,7 @@ from tests.aimock import serve, tap
 from tests.conftest import Project
 
 NO_PROXY_WORKS = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
-KEY = "-".join(("sk", "ant-api03-not-a-real-one-but-it-looks-like-it"))
+KEY = "sk-ant-api03.not-a-real-one.but-it-looks-like-it"
 
 
 def pocketbook(folder: Path) -> Project:

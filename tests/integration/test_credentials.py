@@ -17,7 +17,7 @@ from rad_engineer.gateway.credentials import Secret, find, forget, store, stored
 from tests import faulty_upstream as faulty
 from tests.gateways import KEY, opened
 
-PLANTED = "-".join(("sk", "ant-planted-in-the-environment"))
+PLANTED = "sk-ant-planted.in.the.environment"
 
 
 @pytest.fixture
