@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer.core.failures import PARKED
+from rad_engineer.errors import CannotWrite, ExitCode
 from rad_engineer.ledger import Ledger
 from rad_engineer.outcome import Outcome
 
@@ -36,6 +37,8 @@ class Spending:
                 self._soft_limit(event)
             elif event["event"] == "refused" and event.get("scope") == "run":
                 self.exhausted = self.exhausted or event["reason"] == "budget"
+            elif event["event"] == "failed" and event["exit_code"] != ExitCode.LOCKED:
+                raise CannotWrite(event["why"], hint=event["hint"])
 
     def close(self) -> None:
         """Nobody asks any more."""
