@@ -6,7 +6,6 @@ import pytest
 
 from rad_engineer import importers, store
 from rad_engineer.core import graph as graphs
-from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.launch.story_jobs import PROGRESS_LIMIT, StoryJobs
 
@@ -27,7 +26,7 @@ def landed(found, index, *learnings):
         ("story_verified", {"changed": ["a.py"], "learnings": learnings}),
         ("story_landed", {}),
     ):
-        found.on_event(Event(kind, 1, 1.0, "r", name, 1, identity, data), Checkpoint())
+        found.hear(Event(kind, 1, 1.0, "r", name, 1, identity, data))
 
 
 def test_hints_are_passed_on(tmp_path):
