@@ -51,16 +51,21 @@ def settle(
     Raises NoAgent where nobody can work, Refused where a budget could not be kept.
     """
     from rad_engineer.agents import choice  # noqa: PLC0415 - after what can refuse cheaply
-    from rad_engineer.gateway import credentials  # noqa: PLC0415 - the same
 
     asks = any(name not in ("command", "mock") for name in asked.chain)
-    key = credentials.find(taken, env) if asks or taken else None
+    key = _key(taken, env) if asks or taken else None
     reachable = key is not None or wanted.upstream is not None
     readers = wanted.reviewer.split(",") if wanted.review and wanted.reviewer else ()
     chosen = choice.choose(asked, env, key=reachable, readers=readers)
     choice.keep_budget(chosen, budget=_capped(wanted), allowed=wanted.allow_unmetered)
     passes = chosen.gateway or ("command" in chosen.agents and reachable)
     return chosen, Access(key, wanted) if passes and not chosen.rehearsal else None
+
+
+def _key(taken: Mapping[str, Any], env: Mapping[str, str]) -> "Credentials | None":
+    from rad_engineer.gateway import credentials  # noqa: PLC0415 - a run of any other command needs none
+
+    return credentials.find(taken, env)
 
 
 def _capped(wanted: Settings) -> bool:
