@@ -59,7 +59,7 @@ DEFENCES = (
         f"{REFUSED}[absolute]", "symlink-escape",
     ),
     Defence(
-        "gate scripts are protected", "worker/stages.py",
+        "gate scripts are protected", "worker/commits.py",
         "    if not broken:\n        return None\n", "    if True:\n        return None\n",
         AGENTS, "judge",
     ),
