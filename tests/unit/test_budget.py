@@ -133,6 +133,15 @@ def test_who_leaves_the_line_lets_the_next_one_up():
     assert budget.waiting == 0
 
 
+def test_who_leaves_is_looked_for_in_every_line():
+    budget = Budget(Caps(run=Cap(micro_usd=1_000_000)))
+    first = granted(budget)
+    (one, _), (other, _) = budget.ask(want("A")), budget.ask(want("B"))
+    assert budget.leave(other) == []
+    assert budget.waiting == 1
+    assert [answer.ticket for answer in budget.settle(first.ticket, Amount())] == [one]
+
+
 def test_a_wait_ends_in_a_refusal_once_nothing_can_make_room():
     budget = Budget(Caps(run=Cap(micro_usd=700_000)))
     first = granted(budget)

@@ -21,6 +21,12 @@ def told(**parts):
     return render(Assignment("US-1", "Log in", parts.pop("text", '{"id": "US-1"}'), **parts))
 
 
+def test_a_role_stands_before_all_else_that_is_asked():
+    found = told(role="You are careful.", criteria=("It works.",))
+    assert found.index("You are careful.") < found.index("It works.")
+    assert "Your role" not in told()
+
+
 def sections(prompt):
     """The headings outside of fences, with what stands under each."""
     found, fence, title = {"": []}, None, ""
