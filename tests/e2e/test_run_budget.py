@@ -45,7 +45,7 @@ def test_a_run_stops_at_its_budget_and_goes_on_with_more(tmp_path: Path) -> None
 
 def test_a_killed_gateway_is_started_again_and_the_stories_land(tmp_path: Path) -> None:
     project = pocketbook(tmp_path)
-    with serve(tmp_path / "mock", quickstart.fixtures(), "--latency", "20") as mock, tap(mock.url) as seen:
+    with serve(tmp_path / "mock", quickstart.fixtures(), "--latency", "5") as mock, tap(mock.url) as seen:
         run = project.start("run", "prd.json", "--yes", "--upstream", seen.url, "--attempts", "1", env=KEY)
         killed = 0
         while run.poll() is None and killed < 3:
