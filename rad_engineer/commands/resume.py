@@ -80,6 +80,7 @@ def _choose(here: ground.Ground, name: str | None, *, allowed: bool) -> store.Ru
         except durable.StateDamaged:
             if rundir is runs[0]:  # a damaged run that others came after is left alone
                 raise
+    past_run.complete(here)
     raise NoInput("there is no unfinished run here", hint="start one: rad-engineer run PRD")
 
 

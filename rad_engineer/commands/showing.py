@@ -62,7 +62,10 @@ class Screen:
 
     def finish(self, graph: Graph, ended: Ended, place: Ground) -> None:
         """Writes the reports and leaves the summary on the screen."""
+        from rad_engineer import past_run  # noqa: PLC0415 - nothing is reported before the end
+
         if ended.run is None:
+            past_run.complete(place)
             text = _nothing(graph, ended)
             if self.json:
                 told = {"exit_code": int(ended.exit_code), "text": text.rstrip()}
@@ -70,8 +73,7 @@ class Screen:
                 self.view.on_event(event, ended.checkpoint)
             self.view.close("" if self.json else text)
             return
-        from rad_engineer import past_run  # noqa: PLC0415 - nothing is reported before the end
-        from rad_engineer.core.report_text import summary  # noqa: PLC0415 - the same
+        from rad_engineer.core.report_text import summary  # noqa: PLC0415 - nothing is reported before the end
 
         about = {"settings": {"keep_going": place.settings.keep_going}}
         report = past_run.PastRun(

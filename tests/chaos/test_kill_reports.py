@@ -35,6 +35,13 @@ def test_a_kill_between_the_two_forms_of_the_report_leaves_nothing_behind(projec
     assert project.rad("resume", run.name, "--json").code == 0
     assert (run / "report.md").read_bytes() == whole
     assert not (run / "report.md.new").exists()
+    (run / "report.md").rename(run / "report.md.new")
+    assert project.rad("resume").code == 66  # nothing is unfinished
+    assert (run / "report.md").read_bytes() == whole
+    (run / "report.md").rename(run / "report.md.new")
+    assert project.rad("run", "prd.json", *agent(project, DONE), "--yes").code == 0  # nothing to do
+    assert (run / "report.md").read_bytes() == whole
+    assert not (run / "report.md.new").exists()
 
 
 def test_the_report_of_an_earlier_end_is_gone_when_the_run_goes_on(project: Project) -> None:
