@@ -148,9 +148,9 @@ TRUTHS: dict[str, Callable[[Twelve], str]] = {
     "nothing left": left_after_a_second,
     "no lock": _locks,
     "no ref": _refs,
+    "told": _told,  # first: what a kill at the very end has left half written, the next to ask for it mends
     "no debris": _debris,
     "one run": _one_run,
     "journal": _journal,
     "objects": _whole,
-    "told": _told,
 }
