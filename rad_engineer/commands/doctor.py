@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from rad_engineer import gates, git, settings, store
+from rad_engineer import gates, git, sandbox, settings, store
 from rad_engineer.commands.config import project_root
 from rad_engineer.errors import ExitCode, RadError
 from rad_engineer.launch import ground
@@ -198,9 +198,10 @@ def _processes() -> Check:
 
 
 def _sandbox() -> Check:
-    found = shutil.which("bwrap")
-    detail = f"bubblewrap at {found}" if found else "bubblewrap not found"
-    return Check("sandbox", "ok", f"{detail} (not used yet)")
+    try:
+        return Check("sandbox", "ok", sandbox.choose("auto").told)
+    except RadError as error:
+        return Check("sandbox", "warning", str(error), error.hint or "")
 
 
 def _locks(common_dir: Path) -> Iterator[Check]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from rad_engineer.errors import OUT_OF_MEANS
 from rad_engineer.process.child import Child, spawn
+from rad_engineer.process.command_tree import here
 from rad_engineer.process.output import Output, plain
 from rad_engineer.process.tree import (
     MARK,
@@ -104,8 +105,9 @@ def run(  # noqa: PLR0913 -- all but two have defaults
     on_start: Callable[[int], None] | None = None,
     on_exit: Callable[[int], None] | None = None,
     on_data: Callable[[bytes], None] | None = None,
+    keep: bool = False,
 ) -> Completed:
-    """Runs a command to its end and leaves no process of it behind.
+    """Runs a command to its end and, unless `keep`, leaves no process of it behind.
 
     `on_data` gets every byte that it prints. `on_start` is told the pid of the main process. `on_exit` is told its
     exit code as soon as it has ended by itself, before it is buried and what it left is cleared away: what must not
@@ -114,9 +116,8 @@ def run(  # noqa: PLR0913 -- all but two have defaults
     This process becomes a subreaper, and one run at a time is allowed in it: what it inherits meanwhile is taken
     for a leftover of the command. When `cancel` is readable, or closed at its far end, the tree is stopped.
     """
-    become_subreaper()
     begun = time.monotonic()
-    before = frozenset(children(os.getpid())) if has_children() else frozenset()
+    tree = here(keep=keep)
     output = Output(log, min(limits.log_bytes, limits.output_bytes), on_data)
     try:
         child, pipe = _spawn(argv, cwd, env, stdin)
@@ -125,7 +126,7 @@ def run(  # noqa: PLR0913 -- all but two have defaults
             output.close()
             raise
         return _not_started(error, argv, cwd, output)
-    watch = Watch(child, pipe, output, limits, before, on_line, on_exit)
+    watch = Watch(child, pipe, output, limits, tree, on_line, on_exit)
     try:
         if on_start is not None:
             on_start(child.pid)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rad_engineer.process.child import Child
+from rad_engineer.process.command_tree import CommandTree
 from rad_engineer.process.output import Output
-from rad_engineer.process.tree import become_subreaper, descendants, kill_descendants, reap, signal_tree
 
 Reason = Literal["exited", "timeout", "idle", "flooded", "cancelled", "not-started"]
 
@@ -44,7 +44,7 @@ class Watch:
         pipe: int,
         output: Output,
         limits: Limits,
-        before: frozenset[int],
+        tree: CommandTree,
         on_line: Callable[[str], None] | None,
         on_exit: Callable[[int], None] | None = None,
     ) -> None:
@@ -53,7 +53,7 @@ class Watch:
         self._pipe: int | None = pipe
         self._output = output
         self._limits = limits
-        self._before = before
+        self._tree = tree
         self._on_line = on_line
         self._on_exit = on_exit
         self._told = ""
@@ -91,10 +91,10 @@ class Watch:
     def close(self) -> None:
         """Leaves nothing, whatever has happened."""
         if self._child.returncode is None:
-            self._signal(signal.SIGKILL)
+            self._tree.signal(self._child.pid, signal.SIGKILL)
             if time.monotonic() <= self._give_up_at:
                 self._child.wait()
-        kill_descendants(keep=self._before)
+        self._tree.kill()
         if self._pidfd is not None:
             os.close(self._pidfd)
         self._close_pipe()
@@ -154,7 +154,7 @@ class Watch:
             if now >= self._kill_at:
                 self._give_up_at = min(self._give_up_at, now + _GIVE_UP)
                 self._kill_at = now + _KILL_EVERY
-                self._signal(signal.SIGKILL)
+                self._tree.signal(self._child.pid, signal.SIGKILL)
         elif limits.seconds is not None and now >= self._started + limits.seconds:
             self._stop("timeout", limits.grace)
         elif limits.idle is not None and now >= self._active + limits.idle:
@@ -166,30 +166,22 @@ class Watch:
         if self._kill_at == _NEVER and (not self._ended or reason == "flooded"):
             self.reason = reason
             if not self._ended:
-                self._signal(signal.SIGTERM)
+                self._tree.signal(self._child.pid, signal.SIGTERM)
         self._kill_at = min(self._kill_at, kill_at)
-
-    def _signal(self, number: int) -> None:
-        pid = self._child.pid
-        walks = become_subreaper()
-        tree = descendants([pid, *reap(self._before | {pid})]) if walks else [pid]
-        # Every process is asked once: many take a second SIGTERM for "at once". Killing goes by group as well.
-        signal_tree(tree, number, (pid,) if number == signal.SIGKILL or not walks else ())
 
     def _clear_away(self) -> None:
         """Ends what the main process has left behind; it may finish its last write or use up the grace."""
-        if not become_subreaper():  # nobody to walk to: its group is all we can know (macOS, untested there)
-            signal_tree((), signal.SIGKILL, (self._child.pid,))
+        self._tree.orphaned(self._child.pid)
         code = self._child.peek()
         if self._on_exit is not None and self.reason == "exited" and code is not None:
             self._on_exit(code)
         self._child.wait()
         until = min(self._kill_at, time.monotonic() + (_SETTLE if self.reason == "exited" else _NEVER))
         pause = 0.001
-        while (left := until - time.monotonic()) > 0 and reap(self._before):
+        while (left := until - time.monotonic()) > 0 and self._tree.left():
             self._turn(min(pause, left) * 1000)
             pause = min(pause * 2, 0.02)
-        kill_descendants(keep=self._before)
+        self._tree.kill()
 
     def _tell(self, now: float) -> None:
         if self._on_line is None or not self._to_tell or now < self._tell_at:

@@ -1,0 +1,121 @@
+"""The values of the seam between whoever runs a stranger's command and what confines it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+from rad_engineer.process import Completed, Limits
+
+Level = Literal["bubblewrap", "landlock", "off"]
+"""How a command is confined, the strongest first."""
+
+Wanted = Literal["auto", "bubblewrap", "landlock", "off"]
+
+LEVELS: tuple[Level, ...] = ("bubblewrap", "landlock", "off")
+HOME = "/home/agent"
+"""The home folder inside a box that has its own file system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder or file of the host, and where it appears inside."""
+
+    host: Path
+    inner: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What a stage may have beyond its slot: named hosts, the gateway, a home folder that is kept, more to read."""
+
+    network: tuple[str, ...] = ()
+    gateway: str = ""
+    home: Path | None = None
+    read: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a stage works: the slot, what it is called inside, and what else of ours is seen there.
+
+    `read_only` are paths within the slot that setup made: judged code cannot write to them. `owner` is the user and
+    group that everything runs as when we are root; the slot has to belong to them.
+    """
+
+    slot: Path
+    inner: str
+    mounts: tuple[Mount, ...] = ()
+    read_only: tuple[str, ...] = ()
+    owner: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The level that is in force, and a sentence that says so."""
+
+    level: Level
+    told: str
+
+
+class Lasting(Protocol):
+    """A program that was started in a box and goes on; `pid` is the one it has on the host."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """The exit code, negative after a signal; None while it runs."""
+
+    def wait(self) -> int:
+        """Waits for the exit code."""
+
+    def kill(self) -> None:
+        """Ends it and everything below it."""
+
+
+class Box(Protocol):
+    """What a stage runs its commands in. One command at a time, by one thread; closed when the stage is over."""
+
+    @property
+    def level(self) -> Level:
+        """How it confines."""
+
+    def inside(self, path: Path | str) -> str:
+        """What a path of the host is called inside."""
+
+    def outside(self, text: str) -> str:
+        """The text without the names of folders that only this machine has."""
+
+    def run(  # noqa: PLR0913 -- as process.run
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdin: Path | bytes | None = None,
+        log: Path | None = None,
+        limits: Limits = ...,
+        cancel: int | None = None,
+        on_line: Callable[[str], None] | None = None,
+        on_start: Callable[[int], None] | None = None,
+        on_exit: Callable[[int], None] | None = None,
+        on_data: Callable[[bytes], None] | None = None,
+        keep: bool = False,
+    ) -> Completed:
+        """Runs a command to its end as `process.run` does; unless `keep`, nothing of it is left afterwards."""
+
+    def spawn(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], descriptors: tuple[int, int, int]
+    ) -> Lasting:
+        """Starts a program that outlives the call; raises OSError when it cannot be started."""
+
+    def close(self) -> None:
+        """Ends everything in the box; when it returns, no process of it is left."""
+
+    def __enter__(self) -> Self:
+        """A box is closed by its `with` block."""
+
+    def __exit__(self, *_exception: object) -> None:
+        """Closes the box."""
