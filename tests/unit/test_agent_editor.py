@@ -1,11 +1,14 @@
 """The editor and the tools that only look, on files in a temporary folder."""
 
 import os
+import subprocess
+import sys
+from contextlib import suppress
 
 import pytest
 
-from rad_engineer.agents.anthropic import search
-from rad_engineer.agents.anthropic.confinement import inside, mask
+from rad_engineer.agents.anthropic import confinement, search
+from rad_engineer.agents.anthropic.confinement import mask, shown
 from rad_engineer.agents.anthropic.editor import edit
 from rad_engineer.agents.anthropic.seam import ToolFailed
 
@@ -38,8 +41,6 @@ def slot(tmp_path):
     ],
 )
 def test_nothing_leads_out_of_the_slot(slot, name):
-    with pytest.raises(ToolFailed):
-        inside(slot, name)
     for command in ({"command": "view"}, {"command": "create", "file_text": "x"}):
         with pytest.raises(ToolFailed):
             edit(slot, {**command, "path": name})
@@ -50,7 +51,59 @@ def test_nothing_leads_out_of_the_slot(slot, name):
 
 @pytest.mark.parametrize("name", ["a.txt", "./a.txt", "src/../a.txt", "$PROJECT_ROOT/a.txt"])
 def test_names_of_a_file(slot, name):
-    assert inside(slot, name) == slot.resolve() / "a.txt"
+    assert shown(name) == "a.txt"
+    assert search.read(slot, {"path": name}).startswith("     1\tone")
+
+
+@pytest.fixture(params=["kernel", "walk"])
+def either_way(request, monkeypatch):
+    """With and without the kernel's help: where there is no openat2, no link is followed."""
+    if request.param == "walk":
+        monkeypatch.setattr(confinement, "_kernel_confines", lambda: False)
+
+
+@pytest.mark.usefixtures("either_way")
+def test_what_lies_outside_stays_untouched_while_folders_and_links_change_places(slot):
+    """A command of the agent goes on while a tool looks: `d` is a folder of the slot now, and a link out of it then."""
+    outside = slot.parent / "outside"
+    outside.mkdir()
+    (outside / "f").write_text("secret")
+    (slot / "d").mkdir()
+    (slot / "d" / "f").write_text("mine")
+    (slot / "e").symlink_to(outside)
+    swap = "import ctypes; c = ctypes.CDLL(None)\nwhile True: c.renameat2(-100, b'd', -100, b'e', 2)"
+    with subprocess.Popen([sys.executable, "-c", swap], cwd=slot) as swapper:
+        try:
+            told = [_tried(slot, name) for _ in range(150) for name in ("d", "e")]
+        finally:
+            swapper.kill()
+    assert sorted(path.name for path in outside.iterdir()) == ["f"]
+    assert (outside / "f").read_text() == "secret"
+    assert not any("secret" in text for text in told)
+    assert any("mine" in text for text in told)
+
+
+def _tried(slot, name):
+    """What all tools say of a folder, refusals left out."""
+    said = []
+    for tool in (
+        lambda: edit(slot, {"command": "view", "path": f"{name}/f"}),
+        lambda: search.grep(slot, {"pattern": ".", "path": name}, {"PATH": os.environ["PATH"]}),
+        lambda: edit(slot, {"command": "create", "path": f"{name}/f", "file_text": "mine"}),
+        lambda: edit(slot, {"command": "create", "path": f"{name}/new", "file_text": "mine"}),
+        lambda: edit(slot, {"command": "view", "path": name}),
+        lambda: search.glob(slot, {"pattern": "*", "path": name}),
+    ):
+        with suppress(ToolFailed):
+            said.append(tool())
+    return " ".join(said)
+
+
+def test_where_links_are_not_followed_that_is_said(slot, monkeypatch):
+    monkeypatch.setattr(confinement, "_kernel_confines", lambda: False)
+    assert "x = 1" in edit(slot, {"command": "view", "path": "src/b.py"})
+    with pytest.raises(ToolFailed, match="Not a directory"):
+        edit(slot, {"command": "view", "path": "within/b.py"})
 
 
 def test_links_within_the_slot_may_be_followed(slot):

@@ -1,12 +1,15 @@
 """The tool `str_replace_based_edit_tool` (text_editor_20250728): view, create, str_replace and insert, below the slot."""
 
+import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rad_engineer.agents.anthropic.confinement import inside, shown
+from rad_engineer.agents.anthropic.confinement import created, opened, shown
 from rad_engineer.agents.anthropic.seam import ToolFailed
+from rad_engineer.durable import write_all
 
 MOST_BYTES = 4_000_000
 _MOST_ENTRIES = 400
@@ -37,22 +40,30 @@ def number_of(given: Mapping[str, Any], name: str, *, default: int | None = None
     return value
 
 
-def read_text(slot: Path, name: str) -> tuple[Path, str]:
+def read_text(slot: Path, name: str) -> str:
     """The content of a text file; line ends stay what they are."""
-    path = inside(slot, name)
     try:
-        about = path.stat()
-        if stat.S_ISDIR(about.st_mode):
-            raise ToolFailed(f"{name} is a directory")
-        if not stat.S_ISREG(about.st_mode):
-            raise ToolFailed(f"{name} is not a regular file")
-        if about.st_size > MOST_BYTES:
-            raise ToolFailed(f"{name} has {about.st_size} bytes: look at parts of it with bash")
-        return path, path.read_bytes().decode()
+        descriptor = opened(slot, name)
+        try:
+            return _content(descriptor, name).decode()
+        finally:
+            os.close(descriptor)
     except UnicodeDecodeError:
         raise ToolFailed(f"{name} is not UTF-8 text: look at it with bash") from None
     except OSError as error:
         raise ToolFailed(f"{name}: {error.strerror}") from None
+
+
+def _content(descriptor: int, name: str) -> bytes:
+    about = os.fstat(descriptor)
+    if stat.S_ISDIR(about.st_mode):
+        raise ToolFailed(f"{name} is a directory")
+    if not stat.S_ISREG(about.st_mode):
+        raise ToolFailed(f"{name} is not a regular file")
+    if about.st_size > MOST_BYTES:
+        raise ToolFailed(f"{name} has {about.st_size} bytes: look at parts of it with bash")
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        return file.read(MOST_BYTES)
 
 
 def numbered(lines: Sequence[str], first: int) -> str:
@@ -62,11 +73,10 @@ def numbered(lines: Sequence[str], first: int) -> str:
 
 def _view(slot: Path, given: Mapping[str, Any]) -> str:
     name = text_of(given, "path")
-    path = inside(slot, name)
-    if path.is_dir():
-        return _listing(slot, path)
-    _path, text = read_text(slot, name)
-    lines = _lines(text)
+    listed = _listed(slot, name)
+    if listed is not None:
+        return listed
+    lines = _lines(read_text(slot, name))
     first, last = _range(given.get("view_range"), len(lines))
     return numbered(lines[first - 1 : last], first) or "(the file is empty)"
 
@@ -82,39 +92,63 @@ def _range(wanted: object, count: int) -> tuple[int, int]:
     return first, last
 
 
-def _listing(slot: Path, folder: Path) -> str:
-    """Two levels below a directory, without hidden names, in the order of names."""
-    found: list[str] = []
-    for entry in _entries(folder):
-        found.append(shown(slot, entry) + ("/" if entry.is_dir() else ""))
-        if entry.is_dir() and not entry.is_symlink():
-            found += [shown(slot, below) + ("/" if below.is_dir() else "") for below in _entries(entry)]
+def _listed(slot: Path, name: str) -> str | None:
+    """Two levels below a directory, without hidden names, in the order of names; None for what is none."""
+    try:
+        top = opened(slot, name, os.O_RDONLY | os.O_DIRECTORY)
+    except NotADirectoryError:
+        return None
+    except OSError as error:
+        raise ToolFailed(f"{name}: {error.strerror}") from None
+    try:
+        found = _below(top, shown(name), 2)
+    finally:
+        os.close(top)
     left_out = len(found) - _MOST_ENTRIES
     rest = [f"({left_out} more left out)"] if left_out > 0 else []
     return "\n".join(found[:_MOST_ENTRIES] + rest) or "(the directory is empty)"
 
 
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise ToolFailed(f"{folder.name}: {error.strerror}") from None
+def _below(folder: int, name: str, levels: int) -> list[str]:
+    with os.scandir(folder) as listed:
+        entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in listed)
+    found: list[str] = []
+    for entry, is_folder in entries:
+        if entry.startswith("."):
+            continue
+        path = entry if name == "." else f"{name}/{entry}"
+        found.append(path + ("/" if is_folder else ""))
+        if is_folder and levels > 1:
+            with suppress(OSError):
+                below = os.open(
+                    entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
+                )
+                try:
+                    found += _below(below, path, levels - 1)
+                finally:
+                    os.close(below)
+    return found
 
 
 def _create(slot: Path, given: Mapping[str, Any]) -> str:
     name, text = text_of(given, "path"), text_of(given, "file_text")
-    path = inside(slot, name)
-    if path.is_dir():
-        raise ToolFailed(f"{name} is a directory")
-    there = path.exists()
-    _write(name, path, text)
+    there = _is_there(slot, name)
+    _write(slot, name, text)
     return f"{name}: {'overwritten' if there else 'created'}, {len(_lines(text))} lines"
+
+
+def _is_there(slot: Path, name: str) -> bool:
+    try:
+        os.close(opened(slot, name, os.O_PATH if hasattr(os, "O_PATH") else os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def _str_replace(slot: Path, given: Mapping[str, Any]) -> str:
     name = text_of(given, "path")
     old, new = text_of(given, "old_str"), text_of(given, "new_str", default="")
-    path, text = read_text(slot, name)
+    text = read_text(slot, name)
     count = text.count(old) if old else 0
     if count != 1:
         where = [str(number) for number, line in enumerate(text.split("\n"), 1) if old and old in line]
@@ -122,7 +156,7 @@ def _str_replace(slot: Path, given: Mapping[str, Any]) -> str:
         raise ToolFailed(f"`old_str` is {count} times in {name}{told}: it must be there exactly once")
     start = text.index(old)
     changed = text[:start] + new + text[start + len(old) :]
-    _write(name, path, changed)
+    _write(slot, name, changed)
     line = text.count("\n", 0, start) + 1
     return f"{name}: edited\n{_around(changed, line, new.count(chr(10)))}"
 
@@ -130,7 +164,7 @@ def _str_replace(slot: Path, given: Mapping[str, Any]) -> str:
 def _insert(slot: Path, given: Mapping[str, Any]) -> str:
     name, after = text_of(given, "path"), number_of(given, "insert_line")
     new = text_of(given, "insert_text", default=given.get("new_str"))
-    path, text = read_text(slot, name)
+    text = read_text(slot, name)
     lines = text.splitlines(keepends=True)
     if not 0 <= after <= len(lines):
         raise ToolFailed(f"`insert_line` {after} is not within 0 and {len(lines)}, the lines of {name}")
@@ -139,7 +173,7 @@ def _insert(slot: Path, given: Mapping[str, Any]) -> str:
     if not new.endswith("\n") and after < len(lines):
         new += "\n"
     changed = "".join([*lines[:after], new, *lines[after:]])
-    _write(name, path, changed)
+    _write(slot, name, changed)
     return f"{name}: edited\n{_around(changed, after + 1, new.count(chr(10)))}"
 
 
@@ -153,12 +187,16 @@ def _lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def _write(name: str, path: Path, text: str) -> None:
+def _write(slot: Path, name: str, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():
-            raise ToolFailed(f"{name} is not a regular file")
-        path.write_bytes(text.encode("utf-8", "replace"))
+        descriptor = created(slot, name)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ToolFailed(f"{name} is not a regular file")
+            os.ftruncate(descriptor, 0)
+            write_all(descriptor, text.encode("utf-8", "replace"))
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ToolFailed(f"{name}: {error.strerror}") from None
 
