@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, cast
 
 from rad_engineer.core.prompt import Assignment
 from rad_engineer.process import Limits
+from rad_engineer.sandbox import Box
 
 AgentOutcome = Literal["finished", "failed", "later", "timeout", "idle", "flooded", "cancelled", "missing"]
 
@@ -32,6 +33,7 @@ class AgentWork:
     log: Path
     env: Mapping[str, str]
     limits: Limits
+    box: Box  # where its commands run
     command: str = ""
     cancel: int | None = None
     on_line: Callable[[str], None] | None = None
@@ -45,6 +47,7 @@ class AgentWork:
     assignment: Assignment | None = None  # what `prompt` was made of
     hidden: Mapping[str, str] = field(default_factory=dict)  # what no model is to see, and what stands for it
     session: str = ""  # one of its own to go on with, as an earlier result named it
+    learnings: Path | None = None  # where it leaves what later stories should know
     bound: str = ""  # names what was put into the slot; what went on in another is no use in this one
 
 

@@ -76,7 +76,13 @@ def command_line(found: Installed, work: AgentWork, state: Path, session: str = 
     """The arguments, with the marks of the row filled in; the prompt's text and secrets are not among them."""
     adapter = found.adapter
     model = work.model or (adapter.default_model if work.base_url else "")
-    values = {"{prompt}": str(work.prompt), "{state}": str(state), "{model}": model, "{session}": session}
+    inside = work.box.inside
+    values = {
+        "{prompt}": inside(work.prompt),
+        "{state}": inside(state),
+        "{model}": model,
+        "{session}": session,
+    }
     marks: dict[str, Sequence[str]] = {
         "{model}": adapter.model if model else (),
         "{resume}": adapter.resume if session else (),
@@ -100,7 +106,7 @@ def environment(adapter: Adapter, work: AgentWork, state: Path) -> dict[str, str
         "{base_url}": work.base_url.rstrip("/"),
         "{token}": work.token,
         "{model}": work.model or adapter.default_model,
-        "{state}": str(state),
+        "{state}": work.box.inside(state),
     }
     env |= {
         name: _filled(text, values) for name, text in (*adapter.environment.items(), *adapter.home.items())
@@ -185,7 +191,7 @@ def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
     log.add(iter(found.warnings))
     links = [] if work.base_url else _lend(adapter, work.env, state)
     try:
-        ended = process.run(
+        ended = work.box.run(
             command_line(found, work, state, session),
             cwd=work.slot,
             env=env,

@@ -12,13 +12,13 @@ def run(work: AgentWork) -> AgentResult:
     """Runs the command in the slot. Exit 0 = finished, 75 = try later, 126/127 = no such command, else failed."""
     env = {
         **work.env,
-        "RAD_PROMPT_FILE": str(work.prompt),
+        "RAD_PROMPT_FILE": work.box.inside(work.prompt),
         "RAD_STORY_ID": _as_utf8(work.story_id),
         "RAD_STORY_TITLE": _as_utf8(work.title),
         "RAD_ATTEMPT": str(work.attempt),
         **_models(work),
     }
-    ended = process.run(
+    ended = work.box.run(
         process.shell(work.command),
         cwd=work.slot,
         env=env,

@@ -23,6 +23,7 @@ from rad_engineer.gates.judgement import (
 )
 from rad_engineer.gates.output import cleaned, excerpt
 from rad_engineer.gates.recognition import recognise
+from rad_engineer.sandbox import Box
 
 _UNWANTED = ("FORCE_COLOR", "CLICOLOR_FORCE", "PYTEST_CURRENT_TEST", "PYTHONPYCACHEPREFIX", "PYTHONSTARTUP")
 _MAX_TEXT = 24 * 1024 * 1024
@@ -61,6 +62,7 @@ class _Ended:
 class _Place:
     """Where and under which limits a gate runs."""
 
+    box: Box
     cwd: Path
     env: Mapping[str, str]
     limits: process.Limits
@@ -79,6 +81,7 @@ def gate(name: str, command: str, scope: str = "project", files: shell.Files = s
 def run(  # noqa: PLR0913 - every one is a fact about the run, and named
     gate: Gate,
     *,
+    box: Box,
     cwd: Path,
     env: Mapping[str, str],
     scratch: Path,
@@ -90,11 +93,11 @@ def run(  # noqa: PLR0913 - every one is a fact about the run, and named
     commit: str = "",
     clean: Callable[[], None] = lambda: None,
 ) -> GateResult:
-    """Judges the tree in `cwd`. A red gate is run once more: green then is `flaky-green`.
+    """Judges the tree in `cwd`, in a box that shows it and `scratch`. A red gate is run once more: green then is `flaky-green`.
 
     `clean` takes away what the first run has left, which could make the second one green.
     """
-    place = _Place(cwd, env, limits, scratch, cancel, log)
+    place = _Place(box, cwd, env, limits, scratch, cancel, log)
     first = _once(gate, place)
     judged = judge(gate, first.attempt, baseline)
     ended, seconds = first, first.completed.seconds
@@ -118,9 +121,10 @@ def _second(first: _Ended, before: Judgement, again: _Ended, judged: Judgement) 
     return (again, judged) if judged.verdict == "red" else (first, before)
 
 
-def baseline(
+def baseline(  # noqa: PLR0913 - as above
     gate: Gate,
     *,
+    box: Box,
     cwd: Path,
     env: Mapping[str, str],
     scratch: Path,
@@ -129,7 +133,7 @@ def baseline(
     log: Path | None = None,
 ) -> Baseline:
     """What the gate says of a tree that nothing is held against; one run."""
-    ended = _once(gate, _Place(cwd, env, limits, scratch, cancel, log))
+    ended = _once(gate, _Place(box, cwd, env, limits, scratch, cancel, log))
     return _seen(gate, ended, judge(gate, ended.attempt))
 
 
@@ -147,21 +151,21 @@ def _seen(gate: Gate, ended: _Ended, judged: Judgement) -> Baseline:
     )
 
 
-def environment(base: Mapping[str, str], temporary: Path) -> dict[str, str]:
+def environment(base: Mapping[str, str], temporary: str) -> dict[str, str]:
     """What gates find in their environment: what CI has, without bytecode of other trees."""
     env = {name: value for name, value in base.items() if name not in _UNWANTED}
-    return {**env, "CI": "true", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary)}
+    return {**env, "CI": "true", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": temporary}
 
 
-def _short_name(folder: Path) -> Path:
+def _short_name(folder: Path, name: str) -> Path | str:
     """A short name for a temporary folder: a socket's path, which tests put there, may have only 107 bytes."""
-    if len(os.fsencode(folder)) <= _SOCKET_ROOM:
-        return folder
+    if len(os.fsencode(name)) <= _SOCKET_ROOM:
+        return name
     link = Path(tempfile.gettempdir()) / f"rad-{secrets.token_hex(6)}"
     try:
         link.symlink_to(folder)
     except OSError:
-        return folder
+        return name
     return link
 
 
@@ -169,11 +173,13 @@ def _once(gate: Gate, place: _Place) -> _Ended:
     scratch = Path(tempfile.mkdtemp(prefix="g", dir=place.scratch))
     temporary = scratch / "tmp"
     temporary.mkdir()
-    short = _short_name(temporary)
+    for folder in (scratch, temporary):
+        _hand_over(folder, place.scratch)
+    short = _short_name(temporary, place.box.inside(temporary))
     try:
-        env = environment(place.env, short)
-        ready = runners.prepare(gate, place.cwd, scratch, env, _reader(place.cwd))
-        completed = process.run(
+        env = environment(place.env, str(short))
+        ready = runners.prepare(gate, place.cwd, scratch, env, _reader(place.cwd), place.box.inside)
+        completed = place.box.run(
             process.shell(ready.line),
             cwd=place.cwd,
             env={**env, **ready.env},
@@ -183,7 +189,7 @@ def _once(gate: Gate, place: _Place) -> _Ended:
         )
         return _read(gate, place, ready, completed)
     finally:
-        if short != temporary:
+        if isinstance(short, Path):
             short.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -194,11 +200,24 @@ def _read(gate: Gate, place: _Place, ready: runners.Preparation, completed: proc
         shown = shell.shown_exit(completed.last_line)
         code, masked = (code, True) if shown is None else (shown, False)
     printed = cleaned(_whole(completed, place.log))
-    reading, text = runners.read(ready, printed, code, place.cwd)
+    reading, text = runners.read(ready, printed, code, _top(place))
     if text != printed:
         completed = _instead(text, completed, place.log)
     absent = _absent(text, code) if code else ""
     return _Ended(Attempt(code, completed.reason, reading, masked, absent), completed, text)
+
+
+def _top(place: _Place) -> str:
+    """How programs call the folder that they ran in."""
+    name = place.box.inside(place.cwd)
+    return str(place.cwd.resolve()) if name == str(place.cwd) else name
+
+
+def _hand_over(folder: Path, owner: Path) -> None:
+    """Gives a folder to whoever the one around it belongs to: that is who runs gates, where root started us."""
+    about = owner.stat()
+    if about.st_uid != os.geteuid():
+        os.chown(folder, about.st_uid, about.st_gid)
 
 
 def _instead(text: str, completed: process.Completed, log: Path | None) -> process.Completed:

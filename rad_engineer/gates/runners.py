@@ -27,9 +27,17 @@ class Preparation:
 
 
 def prepare(
-    gate: Gate, cwd: Path, scratch: Path, env: Mapping[str, str], files: Files = no_files
+    gate: Gate,
+    cwd: Path,
+    scratch: Path,
+    env: Mapping[str, str],
+    files: Files = no_files,
+    inside: Callable[[Path], str] = str,
 ) -> Preparation:
-    """Makes a gate's runner leave its result in `scratch`; the environment alone does it wherever it can."""
+    """Makes a gate's runner leave its result in `scratch`; the environment alone does it wherever it can.
+
+    `inside` is how a path is called where the gate runs.
+    """
     found = recognise(gate.command, files)
     runner = gate.runner if gate.runner != OPAQUE else found.runner
     line, result = gate.command, scratch / "result.json"
@@ -38,14 +46,16 @@ def prepare(
         added["GOFLAGS"] = f"{env.get('GOFLAGS', '')} -json".strip()
     elif runner == "node":
         result = scratch / "result.tap"
-        options = f'--test-reporter=tap "--test-reporter-destination={result}" --test-reporter=spec --test-reporter-destination=stdout'
+        options = f'--test-reporter=tap "--test-reporter-destination={inside(result)}" --test-reporter=spec --test-reporter-destination=stdout'
         added["NODE_OPTIONS"] = f"{env.get('NODE_OPTIONS', '')} {options}".strip()
     elif runner in _APPENDED and found.append and not (runner == "cargo" and " -- " in gate.command):
         dashes = "-- " if found.append == "dashes" and " -- " not in gate.command else ""
-        line = f"{gate.command} {dashes}{_APPENDED[runner].format(path=shlex.quote(str(result)))}"
+        line = f"{gate.command} {dashes}{_APPENDED[runner].format(path=shlex.quote(inside(result)))}"
     elif runner in {"pytest", OPAQUE}:
         result = _own_junit(gate.command, cwd) or scratch / "junit.xml"
-        added["PYTEST_ADDOPTS"] = f"{env.get('PYTEST_ADDOPTS', '')} {_pytest_options(scratch)}".strip()
+        added["PYTEST_ADDOPTS"] = (
+            f"{env.get('PYTEST_ADDOPTS', '')} {_pytest_options(inside(scratch))}".strip()
+        )
     return Preparation(runner, line, result, added, found, _written(result))
 
 
@@ -56,12 +66,12 @@ _APPENDED = {
 }
 
 
-def _pytest_options(scratch: Path) -> str:
+def _pytest_options(scratch: str) -> str:
     """Verbosity 0 makes sure of a summary line; xunit1 names files, so that ids are those pytest prints.
 
     Nothing else: an option of a plugin that the project has switched off would be an error of its configuration.
     """
-    return shlex.join((f"--junitxml={scratch / 'junit.xml'}", "--verbosity=0", "-o", "junit_family=xunit1"))
+    return shlex.join((f"--junitxml={scratch}/junit.xml", "--verbosity=0", "-o", "junit_family=xunit1"))
 
 
 def _own_junit(line: str, cwd: Path) -> Path | None:
@@ -81,8 +91,8 @@ def _written(path: Path) -> int | None:
         return None
 
 
-def read(preparation: Preparation, output: str, code: int | None, cwd: Path) -> tuple[Reading | None, str]:
-    """What the runner left, and the output as a person should read it."""
+def read(preparation: Preparation, output: str, code: int | None, top: str) -> tuple[Reading | None, str]:
+    """What the runner left, and the output as a person should read it; `top` is how it calls the project's folder."""
     if preparation.runner == "go" and "GOFLAGS" in preparation.env:
         reading, plain = results.read_go(output.splitlines())
         return (reading or text.read("go", plain)), plain
@@ -90,7 +100,7 @@ def read(preparation: Preparation, output: str, code: int | None, cwd: Path) -> 
         return _opaque(preparation, output, code), output
     reader = _READERS.get(preparation.runner)
     if reader is not None:
-        return reader(preparation, output, code, str(cwd.resolve())), output
+        return reader(preparation, output, code, top), output
     return text.read(preparation.runner, output), output
 
 

@@ -205,6 +205,7 @@ class Talk:
         os.close(self.asked)
         self.answers.close()
         self.child.wait()
+        _started.discard(self.child.pid)
 
 
 def talk(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Talk:
@@ -221,6 +222,7 @@ def talk(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Talk:
     finally:
         for descriptor in theirs:
             os.close(descriptor)
+    _started.add(child.pid)
     return Talk(child, questions[1], os.fdopen(answers[0], "rb"))
 
 
@@ -262,7 +264,7 @@ def start_quickly(argv: Sequence[str], env: Mapping[str, str], descriptors: tupl
 
 
 def started() -> frozenset[int]:
-    """The processes begun with `start` and `start_quickly`: children of ours that are nobody's leftovers."""
+    """The lasting processes of our own that were begun here: children of ours that are nobody's leftovers."""
     return frozenset(_started)
 
 

@@ -59,13 +59,15 @@ class Unconfined:
     ) -> "Started":
         """Starts a program on the host, in a session of its own."""
         self._begin()
-        return Started(spawn(argv, cwd, _environment(env), descriptors, new_session=True))
+        return Started(
+            spawn(argv, cwd, _environment(env), descriptors, new_session=True), self._before or frozenset()
+        )
 
     def close(self) -> None:
         """Ends whatever was started since the first command, however it has detached itself."""
         before, self._before = self._before, None
         if before is not None:
-            process.kill_descendants(keep=before)
+            process.kill_descendants(keep=before | process.started())
 
     def __enter__(self) -> Self:
         """Nothing to do."""
@@ -85,15 +87,18 @@ class Unconfined:
 class Started(Child):
     """A program on the host that goes on."""
 
-    __slots__ = ()
+    __slots__ = ("_before",)
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, before: frozenset[int]) -> None:
         super().__init__(child.pid)
+        self._before = before
 
     def kill(self) -> None:
-        """Ends it, its group and everything below it."""
+        """Ends it, its group, everything below it, and what has detached itself from it."""
         if self.returncode is None:
             signal_tree(descendants([self.pid]), signal.SIGKILL, (self.pid,))
+            self.wait()
+        process.kill_descendants(keep=self._before | process.started())
 
 
 def _environment(env: Mapping[str, str]) -> dict[str, str]:

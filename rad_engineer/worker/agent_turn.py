@@ -11,7 +11,8 @@ from rad_engineer.agents.adapters import ADAPTERS
 from rad_engineer.core import prompt
 from rad_engineer.core.prd import Story
 from rad_engineer.process import Limits
-from rad_engineer.worker import commits, verdict
+from rad_engineer.sandbox import Box
+from rad_engineer.worker import boxes, commits, verdict
 from rad_engineer.worker.story_run import StoryRun
 
 _SAME_FOR_ALL = ("budget", "offline")
@@ -79,7 +80,8 @@ def take(run: StoryRun, turn: Turn) -> Took:
     """Asks the first agent; where that one is missing or at its limit, the next one goes on from the start."""
     names = _names(run, turn)
     for position, name in enumerate(names):
-        result = agents.agent(name).run(_work(run, turn, name, names[0]))
+        with boxes.for_agent(run.place, turn.where) as box:
+            result = agents.agent(name).run(_work(run, turn, name, names[0], box))
         after = names[position + 1 :]
         asked_next = result.outcome == "missing" or (
             result.outcome == "later" and result.reason not in _SAME_FOR_ALL
@@ -112,12 +114,13 @@ def _names(run: StoryRun, turn: Turn) -> tuple[str, ...]:
     return tuple(dict.fromkeys((asked, *chain))) if asked else chain
 
 
-def _work(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentWork:
+def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.AgentWork:
     rules, story, models = run.place.rules, run.story, run.job.get("models", {})
     files = run.attempt_folder / turn.name if turn.name else run.attempt_folder
     if turn.text:
         story_files.write_note(files, "prompt.md", turn.text.encode("utf-8", "replace"))
     own = None if turn.text else assignment(run)
+    learnings = run.attempt_folder / "learnings.txt"
     return agents.AgentWork(
         story_id=story["id"].replace("\0", ""),
         title=story["title"].replace("\0", ""),
@@ -125,8 +128,9 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentWork:
         slot=turn.where,
         prompt=files / "prompt.md",
         log=files / "agent.log",
-        env={**run.place.environment, "RAD_LEARNINGS_FILE": str(run.attempt_folder / "learnings.txt")},
+        env={**run.place.environment, "RAD_LEARNINGS_FILE": box.inside(learnings)},
         limits=Limits(seconds=rules.story_timeout, idle=rules.idle_timeout, grace=rules.grace),
+        box=box,
         command=rules.agent_command,
         cancel=run.cancel,
         on_line=lambda line: run.say({"output": line}),
@@ -139,6 +143,7 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentWork:
         folder=run.attempt_folder if name in ADAPTERS else files,  # a command line's sessions lie beside it
         assignment=replace(own, role="") if own is not None else None,
         hidden=_hidden(run),
+        learnings=learnings,
         bound=run.place.pool.prepared(commits.slot_of(run)) if rules.workspace == "slots" else "shared",
         session=turn.session,
     )

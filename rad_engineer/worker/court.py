@@ -1,19 +1,18 @@
 """Where gates are run: by us, in a clean copy that no agent has ever written to, held against what they said before."""
 
 import select
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import durable, gates, store, timings
+from rad_engineer import gates, store, timings
 from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
-from rad_engineer.worker import readings, setup
+from rad_engineer.worker import boxes, readings, setup
 from rad_engineer.worker.workplace import Say, Workplace, gate_environment, judging_environment
 
 if TYPE_CHECKING:
@@ -131,6 +130,7 @@ def set_up_copy(
         lambda: place.pool.changed(head, tree, court.quarantine),
         lambda to, paths: place.pool.move(copy, to, head, keep=(*keep, *paths), quarantine=court.quarantine),
         place.pool.take_away,
+        lambda: boxes.for_setup(place, copy.path),
     )
     with timings.part("setup"):
         env = gate_environment(place.environment)
@@ -161,9 +161,10 @@ def _run_all(
     for gate in wanted:
         if results:
             ready()
-        with timings.part("gates"), scratch(place, court.lane) as folder:
+        with timings.part("gates"), boxes.for_gates(place, where, court.lane) as (box, folder):
             result = gates.run(
                 gate,
+                box=box,
                 cwd=where,
                 env=judging_environment(place, where),
                 limits=Limits(seconds=place.rules.gate_timeout),
@@ -204,9 +205,10 @@ def _ask(court: Court, commit: str, gate: Gate, *, again: bool = False) -> Basel
     failed_setup = set_up_copy(court, copy, commit, commit)
     if failed_setup is not None:
         return failed_setup
-    with timings.part("gates"), scratch(place, court.lane) as folder:
+    with timings.part("gates"), boxes.for_gates(place, copy.path, court.lane) as (box, folder):
         found = gates.baseline(
             gate,
+            box=box,
             cwd=copy.path,
             env=judging_environment(place, copy.path),
             limits=Limits(seconds=place.rules.gate_timeout),
@@ -217,21 +219,3 @@ def _ask(court: Court, commit: str, gate: Gate, *, again: bool = False) -> Basel
     if court.cancelled:
         raise Cancelled
     return found if again or not found.killed else _ask(court, commit, gate, again=True)
-
-
-class scratch:  # noqa: N801 - reads as a clause: with scratch(place, lane) as folder: ...
-    """A fresh folder for one gate's own files, outside every copy; gone afterwards."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, place: Workplace, lane: int) -> None:
-        self.path = Path(place.rules.cache) / "scratch" / f"{place.rules.run}-{lane}"
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self.path, ignore_errors=True)
-        with durable.writing(self.path):
-            self.path.mkdir(parents=True)
-        return self.path
-
-    def __exit__(self, *_exception: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)

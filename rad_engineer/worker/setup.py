@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rad_engineer import durable, process
+from rad_engineer.sandbox import Box
 
 _MANIFESTS = frozenset(
     [
@@ -100,6 +101,7 @@ class Copy:
     changed: Callable[[], Sequence[str]]  # paths in which the target's tree differs from its head
     move: Callable[[str, tuple[str, ...]], None]  # to a commit or tree, with paths that stay
     remove: Callable[[Path], None]
+    box: Callable[[], Box]  # where its command runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +145,15 @@ def _make(
     command: str, copy: Copy, env: Mapping[str, str], seconds: float, cancel: int, wanted: str
 ) -> process.Completed:
     before = set(copy.untracked())
-    ended = process.run(
-        process.shell(command),
-        cwd=copy.path,
-        env={**env, "CI": "true"},
-        log=copy.log,
-        limits=process.Limits(seconds=seconds),
-        cancel=cancel,
-    )
+    with copy.box() as box:
+        ended = box.run(
+            process.shell(command),
+            cwd=copy.path,
+            env={**env, "CI": "true"},
+            log=copy.log,
+            limits=process.Limits(seconds=seconds),
+            cancel=cancel,
+        )
     if ended.reason == "exited" and ended.code == 0:
         made = sorted(set(copy.untracked()) - before)
         entries = dict(_entries(copy.path, made))

@@ -11,6 +11,7 @@ from typing import Any
 from rad_engineer.agents import AgentWork
 from rad_engineer.core.prompt import Assignment
 from rad_engineer.process import Limits
+from tests.boxes import off
 
 EDITOR = "str_replace_based_edit_tool"
 USAGE = {"input_tokens": 100, "output_tokens": 10}
@@ -75,6 +76,7 @@ class Bench:
         settings = more.pop("settings", {})
         about: dict[str, Any] = {
             "story_id": "S-1", "title": "a story", "attempt": 1, "slot": self.slot, "limits": Limits(seconds=60),
+            "box": off(),
             "prompt": self.attempt / "prompt.md", "log": self.attempt / "agent.log",
             "env": {"PATH": os.environ["PATH"], "HOME": str(self.slot.parent)}, "base_url": self.url, "token": "t",
             "model": "claude-sonnet-5-5", "settings": settings, "folder": self.attempt, "bound": "b",

@@ -9,6 +9,7 @@ from pathlib import Path
 from rad_engineer import gates
 from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.process import Limits
+from tests.boxes import off
 
 COMMAND = f"{sys.executable} -m pytest -q -p no:cacheprovider"
 GREEN = "def test_one():\n    pass\n\n\ndef test_two():\n    pass\n"
@@ -42,7 +43,12 @@ class Project:
 
     def baseline(self) -> Baseline:
         return gates.baseline(
-            self.gate, cwd=self.top, env=self.environment(), scratch=self.scratch, limits=self.limits
+            self.gate,
+            box=off(),
+            cwd=self.top,
+            env=self.environment(),
+            scratch=self.scratch,
+            limits=self.limits,
         )
 
     def run(
@@ -53,6 +59,7 @@ class Project:
     ) -> GateResult:
         return gates.run(
             gate or self.gate,
+            box=off(),
             cwd=self.top,
             env=self.environment(),
             scratch=self.scratch,

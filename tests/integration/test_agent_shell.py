@@ -10,6 +10,7 @@ from rad_engineer import process
 from rad_engineer.agents.anthropic.seam import Stopped, ToolFailed
 from rad_engineer.agents.anthropic.shell import Shell
 from rad_engineer.agents.anthropic.workbench import CAPS, Workbench
+from tests.boxes import off
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "RAD_GATEWAY": "x", "ANTHROPIC_API_KEY": "x", "MY_TOKEN": "x",
        "GREETING": "hello", process.MARK: "run-1"}  # fmt: skip
@@ -17,7 +18,7 @@ ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "RAD_GATEWAY": "x", "
 
 @pytest.fixture
 def shell(tmp_path):
-    found = Shell(tmp_path, ENV, cancel=None, until=None)
+    found = Shell(off(), tmp_path, ENV, cancel=None, until=None)
     yield found
     found.close()
     assert process.children(os.getpid()) == []
@@ -76,7 +77,7 @@ def test_a_command_that_takes_the_shell_with_it(shell, tmp_path, command, ending
 
 def test_what_was_put_into_the_background_ends_with_the_shell(tmp_path):
     mark = str(tmp_path)  # no other test has it
-    shell = Shell(tmp_path, {**ENV, process.MARK: mark}, cancel=None, until=None)
+    shell = Shell(off(), tmp_path, {**ENV, process.MARK: mark}, cancel=None, until=None)
     ran = shell.run("setsid sleep 1000 & echo $!; (sleep 1000 &); (setsid sleep 1000 &)", 30)
     assert ran.ending == "done"
     assert len(process.marked(mark)) >= 4
@@ -88,8 +89,8 @@ def test_whoever_cancels_is_heard_and_so_is_the_end_of_all_time(tmp_path):
     reader, writer = os.pipe()
     os.write(writer, b"x")
     for shell in (
-        Shell(tmp_path, ENV, cancel=reader, until=None),
-        Shell(tmp_path, ENV, cancel=None, until=time.monotonic() + 0.2),
+        Shell(off(), tmp_path, ENV, cancel=reader, until=None),
+        Shell(off(), tmp_path, ENV, cancel=None, until=time.monotonic() + 0.2),
     ):
         with pytest.raises(Stopped) as stopped:
             shell.run("sleep 60", 60)
@@ -101,12 +102,14 @@ def test_whoever_cancels_is_heard_and_so_is_the_end_of_all_time(tmp_path):
 
 def test_a_machine_without_bash(tmp_path):
     with pytest.raises(ToolFailed, match="bash cannot be started"):
-        Shell(tmp_path, {"PATH": str(tmp_path)}, cancel=None, until=None).run("true", 30)
+        Shell(off(), tmp_path, {"PATH": str(tmp_path)}, cancel=None, until=None).run("true", 30)
 
 
 @pytest.fixture
 def bench(tmp_path):
-    found = Workbench(tmp_path, ENV, tmp_path / "learnings.txt", hidden={"run-1": "$RUN"}, seconds=30)
+    found = Workbench(
+        tmp_path, ENV, tmp_path / "learnings.txt", box=off(), hidden={"run-1": "$RUN"}, seconds=30
+    )
     yield found
     found.close()
 

@@ -13,6 +13,7 @@ from rad_engineer.agents.adapters import ADAPTERS, Adapter
 from rad_engineer.agents.reset_times import find
 from rad_engineer.process import Limits
 from tests import cli_streams
+from tests.boxes import off
 from tests.fake_cli import FakeCli, install
 
 EVERY = sorted(ADAPTERS)
@@ -49,7 +50,7 @@ class Place:
         given = {"base_url": "http://127.0.0.1:9/", "token": TOKEN} if metered else {}
         about = {"model": "some-model", "limits": Limits(seconds=60, grace=0.2), **given, **more}
         return AgentWork(
-            story_id="S-1", title="Żółw", attempt=1, slot=self.slot, prompt=self.attempt / "prompt.md",
+            story_id="S-1", title="Żółw", attempt=1, slot=self.slot, box=off(), prompt=self.attempt / "prompt.md",
             log=self.attempt / "agent.log", env=env, on_line=self.lines.append, on_started=self.started.append,
             on_finished=on_finished, **about,  # type: ignore[arg-type]
         )  # fmt: skip

@@ -13,6 +13,7 @@ from rad_engineer.agents import AgentResult, AgentWork, cli_agents
 from rad_engineer.agents.adapters import ADAPTERS
 from rad_engineer.process import Limits
 from tests import aimock, gateways
+from tests.boxes import off
 from tests.conftest import prd, story
 
 BIN = Path(__file__).parents[1] / "npm-agents/node_modules/.bin"
@@ -65,7 +66,7 @@ class Real:
                "HTTP_PROXY": DEAD, "HTTPS_PROXY": DEAD, "http_proxy": DEAD, "https_proxy": DEAD,
                "ANTHROPIC_API_KEY": "sk-ant-of-the-user-000"}  # fmt: skip
         work = AgentWork(
-            story_id="S-1", title="notes", attempt=1, slot=self.slot, prompt=self.attempt / "prompt.md",
+            story_id="S-1", title="notes", attempt=1, slot=self.slot, box=off(), prompt=self.attempt / "prompt.md",
             log=self.attempt / "agent.log", env=env, limits=Limits(seconds=200, grace=1), base_url=url, token=token,
             model=gateways.MODEL, session=session,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from gates_project import COMMAND, GREEN, RED, Project
 from rad_engineer import gates
 from rad_engineer.gates import Baseline, GateResult
 from rad_engineer.process import Limits
+from tests.boxes import off
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ def test_a_program_that_is_not_there(project: Project) -> None:
         result = project.run(gate=gate)
         assert (result.verdict, result.exit_code, result.ok) == ("broken", 127, False), command
         assert gates.baseline(
-            gate, cwd=project.top, env=project.environment(), scratch=project.scratch
+            gate, box=off(), cwd=project.top, env=project.environment(), scratch=project.scratch
         ).broken
     (project.top / "plain.txt").write_text("echo\n")
     assert project.run(gate=gates.gate("plain", "./plain.txt")).exit_code == 126
@@ -211,7 +212,9 @@ def test_a_program_that_has_gone_is_the_storys_doing(project: Project) -> None:
     script.write_text("#!/bin/sh\nexit 0\n")
     script.chmod(0o755)
     gate = gates.gate("check", "./check.sh")
-    before = gates.baseline(gate, cwd=project.top, env=project.environment(), scratch=project.scratch)
+    before = gates.baseline(
+        gate, box=off(), cwd=project.top, env=project.environment(), scratch=project.scratch
+    )
     assert before.green
     script.unlink()
     result = project.run(before, gate)
@@ -224,7 +227,9 @@ def test_opaque_gates(project: Project) -> None:
     assert gate.runner == "opaque"
 
     def baseline() -> Baseline:
-        return gates.baseline(gate, cwd=project.top, env=project.environment(), scratch=project.scratch)
+        return gates.baseline(
+            gate, box=off(), cwd=project.top, env=project.environment(), scratch=project.scratch
+        )
 
     green = baseline()
     assert project.run(green, gate).verdict == "green"

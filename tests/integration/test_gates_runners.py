@@ -10,6 +10,7 @@ import pytest
 
 from rad_engineer import gates
 from rad_engineer.gates import Baseline, Gate, GateResult
+from tests.boxes import off
 
 NODE = shutil.which("node")
 NODE_TESTS = """
@@ -28,8 +29,8 @@ def judge(top: Path, gate: Gate, baseline: Baseline | None = None) -> GateResult
     scratch.mkdir(exist_ok=True)
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     if baseline is None:
-        baseline = gates.baseline(gate, cwd=top, env=env, scratch=scratch)
-    return gates.run(gate, cwd=top, env=env, scratch=scratch, baseline=baseline, clock=time.time)
+        baseline = gates.baseline(gate, box=off(), cwd=top, env=env, scratch=scratch)
+    return gates.run(gate, box=off(), cwd=top, env=env, scratch=scratch, baseline=baseline, clock=time.time)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rad_engineer import gates
+from tests.boxes import off
 
 GO = 'package shop\n\nimport "testing"\n\nfunc TestOld(t *testing.T) { t.Fatal("red") }\n\nfunc TestGood(t *testing.T) {}\n'
 CARGO = '[package]\nname = "shop"\nversion = "0.1.0"\nedition = "2021"\n'
@@ -42,10 +43,12 @@ def seen(top: Path, command: str) -> tuple[Callable[[], gates.GateResult], gates
         "test", command, files=lambda path: (top / path).read_bytes() if (top / path).exists() else None
     )
     env, log = dict(os.environ), top.parent / "test.log"
-    before = gates.baseline(gate, cwd=top, env=env, scratch=scratch)
+    before = gates.baseline(gate, box=off(), cwd=top, env=env, scratch=scratch)
 
     def judge() -> gates.GateResult:
-        return gates.run(gate, cwd=top, env=env, scratch=scratch, baseline=before, clock=time.time, log=log)
+        return gates.run(
+            gate, box=off(), cwd=top, env=env, scratch=scratch, baseline=before, clock=time.time, log=log
+        )
 
     return judge, before
 

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from rad_engineer.worker import setup
+from tests.boxes import off
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -37,6 +38,7 @@ class Place:
             list,
             self.move,
             lambda path: path.unlink(),
+            off,
         )
         return setup.run(command, copy, setup.Target("tree", "tree"), ENV, 20.0, self.read)
 

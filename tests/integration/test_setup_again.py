@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rad_engineer.worker import setup
+from tests.boxes import off
 
 COMMAND = "mkdir -p node_modules && date +%N > package-lock.json && echo once >> ../ran"
 
@@ -31,7 +32,14 @@ class Place:
 
     def ran(self) -> int:
         copy = setup.Copy(
-            self.top, self.git_dir, self.git_dir / "log", self.untracked, list, self.move, Path.unlink
+            self.top,
+            self.git_dir,
+            self.git_dir / "log",
+            self.untracked,
+            list,
+            self.move,
+            Path.unlink,
+            off,
         )
         setup.run(COMMAND, copy, setup.Target("tree", "tree"), dict(os.environ), 60, self.cancel)
         return len((self.top.parent / "ran").read_text().split())

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from rad_engineer.agents import AgentResult, AgentWork
@@ -43,7 +42,7 @@ def run(work: AgentWork) -> AgentResult:
     folder = work.folder or work.prompt.parent
     transcript = open_transcript(folder, {"boot": boot_id(), "bound": work.bound})
     tools = Workbench(
-        work.slot, work.env, Path(work.env.get("RAD_LEARNINGS_FILE", folder / "learnings.txt")),
+        work.slot, work.env, work.learnings or folder / "learnings.txt", box=work.box,
         hidden=work.hidden, cancel=work.cancel, until=until, seconds=_command_seconds(settings, work),
     )  # fmt: skip
     line = Line(work.base_url, work.token, cancel=work.cancel, until=until, idle=work.limits.idle)
@@ -71,7 +70,7 @@ def _command_seconds(settings: Mapping[str, Any], work: AgentWork) -> float:
 
 def _start(work: AgentWork, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What every request of the attempt begins with; kept, so that a later version goes on with the same."""
-    masked = mask(work.slot, work.hidden)
+    masked = mask(work.slot, work.hidden, work.box.inside(work.slot))
     plain = "" if work.assignment is not None else work.prompt.read_text("utf-8", "replace")
     first = prompts.first_message(work.assignment, plain)
     return {

@@ -3,7 +3,6 @@
 import os
 import re
 import select
-import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,9 +12,8 @@ from typing import Literal
 
 from rad_engineer import process
 from rad_engineer.agents.anthropic.seam import Stopped, ToolFailed
-from rad_engineer.process.child import Child, spawn
 from rad_engineer.process.output import Output
-from rad_engineer.process.tree import descendants, signal_tree
+from rad_engineer.sandbox import Box, Lasting
 
 Ending = Literal["done", "exited", "timeout", "flooded"]
 
@@ -37,7 +35,7 @@ class Ran:
     ending: Ending
 
 
-def shell_environment(env: Mapping[str, str], slot: Path) -> dict[str, str]:
+def shell_environment(env: Mapping[str, str], root: str) -> dict[str, str]:
     """What commands of an agent see: the user's variables, without ours and without credentials."""
     kept = {
         name: value
@@ -45,7 +43,7 @@ def shell_environment(env: Mapping[str, str], slot: Path) -> dict[str, str]:
         if not name.upper().endswith(_SECRET_ENDINGS) and not name.startswith(_PRIVATE)
     }
     mark = {process.MARK: env[process.MARK]} if process.MARK in env else {}
-    plain = {"PROJECT_ROOT": str(slot), "PAGER": "cat", "GIT_PAGER": "cat", "TERM": "dumb"}
+    plain = {"PROJECT_ROOT": root, "PAGER": "cat", "GIT_PAGER": "cat", "TERM": "dumb"}
     return {**kept, **mark, **plain}
 
 
@@ -53,15 +51,15 @@ class Shell:
     """Starts with the first command; after anything but a plain end the next command gets a new one."""
 
     def __init__(
-        self, slot: Path, env: Mapping[str, str], *, cancel: int | None, until: float | None
+        self, box: Box, slot: Path, env: Mapping[str, str], *, cancel: int | None, until: float | None
     ) -> None:
+        self._box = box
         self._slot = slot
-        self._env = shell_environment(env, slot)
+        self._env = shell_environment(env, box.inside(slot))
         self._cancel = cancel
         self._until = until
         self._mark = os.urandom(12).hex().encode()
-        self._ours: frozenset[int] = frozenset()
-        self._child: Child | None = None
+        self._child: Lasting | None = None
         self._ask = self._answers = -1
         self._rest = b""
 
@@ -87,23 +85,18 @@ class Shell:
         child, self._child = self._child, None
         if child is None:
             return
-        signal_tree(descendants([child.pid]), signal.SIGKILL, (child.pid,))
+        child.kill()
         child.wait()
-        process.kill_descendants(keep=self._ours)
         os.close(self._ask)
         os.close(self._answers)
         self._rest = b""
 
     def _start(self) -> None:
-        process.become_subreaper()  # what detaches itself is ended with the rest
-        self._ours = frozenset(process.children(os.getpid()))
         questions, answers = os.pipe(), os.pipe()
         driver = _DRIVER.format(mark=self._mark.decode())
         argv = ["bash", "--noprofile", "--norc", "-c", driver, "bash"]
         try:
-            self._child = spawn(
-                argv, self._slot, self._env, (questions[0], answers[1], answers[1]), new_session=True
-            )
+            self._child = self._box.spawn(argv, self._slot, self._env, (questions[0], answers[1], answers[1]))
         except OSError as error:
             os.close(questions[1])
             os.close(answers[0])

@@ -1,4 +1,4 @@
-"""Carries tool calls out in the slot, on this machine: the plain end of the seam; a sandbox is another."""
+"""Carries tool calls out in the slot, its shell in a box, what only looks at files and edits them beside it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +11,7 @@ from rad_engineer.agents.anthropic.learnings import record_learning
 from rad_engineer.agents.anthropic.seam import ShellEnded, ToolFailed, ToolResult
 from rad_engineer.agents.anthropic.shell import Ran, Shell, shell_environment
 from rad_engineer.core.prompt import cut
+from rad_engineer.sandbox import Box
 
 CAPS = {"bash": 30_000, "str_replace_based_edit_tool": 30_000, "read": 30_000, "glob": 10_000, "grep": 15_000}
 """The most characters that a tool may tell the model."""
@@ -21,12 +22,13 @@ _SMALL = 2_000
 class Workbench:
     """The tools of one attempt."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but three are named
         self,
         slot: Path,
         env: Mapping[str, str],
         learnings: Path,
         *,
+        box: Box,
         hidden: Mapping[str, str],
         cancel: int | None = None,
         until: float | None = None,
@@ -34,9 +36,9 @@ class Workbench:
     ) -> None:
         self._slot = slot
         self._seconds = seconds
-        self._mask = mask(slot, hidden)
-        self._shell = Shell(slot, env, cancel=cancel, until=until)
-        plain = shell_environment(env, slot)
+        self._mask = mask(slot, hidden, box.inside(slot))
+        self._shell = Shell(box, slot, env, cancel=cancel, until=until)
+        plain = shell_environment(env, str(slot))
         self._tools: dict[str, Callable[[Mapping[str, Any]], str]] = {
             "bash": self._bash,
             "str_replace_based_edit_tool": lambda given: editor.edit(slot, given),
