@@ -10,7 +10,8 @@ from typer.main import get_command
 
 from rad_engineer.commands import VERBS, Verb
 from rad_engineer.errors import UsageError
-from rad_engineer.settings_schema import GROUPS, Setting, time_text
+from rad_engineer.settings_schema import GROUPS, Setting
+from rad_engineer.settings_values import time_text
 
 PROGRAM = "rad-engineer"
 _CONTEXT = {"help_option_names": ["-h", "--help"]}

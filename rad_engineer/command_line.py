@@ -5,7 +5,7 @@ from typing import Any
 
 from rad_engineer.commands import Verb
 from rad_engineer.errors import UsageError
-from rad_engineer.settings_schema import BadValue, parse
+from rad_engineer.settings_values import BadValue, parse
 
 
 def keywords(verb: Verb, argv: Sequence[str]) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rad_engineer.errors import ConfigInvalid, NoAgent, UsageError
-from rad_engineer.settings_schema import SETTINGS, TABLES, BadValue, Setting, parse
+from rad_engineer.settings_schema import SETTINGS, TABLES, Setting
+from rad_engineer.settings_values import BadValue, parse
 
 FILE = "rad-engineer.toml"
 PYPROJECT = "pyproject.toml"

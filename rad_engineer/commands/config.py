@@ -7,7 +7,8 @@ from typing import Any
 
 from rad_engineer import settings
 from rad_engineer.launch import ground
-from rad_engineer.settings_schema import GROUPS, SETTINGS, Setting, time_text
+from rad_engineer.settings_schema import GROUPS, SETTINGS, Setting
+from rad_engineer.settings_values import time_text
 
 
 def show(*, origin: bool, json: bool) -> int:

@@ -8,7 +8,8 @@ import pytest
 from rad_engineer import settings
 from rad_engineer.errors import ConfigInvalid, NoAgent, RadError, UsageError
 from rad_engineer.gateway.configuration import configured
-from rad_engineer.settings_schema import GROUPS, SETTINGS, BadValue, parse, seconds, time_text
+from rad_engineer.settings_schema import GROUPS, SETTINGS
+from rad_engineer.settings_values import BadValue, parse, seconds, time_text
 
 
 def write(folder: Path, toml: str = "", pyproject: str = "") -> Path:
