@@ -181,12 +181,7 @@ def offers() -> dict[str, set[str]]:
     return found
 
 
-SECOND_TO_COME = {  # bubblewrap
-    "rad_engineer.process.command_tree.CommandTree", "rad_engineer.sandbox.seam.Box", "rad_engineer.sandbox.seam.Lasting",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("protocol", sorted(protocols().keys() - SECOND_TO_COME))
+@pytest.mark.parametrize("protocol", sorted(protocols()))
 def test_a_protocol_has_two_implementations(protocol):
     wanted = protocols()[protocol]
     protocol_names = protocols()

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from rad_engineer.errors import OUT_OF_MEANS
-from rad_engineer.process.child import Child, spawn
-from rad_engineer.process.command_tree import here
+from rad_engineer.process.child import Child, Running, spawn
+from rad_engineer.process.command_tree import OnHost, Where
 from rad_engineer.process.output import Output, plain
 from rad_engineer.process.tree import (
     MARK,
@@ -106,8 +106,9 @@ def run(  # noqa: PLR0913 -- all but two have defaults
     on_exit: Callable[[int], None] | None = None,
     on_data: Callable[[bytes], None] | None = None,
     keep: bool = False,
+    within: Where | None = None,
 ) -> Completed:
-    """Runs a command to its end and, unless `keep`, leaves no process of it behind.
+    """Runs a command to its end and, unless `keep`, leaves no process of it behind; on the host, or `within` a box.
 
     `on_data` gets every byte that it prints. `on_start` is told the pid of the main process. `on_exit` is told its
     exit code as soon as it has ended by itself, before it is buried and what it left is cleared away: what must not
@@ -117,10 +118,11 @@ def run(  # noqa: PLR0913 -- all but two have defaults
     for a leftover of the command. When `cancel` is readable, or closed at its far end, the tree is stopped.
     """
     begun = time.monotonic()
-    tree = here(keep=keep)
+    place = within or OnHost()
+    tree = place.tree(keep=keep)
     output = Output(log, min(limits.log_bytes, limits.output_bytes), on_data)
     try:
-        child, pipe = _spawn(argv, cwd, env, stdin)
+        child, pipe = _spawn(place, argv, cwd, env, stdin)
     except (OSError, ValueError) as error:
         if _out_of_means(error):
             output.close()
@@ -153,7 +155,11 @@ def capture(
     """
     out, err = os.pipe(), os.pipe()
     try:
-        child = _begin(argv, cwd, env, input, (out[1], err[1]), new_session=False)
+        source = _source(input)
+        try:
+            child = spawn(argv, cwd, env, (source, out[1], err[1]), new_session=False)
+        finally:
+            os.close(source)
     except (OSError, ValueError) as error:
         os.close(out[0])
         os.close(err[0])
@@ -278,41 +284,24 @@ def _shell() -> tuple[str, ...]:
     return ("sh", "-c")
 
 
-def _begin(
-    argv: Sequence[str],
-    cwd: Path | None,
-    env: Mapping[str, str],
-    stdin: Path | bytes | None,
-    writers: tuple[int, int],
-    *,
-    new_session: bool,
-) -> Child:
-    source = _source(stdin)
-    try:
-        return spawn(argv, cwd, env, (source, *writers), new_session=new_session)
-    finally:
-        os.close(source)
-
-
 def _spawn(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: Path | bytes | None
-) -> tuple[Child, int]:
-    mark = os.environ.get(MARK)
-    if mark and MARK not in env:  # whatever a worker starts must be found again
-        env = {**env, MARK: mark}
+    place: Where, argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: Path | bytes | None
+) -> tuple[Running, int]:
+    source = _source(stdin)
     reader, writer = os.pipe()
     try:
         try:
-            child = _begin(argv, cwd, env, stdin, (writer, writer), new_session=True)
+            child = place.spawn(argv, cwd, env, (source, writer, writer))
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
             script = ["/bin/sh", "-c", '"$0" "$@"', *argv]  # no "#!" line: shells run it, so do we
-            child = _begin(script, cwd, env, stdin, (writer, writer), new_session=True)
+            child = place.spawn(script, cwd, env, (source, writer, writer))
     except (OSError, ValueError):
         os.close(reader)
         raise
     finally:
+        os.close(source)
         os.close(writer)
     return child, reader
 

@@ -9,10 +9,30 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 _QUICK = sys.platform == "linux" and hasattr(os, "posix_spawn")
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and children would inherit that
 _places: dict[tuple[str, str], str] = {}
+
+
+class Running(Protocol):
+    """A process that was started and is watched; `pid` is the one it has here."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """The exit code, negative after a signal; None while it runs."""
+
+    def peek(self) -> int | None:
+        """Waits for the exit code, but does not bury it."""
+
+    def wait(self) -> int:
+        """Waits for the exit code."""
+
+    def pidfd(self) -> int | None:
+        """A descriptor that is readable when it has ended, for the caller to close; None where there is no such."""
 
 
 class Child:
@@ -48,6 +68,10 @@ class Child:
         code = self._wait(0)
         return 0 if code is None else code
 
+    def pidfd(self) -> int | None:
+        """None on macOS, untested there."""
+        return os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
+
     def _wait(self, options: int) -> int | None:
         if self.returncode is None:
             try:
@@ -67,7 +91,10 @@ def spawn(
     *,
     new_session: bool,
 ) -> Child:
-    """Starts a program with these as its standard descriptors and no others; raises OSError and ValueError."""
+    """Starts a program with these as its standard descriptors and no others; raises OSError and ValueError.
+
+    No others, but for those that the caller has made inheritable for as long as this takes.
+    """
     moves = cwd is not None and threading.active_count() > 1  # the folder would be everybody's
     if not _QUICK or moves or not argv or min(descriptors) <= 2:
         return _by_subprocess(argv, cwd, env, descriptors, new_session=new_session)

@@ -2,10 +2,13 @@
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
+from rad_engineer.process.child import Child, Running, spawn
 from rad_engineer.process.tree import (
+    MARK,
     become_subreaper,
     children,
     descendants,
@@ -63,7 +66,30 @@ class HostTree:
             kill_descendants(keep=self._before)
 
 
-def here(*, keep: bool = False) -> HostTree:
-    """The tree of a command that is about to be started."""
-    become_subreaper()
-    return HostTree(children(os.getpid()) if has_children() else (), keep=keep)
+class Where(Protocol):
+    """Where commands are started, and how what they start is found again."""
+
+    def spawn(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], descriptors: tuple[int, int, int]
+    ) -> Running:
+        """Starts a program in a session of its own; raises OSError and ValueError."""
+
+    def tree(self, *, keep: bool) -> CommandTree:
+        """The tree of a command that is about to be started."""
+
+
+class OnHost:
+    """On this machine, as a child of this process."""
+
+    def spawn(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], descriptors: tuple[int, int, int]
+    ) -> Child:
+        """Starts it so that it can be found again should everything else be killed."""
+        mark = os.environ.get(MARK)
+        marked = {**env, MARK: mark} if mark and MARK not in env else env
+        return spawn(argv, cwd, marked, descriptors, new_session=True)
+
+    def tree(self, *, keep: bool) -> HostTree:
+        """What this process has as children already is somebody else's."""
+        become_subreaper()
+        return HostTree(children(os.getpid()) if has_children() else (), keep=keep)

@@ -66,6 +66,11 @@ def descendants(roots: Iterable[int]) -> list[int]:
     return found
 
 
+def living(pids: Iterable[int]) -> list[int]:
+    """Those that run; a zombie does not."""
+    return [pid for pid in pids if (fields := _stat(pid)) and fields[0] not in {"Z", "X"}]
+
+
 def signal_tree(pids: Collection[int], number: int, groups: Collection[int] = ()) -> None:
     """Signals these processes in order, then these groups, each at one blow so that no fork slips through.
 
@@ -220,12 +225,12 @@ def sweep(mark: str, *, keep: frozenset[int] = _NO_ONE) -> list[int]:
 
 def _foreign_groups(tree: Collection[int], keep: Collection[int]) -> set[int]:
     """The groups of our descendants: nobody else can be in them, save in ours and in those of the kept."""
-    return {_group(pid) for pid in tree} - {_group(pid) for pid in keep} - {os.getpgrp(), 0}
+    return {group_of(pid) for pid in tree} - {group_of(pid) for pid in keep} - {os.getpgrp(), 0}
 
 
 def _led_groups(tree: Collection[int]) -> set[int]:
     """The groups whose leader is in the tree: any other may hold strangers, such as the rest of a pipeline."""
-    return {group for pid in tree if (group := _group(pid)) in tree} - {os.getpgrp()}
+    return {group for pid in tree if (group := group_of(pid)) in tree} - {os.getpgrp()}
 
 
 def _ancestry() -> frozenset[int]:
@@ -269,7 +274,8 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def _group(pid: int) -> int:
+def group_of(pid: int) -> int:
+    """The process group that it is in; 0 when it is gone."""
     try:
         return os.getpgid(pid)
     except OSError:

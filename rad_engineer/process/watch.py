@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from rad_engineer.process.child import Child
+from rad_engineer.process.child import Running
 from rad_engineer.process.command_tree import CommandTree
 from rad_engineer.process.output import Output
 
@@ -40,7 +40,7 @@ class Watch:
 
     def __init__(
         self,
-        child: Child,
+        child: Running,
         pipe: int,
         output: Output,
         limits: Limits,
@@ -64,7 +64,7 @@ class Watch:
         self._give_up_at = _NEVER
         self._ended = False
         self._poller = select.poll()
-        self._pidfd = _open_pidfd(child.pid)
+        self._pidfd = child.pidfd()
         if self._pidfd is not None:
             self._poller.register(self._pidfd, select.POLLIN)
         os.set_blocking(pipe, False)
@@ -198,7 +198,3 @@ class Watch:
             self._poller.unregister(self._pipe)
             os.close(self._pipe)
             self._pipe = None
-
-
-def _open_pidfd(pid: int) -> int | None:
-    return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None

@@ -10,6 +10,7 @@ works on this machine; there is no fallback that nobody is told of.
 from collections.abc import Mapping
 
 from rad_engineer.errors import ConfigInvalid
+from rad_engineer.sandbox.ownership import hand_over, owner
 from rad_engineer.sandbox.seam import (
     HOME,
     LEVELS,
@@ -36,7 +37,9 @@ __all__ = [
     "Wanted",
     "choose",
     "environment",
+    "hand_over",
     "open_box",
+    "owner",
 ]
 
 _KEPT = frozenset(
@@ -44,13 +47,23 @@ _KEPT = frozenset(
      "SOURCE_DATE_EPOCH"}
 )  # fmt: skip
 
+_TRIED: tuple[Level, ...] = ("bubblewrap",)
+_HINT = (
+    "install bubblewrap (e.g. `sudo apt-get install bubblewrap`) where user namespaces are allowed; "
+    "`--sandbox off` runs without, with all your rights"
+)
 
-def open_box(level: Level, place: Place, grants: Grants = Grants()) -> Box:  # noqa: ARG001, B008
+
+def open_box(level: Level, place: Place, grants: Grants = Grants()) -> Box:  # noqa: B008 -- frozen
     """A box for one stage; starting it may go on until its first command. Not from a thread of a pool."""
     if level == "off":
         from rad_engineer.sandbox.off import Unconfined  # noqa: PLC0415 -- each run needs one of them
 
         return Unconfined(place)
+    if level == "bubblewrap":
+        from rad_engineer.sandbox.bubblewrap import Bubblewrap  # noqa: PLC0415 -- the same
+
+        return Bubblewrap(place, grants)
     raise ConfigInvalid(f"there is no sandbox called {level} yet", hint="use --sandbox off")
 
 
@@ -58,7 +71,17 @@ def choose(wanted: Wanted) -> Chosen:
     """The level asked for, or the strongest that passes its self-test; ConfigInvalid when it does not work here."""
     if wanted == "off":
         return Chosen("off", "sandbox: off, commands run with all your rights")
-    raise ConfigInvalid(f"there is no sandbox called {wanted} yet", hint="use --sandbox off")
+    from rad_engineer.sandbox.self_test import why_not  # noqa: PLC0415 -- only where it is not off
+
+    tried = _TRIED if wanted == "auto" else (wanted,)
+    reasons = []
+    for level in tried:
+        reason = why_not(level) if level in _TRIED else "there is none yet"
+        if not reason:
+            weaker = f" ({'; '.join(reasons)})" if reasons else ""
+            return Chosen(level, f"sandbox: {level}{weaker}")
+        reasons.append(f"{level}: {reason}")
+    raise ConfigInvalid(f"no sandbox works here: {'; '.join(reasons)}", hint=_HINT)
 
 
 def environment(user: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

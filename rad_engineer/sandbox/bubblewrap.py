@@ -1,0 +1,238 @@
+"""A box by bubblewrap: namespaces, an allow-listed file system, a system call filter, and an executor inside."""
+
+import functools
+import importlib.util
+import marshal
+import os
+import platform
+import resource
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from rad_engineer import process
+from rad_engineer.errors import ConfigInvalid
+from rad_engineer.process.child import spawn
+from rad_engineer.sandbox import profile, seccomp, toolchains
+from rad_engineer.sandbox.namespace import BoxFailed, BoxTree, Inhabitant, Namespace
+from rad_engineer.sandbox.seam import HOME, Grants, Level, Mount, Place
+
+_LIMITS = {  # of each process, so that none of them can be raised inside
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_NOFILE: 16_384,
+    resource.RLIMIT_NPROC: 8_192,
+    resource.RLIMIT_FSIZE: 16 * 1024**3,
+}
+_START = "import marshal,os;exec(marshal.loads(os.pread({},1<<20,0)))"
+
+
+class Bubblewrap:
+    """A box of its own for one stage. Its namespaces are made at once, and again should a command have taken them down."""
+
+    level: Level = "bubblewrap"
+
+    def __init__(self, place: Place, grants: Grants) -> None:
+        self._place = place
+        self._grants = grants
+        self._toolchains = toolchains.resolve(os.environ)
+        slot = Mount(place.slot, place.inner, writable=True)
+        self._names = sorted(
+            ((str(mount.host), mount.inner) for mount in (slot, *place.mounts, *grants.read)), reverse=True
+        )
+        self._namespace: Namespace | None = self._open()
+
+    def inside(self, path: Path | str) -> str:
+        """What a path below the slot or a mount is called inside; toolchains have the same name there."""
+        text = str(path)
+        for host, inner in self._names:
+            if text == host or text.startswith(f"{host}/"):
+                return inner + text[len(host) :]
+        return text
+
+    def outside(self, text: str) -> str:
+        """Nothing to do: inside, no folder of this machine has its own name."""
+        return text
+
+    def run(  # noqa: PLR0913 -- as process.run
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdin: Path | bytes | None = None,
+        log: Path | None = None,
+        limits: process.Limits = process.Limits(),  # noqa: B008 -- frozen
+        cancel: int | None = None,
+        on_line: Callable[[str], None] | None = None,
+        on_start: Callable[[int], None] | None = None,
+        on_exit: Callable[[int], None] | None = None,
+        on_data: Callable[[bytes], None] | None = None,
+        keep: bool = False,
+    ) -> process.Completed:
+        """Runs a command inside."""
+        # What is handed in can be opened again by its number, with all that this user may do to it: no files of ours.
+        given = stdin.read_bytes() if isinstance(stdin, Path) else stdin
+        return process.run(
+            argv, cwd=cwd, env=env, stdin=given, log=log, limits=limits, cancel=cancel, on_line=on_line,
+            on_start=on_start, on_exit=on_exit, on_data=on_data, keep=keep, within=self,
+        )  # fmt: skip
+
+    def spawn(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], descriptors: tuple[int, int, int]
+    ) -> Inhabitant:
+        """Starts a program inside that goes on. Its descriptors must not be files or folders of the host."""
+        return self._living().spawn(argv, self.inside(cwd), self._environment(env), descriptors)
+
+    def tree(self, *, keep: bool) -> BoxTree:
+        """The tree of a command that is about to be started."""
+        namespace = self._living()
+        namespace.ready()
+        return BoxTree(namespace, keep=keep)
+
+    def close(self) -> None:
+        """Ends everything in it."""
+        namespace, self._namespace = self._namespace, None
+        if namespace is not None:
+            namespace.close()
+
+    def __enter__(self) -> Self:
+        """It is open already."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Closes it."""
+        self.close()
+
+    def _living(self) -> Namespace:
+        if self._namespace is None or not self._namespace.alive():
+            self.close()
+            self._namespace = self._open()
+        return self._namespace
+
+    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Values that name something of the host by its path name it by the path that it has inside."""
+        found = {
+            name: os.pathsep.join(self.inside(part) for part in value.split(os.pathsep))
+            for name, value in env.items()
+            if name != process.MARK
+        }
+        ours = {"HOME": HOME, "USER": "agent", "LOGNAME": "agent", "PATH": self._toolchains.path}
+        return {"TMPDIR": "/tmp", **found, **self._toolchains.variables, **ours}  # noqa: S108 -- the box's own
+
+    def _open(self) -> Namespace:
+        ours, theirs = socket.socketpair()
+        errors = os.memfd_create("errors", os.MFD_CLOEXEC)
+        passed: list[int] = []
+        try:
+            argv = self._command(passed)
+            mark = os.environ.get(process.MARK)
+            env = {process.MARK: mark} if mark else {}
+            child = spawn(argv, None, env, (theirs.fileno(), errors, errors), new_session=True)
+        except OSError as error:
+            ours.close()
+            os.close(errors)
+            raise BoxFailed(f"the sandbox cannot be started: {error.strerror}") from error
+        finally:
+            theirs.close()
+            for descriptor in passed:
+                os.close(descriptor)
+        return Namespace(child, ours, errors)
+
+    def _command(self, passed: list[int]) -> list[str]:
+        place = self._place
+        as_root = os.geteuid() == 0
+        if as_root and (place.owner is None or place.owner[0] == 0):
+            raise AssertionError("started by root, a box needs somebody else to run as")
+        caches = [
+            f"{path}/{cache.partition('/')[2]}"
+            for path in place.read_only
+            for cache in profile.CACHES
+            if path.rpartition("/")[2] == cache.partition("/")[0]
+        ]
+        for path in place.read_only:
+            if not _is_plain(place.slot, path):
+                raise ConfigInvalid(f"{path} is not a plain file or folder: it cannot be made read-only")
+        ground = profile.Ground(
+            toolchains.system(),
+            self._toolchains,
+            _kernel_files(),
+            tuple(path for path in caches if _is_plain(place.slot, path)),
+            as_root=as_root,
+            no_new_users=_knows("--disable-userns"),
+        )
+        code = _descriptor(_code(), passed)
+        given = profile.arguments(place, self._grants, ground)
+        filtered = _descriptor(seccomp.program(platform.machine()), passed)
+        words = [str(_descriptor(each, passed)) if isinstance(each, bytes) else each for each in given]
+        words += ["--seccomp", str(filtered)]
+        arguments = _descriptor(b"".join(os.fsencode(word) + b"\0" for word in words), passed)
+        owner = place.owner if as_root and place.owner else (-1, -1)
+        limits = [f"{kind}={value}" for kind, value in _LIMITS.items()]
+        executor = [sys.executable, "-I", "-S", "-c", _START.format(code), "0", *map(str, owner), *limits]
+        return [_program(), "--args", str(arguments), "--", *executor]
+
+
+def _is_plain(top: Path, path: str) -> bool:
+    """Whether it is a file or folder that no link leads to: bubblewrap would follow one out of the slot."""
+    here = top
+    for part in Path(path).parts:
+        here = here / part
+        try:
+            mode = os.lstat(here).st_mode
+        except OSError:
+            return False
+        if part == ".." or not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            return False
+    return True
+
+
+def _descriptor(content: bytes, passed: list[int]) -> int:
+    """A file in memory that the next program started inherits."""
+    descriptor = os.memfd_create("rad", 0)
+    passed.append(descriptor)
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+@functools.cache
+def _code() -> bytes:
+    """The executor, compiled."""
+    found = importlib.util.find_spec("rad_engineer.sandbox.executor")
+    if found is None or found.origin is None:
+        raise AssertionError("it lies beside this module")
+    source = Path(found.origin).read_bytes()
+    return marshal.dumps(compile(source, "executor", "exec", dont_inherit=True, optimize=2))
+
+
+@functools.cache
+def _kernel_files() -> tuple[str, ...]:
+    return tuple(path for path in profile.KERNEL_FILES if _is_public(path))
+
+
+def _is_public(path: str) -> bool:
+    try:
+        return bool(os.stat(path).st_mode & stat.S_IROTH)  # noqa: PTH116 -- strings
+    except OSError:
+        return False
+
+
+@functools.cache
+def _program() -> str:
+    found = shutil.which("bwrap")
+    if found is None:
+        raise ConfigInvalid("bubblewrap is not installed", hint="e.g. `sudo apt-get install bubblewrap`")
+    return found
+
+
+@functools.cache
+def _knows(option: str) -> bool:
+    """Whether this bubblewrap has an option."""
+    _, out, err = process.capture([_program(), "--help"], env={}, timeout=10)
+    return option.encode() in out + err

@@ -1,0 +1,277 @@
+"""One set of namespaces, seen from the host: its executor is asked to start programs, and all ends with its init.
+
+The socket to the executor is the life of the box: it ends when the socket does, whatever became of this process.
+The box is over when its init is, which the kernel says only after the last process in it has gone.
+"""
+
+import array
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rad_engineer.errors import RadError
+from rad_engineer.process.child import Child
+from rad_engineer.process.tree import children, descendants, group_of, living, signal_tree
+
+_STARTS = 30.0  # seconds; a machine under load takes one
+_GIVE_UP = 10.0  # what outlives SIGKILL that long hangs in the kernel
+_ROUNDS = 5  # a command that starts processes faster than they can be found takes the whole box with it
+_KILLED = -signal.SIGKILL
+_CHUNK = 1 << 16
+
+
+class BoxFailed(RadError):
+    """The box could not be started, or did not end."""
+
+
+class Namespace:
+    """What bubblewrap has made, and the executor in it. Not for threads."""
+
+    def __init__(self, child: Child, control: socket.socket, errors: int) -> None:
+        self.init = 0
+        """The pid that the executor has on the host."""
+        self._child = child
+        self._control = control
+        self._errors = errors
+        self._pidfd = -1
+        self._buffer = b""
+        self._descriptors: list[int] = []
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._serial = 0
+        self._gone = False
+
+    def ready(self) -> None:
+        """Waits until it can be asked; raises BoxFailed."""
+        if self._pidfd >= 0:
+            return
+        until = time.monotonic() + _STARTS
+        while not self._descriptors:
+            if not self._receive(until):
+                why = self._why()
+                self.close()
+                raise BoxFailed(f"the sandbox cannot be started: {why}", hint=_HINT)
+        self._pidfd = self._descriptors.pop()
+        self.init = _pid_of(self._pidfd)
+
+    def spawn(
+        self, argv: Sequence[str], cwd: str, env: Mapping[str, str], descriptors: tuple[int, int, int]
+    ) -> "Inhabitant":
+        """Starts a program inside; raises OSError as starting it here would."""
+        self.ready()
+        self._serial += 1
+        number = self._serial
+        asked = {"id": number, "argv": list(argv), "cwd": cwd, "env": dict(env)}
+        self._send(asked, descriptors)
+        while number not in self._answers:
+            if not self._receive(None):
+                raise BoxFailed("the sandbox has ended by itself: what is in it was killed")
+        answer = self._answers.pop(number)
+        if "error" in answer:
+            raise OSError(answer["error"], os.strerror(answer["error"]), argv[0])
+        pidfd = self._descriptors.pop(0)
+        pid = _pid_of(pidfd)
+        self._send({"seen": number})
+        return Inhabitant(self, number, pid, pidfd)
+
+    def status(self, number: int, *, block: bool) -> int | None:
+        """How a program has ended, as `os.waitstatus_to_exitcode` has it; killed, when the box is gone."""
+        while number not in self._answers:
+            if self._gone or not self._receive(None if block else 0.0):
+                if self._gone:
+                    return _KILLED
+                if not block:
+                    return None
+        return os.waitstatus_to_exitcode(self._answers.pop(number)["status"])
+
+    def residents(self) -> list[int]:
+        """The children of its init that run, as the host counts them."""
+        return [] if self._gone or not self.init else living(children(self.init))
+
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return not self._gone
+
+    def close(self) -> None:
+        """Ends everything in it; raises BoxFailed when something hangs in the kernel."""
+        if self._errors < 0:
+            return
+        self._gone = True
+        self._control.close()
+        over = self._end()
+        self._child.wait()
+        for descriptor in (self._pidfd, self._errors, *self._descriptors):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._pidfd = self._errors = -1
+        self._descriptors.clear()
+        if not over:
+            raise BoxFailed(f"a process in the sandbox does not end (its init has pid {self.init})")
+
+    def _end(self) -> bool:
+        """Kills the init, or whatever is on its way to become it, and waits until it is gone."""
+        pidfds = [os.dup(self._pidfd)] if self._pidfd >= 0 else _pidfds(descendants([self._child.pid])[1:])
+        for pidfd in pidfds:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        if self._pidfd < 0:
+            with suppress(ProcessLookupError):
+                os.kill(self._child.pid, signal.SIGKILL)
+        until = time.monotonic() + _GIVE_UP
+        over = True
+        for pidfd in pidfds:
+            poller = select.poll()
+            poller.register(pidfd, select.POLLIN)
+            over = bool(poller.poll(max(0.0, until - time.monotonic()) * 1000)) and over
+            os.close(pidfd)
+        return over
+
+    def _send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+        text = json.dumps(message).encode()
+        data = memoryview(len(text).to_bytes(4, "big") + text)
+        beside = (
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        )
+        try:
+            sent = self._control.sendmsg([data], beside)
+            self._control.sendall(data[sent:])
+        except (BrokenPipeError, ConnectionResetError):
+            self._gone = True  # told where the answer is read
+
+    def _receive(self, until: float | None) -> bool:
+        """Takes the next that comes; False when nobody is there any more, or nothing has come by then."""
+        if until is not None:
+            poller = select.poll()
+            poller.register(self._control, select.POLLIN)
+            if not poller.poll(max(0.0, until - time.monotonic()) * 1000):
+                return False
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, _CHUNK, 16, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            data, descriptors = b"", []
+        if not data:
+            self._gone = True
+            return False
+        self._descriptors += descriptors
+        self._buffer += data
+        while len(self._buffer) >= 4:
+            end = 4 + int.from_bytes(self._buffer[:4], "big")
+            if len(self._buffer) < end:
+                break
+            answer = json.loads(self._buffer[4:end])
+            self._buffer = self._buffer[end:]
+            if "id" in answer:
+                self._answers[answer["id"]] = answer
+        return True
+
+    def _why(self) -> str:
+        text = os.pread(self._errors, 4096, 0).decode("utf-8", "replace").strip()
+        return text.splitlines()[-1] if text else "it did not answer"
+
+
+_HINT = "`rad-engineer doctor` says what works here; `--sandbox off` runs without, with all your rights"
+
+
+class Inhabitant:
+    """A program in a box. Its init buries it; how it ended is kept until somebody asks."""
+
+    __slots__ = ("_namespace", "_number", "_pidfd", "pid", "returncode")
+
+    def __init__(self, namespace: Namespace, number: int, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._namespace = namespace
+        self._number = number
+        self._pidfd = pidfd
+
+    def __del__(self) -> None:
+        os.close(self._pidfd)
+
+    def poll(self) -> int | None:
+        """The exit code, negative after a signal; None while it runs."""
+        return self._status(block=False)
+
+    def peek(self) -> int | None:
+        """Waits for the exit code."""
+        return self._status(block=True)
+
+    def wait(self) -> int:
+        """Waits for the exit code."""
+        code = self._status(block=True)
+        return 0 if code is None else code
+
+    def kill(self) -> None:
+        """Ends it and everything below it."""
+        if self.poll() is None:
+            tree = descendants([self.pid])
+            signal_tree(tree, signal.SIGKILL, {group_of(pid) for pid in tree} & set(tree))
+
+    def pidfd(self) -> int | None:
+        """A descriptor that is readable when it has ended."""
+        return os.dup(self._pidfd)
+
+    def _status(self, *, block: bool) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._namespace.status(self._number, block=block)
+        return self.returncode
+
+
+class BoxTree:
+    """Everything that one command has started in a box: what its init has as children now and had not before."""
+
+    def __init__(self, namespace: Namespace, *, keep: bool) -> None:
+        self._namespace = namespace
+        self._before = frozenset(namespace.residents())
+        self._keep = keep
+
+    def signal(self, main: int, number: int) -> None:  # noqa: ARG002 -- the init finds it
+        """Every process once; killing goes by group as well."""
+        tree = descendants(self._roots())
+        groups = {group_of(pid) for pid in tree} & set(tree) if number == signal.SIGKILL else ()
+        signal_tree(tree, number, groups)
+
+    def orphaned(self, main: int) -> None:
+        """The init has it all."""
+
+    def left(self) -> bool:
+        """Whether anything of it runs."""
+        return not self._keep and bool(self._roots())
+
+    def kill(self) -> None:
+        """Ends what is left of it; the whole box when that starts faster than it is found."""
+        if self._keep:
+            return
+        pause = 0.0005
+        for _ in range(_ROUNDS):
+            if not self._roots():
+                return
+            self.signal(0, signal.SIGKILL)
+            time.sleep(pause)
+            pause *= 2
+        if self._roots():
+            self._namespace.close()
+
+    def _roots(self) -> list[int]:
+        return [pid for pid in self._namespace.residents() if pid not in self._before]
+
+
+def _pid_of(pidfd: int) -> int:
+    """The process that a descriptor from inside stands for, as it is called out here."""
+    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
+        if line.startswith("Pid:"):
+            return int(line.split()[1])
+    return -1
+
+
+def _pidfds(pids: Iterable[int]) -> list[int]:
+    found = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            found.append(os.pidfd_open(pid))
+    return found

@@ -1,0 +1,70 @@
+"""Does a back-end work on this machine? It is tried, with a real box, before anything relies on it."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from rad_engineer import process
+from rad_engineer.errors import RadError
+from rad_engineer.sandbox.ownership import hand_over, owner
+from rad_engineer.sandbox.seam import Box, Grants, Level, Place
+
+_SECONDS = 20.0
+_SECRET = "not for strangers"
+_SCRIPT = r"""
+fail() { echo "$1"; exit 1; }
+echo in >made || fail 'its slot cannot be written'
+[ ! -e "$SECRET" ] || fail 'a file beside its slot can be seen'
+( echo x >/usr/rad-engineer-self-test ) 2>/dev/null && fail 'the system can be written'
+[ "$(id -u)" != 0 ] || fail 'it runs as root'
+while read -r line; do case $line in *lo:*|*'|'*) ;; *) fail 'it has a network' ;; esac; done </proc/net/dev
+chmod 4755 made 2>/dev/null && fail 'it can make setuid files'
+echo held
+"""
+
+
+def why_not(level: Level) -> str:
+    """Why a back-end cannot be used here; empty when it held in a trial."""
+    folder = Path(tempfile.mkdtemp(prefix="rad-engineer-"))
+    try:
+        (folder / "slot").mkdir()
+        (folder / "secret").write_text(_SECRET)
+        user = owner()
+        hand_over(folder / "slot", user)
+        place = Place(folder / "slot", "/src/self-test", owner=user)
+        with _open(level, place) as box:
+            return _try(box, place.slot, folder / "secret")
+    except RadError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename or level}: {error.strerror}"
+    finally:
+        _remove(folder)
+
+
+def _open(level: Level, place: Place) -> Box:
+    from rad_engineer.sandbox.bubblewrap import Bubblewrap  # noqa: PLC0415 -- only where it is tried
+
+    if level == "bubblewrap":
+        return Bubblewrap(place, Grants())
+    raise AssertionError(level)
+
+
+def _try(box: Box, slot: Path, secret: Path) -> str:
+    ended = box.run(
+        ["/bin/sh", "-c", _SCRIPT],
+        cwd=slot,
+        env={"SECRET": str(secret)},
+        limits=process.Limits(seconds=_SECONDS),
+    )
+    if ended.code == 0 and ended.last_line == "held":
+        return ""
+    return ended.last_line or f"its trial ended with {ended.reason} and exit code {ended.code}"
+
+
+def _remove(folder: Path) -> None:
+    """What the trial has made is one file: nothing is followed."""
+    for path in (folder / "slot" / "made", folder / "secret"):
+        path.unlink(missing_ok=True)
+    os.rmdir(folder / "slot")  # noqa: PTH106 -- raises as it should
+    folder.rmdir()
