@@ -73,8 +73,8 @@ def choose(wanted: Wanted) -> Chosen:
         return Chosen("off", "sandbox: off, commands run with all your rights")
     from rad_engineer.sandbox.self_test import why_not  # noqa: PLC0415 -- only where it is not off
 
-    tried = _TRIED if wanted == "auto" else (wanted,)
-    reasons = []
+    tried: tuple[Level, ...] = _TRIED if wanted == "auto" else (wanted,)
+    reasons: list[str] = []
     for level in tried:
         reason = why_not(level) if level in _TRIED else "there is none yet"
         if not reason:

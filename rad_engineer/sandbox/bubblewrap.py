@@ -89,9 +89,7 @@ class Bubblewrap:
 
     def tree(self, *, keep: bool) -> BoxTree:
         """The tree of a command that is about to be started."""
-        namespace = self._living()
-        namespace.ready()
-        return BoxTree(namespace, keep=keep)
+        return BoxTree(self._living(), keep=keep)
 
     def close(self) -> None:
         """Ends everything in it."""
@@ -127,23 +125,27 @@ class Bubblewrap:
         ours, theirs = socket.socketpair()
         errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         passed: list[int] = []
+        child = None
         try:
             argv = self._command(passed)
             mark = os.environ.get(process.MARK)
             env = {process.MARK: mark} if mark else {}
             child = spawn(argv, None, env, (theirs.fileno(), errors, errors), new_session=True)
+            return Namespace(child, ours, errors)
         except OSError as error:
-            ours.close()
-            os.close(errors)
             raise BoxFailed(f"the sandbox cannot be started: {error.strerror}") from error
         finally:
+            if child is None:
+                ours.close()
+                os.close(errors)
             theirs.close()
             for descriptor in passed:
                 os.close(descriptor)
-        return Namespace(child, ours, errors)
 
     def _command(self, passed: list[int]) -> list[str]:
         place = self._place
+        if platform.machine() not in seccomp.MACHINES:
+            raise ConfigInvalid(f"there is no system call filter for {platform.machine()}")
         as_root = os.geteuid() == 0
         if as_root and (place.owner is None or place.owner[0] == 0):
             raise AssertionError("started by root, a box needs somebody else to run as")

@@ -64,7 +64,7 @@ class Namespace:
         self, argv: Sequence[str], cwd: str, env: Mapping[str, str], descriptors: tuple[int, int, int]
     ) -> "Inhabitant":
         """Starts a program inside; raises OSError as starting it here would."""
-        self.ready()
+        tree = BoxTree(self, keep=False)
         self._serial += 1
         number = self._serial
         asked = {"id": number, "argv": list(argv), "cwd": cwd, "env": dict(env)}
@@ -78,7 +78,7 @@ class Namespace:
         pidfd = self._descriptors.pop(0)
         pid = _pid_of(pidfd)
         self._send({"seen": number})
-        return Inhabitant(self, number, pid, pidfd)
+        return Inhabitant(self, number, (pid, pidfd), tree)
 
     def status(self, number: int, *, block: bool) -> int | None:
         """How a program has ended, as `os.waitstatus_to_exitcode` has it; killed, when the box is gone."""
@@ -96,6 +96,10 @@ class Namespace:
 
     def alive(self) -> bool:
         """Whether it can still be asked."""
+        if self._pidfd >= 0 and not self._gone:
+            poller = select.poll()
+            poller.register(self._pidfd, select.POLLIN)
+            self._gone = bool(poller.poll(0))
         return not self._gone
 
     def close(self) -> None:
@@ -181,14 +185,14 @@ _HINT = "`rad-engineer doctor` says what works here; `--sandbox off` runs withou
 class Inhabitant:
     """A program in a box. Its init buries it; how it ended is kept until somebody asks."""
 
-    __slots__ = ("_namespace", "_number", "_pidfd", "pid", "returncode")
+    __slots__ = ("_namespace", "_number", "_pidfd", "_tree", "pid", "returncode")
 
-    def __init__(self, namespace: Namespace, number: int, pid: int, pidfd: int) -> None:
-        self.pid = pid
+    def __init__(self, namespace: Namespace, number: int, process: tuple[int, int], tree: "BoxTree") -> None:
+        self.pid, self._pidfd = process
+        self._tree = tree
         self.returncode: int | None = None
         self._namespace = namespace
         self._number = number
-        self._pidfd = pidfd
 
     def __del__(self) -> None:
         os.close(self._pidfd)
@@ -207,10 +211,8 @@ class Inhabitant:
         return 0 if code is None else code
 
     def kill(self) -> None:
-        """Ends it and everything below it."""
-        if self.poll() is None:
-            tree = descendants([self.pid])
-            signal_tree(tree, signal.SIGKILL, {group_of(pid) for pid in tree} & set(tree))
+        """Ends it, everything below it, and what has detached itself from it."""
+        self._tree.kill()
 
     def pidfd(self) -> int | None:
         """A descriptor that is readable when it has ended."""
@@ -226,6 +228,7 @@ class BoxTree:
     """Everything that one command has started in a box: what its init has as children now and had not before."""
 
     def __init__(self, namespace: Namespace, *, keep: bool) -> None:
+        namespace.ready()
         self._namespace = namespace
         self._before = frozenset(namespace.residents())
         self._keep = keep

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from rad_engineer.process import Completed, Limits
+from rad_engineer.process.child import Running
 
 Level = Literal["bubblewrap", "landlock", "off"]
 """How a command is confined, the strongest first."""
@@ -59,28 +60,17 @@ class Chosen:
     told: str
 
 
-class Lasting(Protocol):
+class Lasting(Running, Protocol):
     """A program that was started in a box and goes on; `pid` is the one it has on the host."""
 
-    pid: int
-    returncode: int | None
-
-    def poll(self) -> int | None:
-        """The exit code, negative after a signal; None while it runs."""
-
-    def wait(self) -> int:
-        """Waits for the exit code."""
-
     def kill(self) -> None:
-        """Ends it and everything below it."""
+        """Ends it, everything below it, and what has detached itself from it."""
 
 
 class Box(Protocol):
     """What a stage runs its commands in. One command at a time, by one thread; closed when the stage is over."""
 
-    @property
-    def level(self) -> Level:
-        """How it confines."""
+    level: Level
 
     def inside(self, path: Path | str) -> str:
         """What a path of the host is called inside."""

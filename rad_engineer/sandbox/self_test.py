@@ -10,11 +10,10 @@ from rad_engineer.sandbox.ownership import hand_over, owner
 from rad_engineer.sandbox.seam import Box, Grants, Level, Place
 
 _SECONDS = 20.0
-_SECRET = "not for strangers"
 _SCRIPT = r"""
 fail() { echo "$1"; exit 1; }
 echo in >made || fail 'its slot cannot be written'
-[ ! -e "$SECRET" ] || fail 'a file beside its slot can be seen'
+[ ! -e "$HIDDEN" ] || fail 'a file beside its slot can be seen'
 ( echo x >/usr/rad-engineer-self-test ) 2>/dev/null && fail 'the system can be written'
 [ "$(id -u)" != 0 ] || fail 'it runs as root'
 while read -r line; do case $line in *lo:*|*'|'*) ;; *) fail 'it has a network' ;; esac; done </proc/net/dev
@@ -28,12 +27,12 @@ def why_not(level: Level) -> str:
     folder = Path(tempfile.mkdtemp(prefix="rad-engineer-"))
     try:
         (folder / "slot").mkdir()
-        (folder / "secret").write_text(_SECRET)
+        (folder / "hidden").write_text("not for strangers")
         user = owner()
         hand_over(folder / "slot", user)
         place = Place(folder / "slot", "/src/self-test", owner=user)
         with _open(level, place) as box:
-            return _try(box, place.slot, folder / "secret")
+            return _try(box, place.slot, folder / "hidden")
     except RadError as error:
         return str(error)
     except OSError as error:
@@ -50,11 +49,11 @@ def _open(level: Level, place: Place) -> Box:
     raise AssertionError(level)
 
 
-def _try(box: Box, slot: Path, secret: Path) -> str:
+def _try(box: Box, slot: Path, hidden: Path) -> str:
     ended = box.run(
         ["/bin/sh", "-c", _SCRIPT],
         cwd=slot,
-        env={"SECRET": str(secret)},
+        env={"HIDDEN": str(hidden)},
         limits=process.Limits(seconds=_SECONDS),
     )
     if ended.code == 0 and ended.last_line == "held":
@@ -64,7 +63,7 @@ def _try(box: Box, slot: Path, secret: Path) -> str:
 
 def _remove(folder: Path) -> None:
     """What the trial has made is one file: nothing is followed."""
-    for path in (folder / "slot" / "made", folder / "secret"):
+    for path in (folder / "slot" / "made", folder / "hidden"):
         path.unlink(missing_ok=True)
     os.rmdir(folder / "slot")  # noqa: PTH106 -- raises as it should
     folder.rmdir()

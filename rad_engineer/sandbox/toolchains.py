@@ -82,19 +82,19 @@ class Toolchains:
 @lru_cache(maxsize=1)
 def system() -> System:
     """What there is of it here."""
-    links, folders = [], ["/usr"]
-    for name in _MERGED:
-        path = Path("/", name)
-        if path.is_symlink():
-            links.append((str(path), str(path.readlink())))
-        elif path.is_dir():
-            folders.append(str(path))
+    links: list[tuple[str, str]] = []
+    folders = ["/usr"]
+    for path in (f"/{name}" for name in _MERGED):
+        if os.path.islink(path):  # noqa: PTH114 -- strings throughout
+            links.append((path, os.readlink(path)))  # noqa: PTH115
+        elif os.path.isdir(path):  # noqa: PTH112
+            folders.append(path)
     with os.scandir("/etc") as entries:
         names = sorted(entry.name for entry in entries)
     shown = [f"/etc/{name}" for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in _ETC)]
     for path in (*shown, *(f"/etc/{name}" for name in _ETC_BELOW)):
         real = os.path.realpath(path)
-        if os.path.islink(path) and in_system(real):  # noqa: PTH114 -- strings throughout
+        if os.path.islink(path) and in_system(real):  # noqa: PTH114
             links.append((path, real))
         elif os.access(path, os.R_OK):
             folders.append(path)
