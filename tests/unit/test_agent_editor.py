@@ -152,6 +152,11 @@ def test_edits(slot, given, content):
     assert (slot / given["path"]).read_text() == content
 
 
+def test_it_says_whether_a_file_was_there_before(slot):
+    told = [edit(slot, {"command": "create", "path": "new/d.txt", "file_text": "d"}) for _ in range(2)]
+    assert told == ["new/d.txt: created, 1 lines", "new/d.txt: overwritten, 1 lines"]
+
+
 def test_line_ends_stay_what_they_are(slot):
     (slot / "dos.txt").write_bytes(b"a\r\nb\r\n")
     edit(slot, {"command": "str_replace", "path": "dos.txt", "old_str": "b", "new_str": "c"})

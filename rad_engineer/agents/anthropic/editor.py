@@ -139,7 +139,7 @@ def _create(slot: Path, given: Mapping[str, Any]) -> str:
 
 def _is_there(slot: Path, name: str) -> bool:
     try:
-        os.close(opened(slot, name, os.O_PATH if hasattr(os, "O_PATH") else os.O_RDONLY))
+        os.close(opened(slot, name))
     except OSError:
         return False
     return True
