@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+Level = Literal["bubblewrap", "landlock", "off"]
+GRANTS = ("network", "gate_network", "setup_network", "readable")
+
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
@@ -47,6 +50,11 @@ class Rules:
     protected: tuple[str, ...] = ()  # paths that gate commands name
     protect: tuple[str, ...] = ()  # globs
     dropped: tuple[str, ...] = ()  # PRDs and progress notes: an agent's edits of them are left out
+    sandbox: Level = "off"
+    network: tuple[str, ...] = ()  # of agents' commands
+    gate_network: tuple[str, ...] = ()
+    setup_network: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
     setup: str | None = None
     keep: tuple[str, ...] = ()
     copy: tuple[str, ...] = ()
@@ -74,6 +82,6 @@ class Rules:
         values = {entry.name: data[entry.name] for entry in fields(cls) if entry.name in data}
         for name in ("gates", "wave_gates", "final_gates"):
             values[name] = tuple(GateRule(**gate) for gate in values.get(name, ()))
-        for name in ("protected", "protect", "dropped", "keep", "copy"):
+        for name in ("protected", "protect", "dropped", "keep", "copy", *GRANTS):
             values[name] = tuple(values.get(name, ()))
         return cls(**values)

@@ -60,6 +60,11 @@ class Settings:
     stories_path: str | None
     tag: str | None
     workspace: Literal["slots", "shared"]
+    sandbox: Literal["auto", "bubblewrap", "landlock", "off"]
+    network: tuple[str, ...]
+    gate_network: tuple[str, ...]
+    setup_network: tuple[str, ...]
+    readable: tuple[str, ...]
     merge: bool
     gate_timeout: float
     grace: float
@@ -165,7 +170,7 @@ def with_flags(settings: Settings, flags: Mapping[str, object]) -> Settings:
                 f"{flag}: {error}", hint="`rad-engineer config reference` lists all settings"
             ) from None
         origins[name] = flag
-        if values[name] == "auto":
+        if setting.kind == "jobs" and values[name] == "auto":
             values[name] = processors()
     return _without_contradiction(replace(settings, **values, origins=origins), values)
 

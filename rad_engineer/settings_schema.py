@@ -180,17 +180,20 @@ _LANDING = (
     Setting("allow_protected_branch", "switch", False, "let main, master, develop or the default branch be the run "
             "branch", "landing.allow_protected_branch", ("--allow-protected-branch",)),
 )  # fmt: skip
+_SANDBOX = (
+    Setting("sandbox", "choice", "off", "what confines the commands of agents, gates and setup; auto is the strongest that "
+            "works here, off is nothing", "sandbox.level", ("--sandbox",),
+            choices=("auto", "bubblewrap", "landlock", "off")),
+    Setting("network", "texts", (), "hosts that an agent's commands may reach; `host` is the network of this machine",
+            "grants.network"),
+    Setting("gate_network", "texts", (), "the same for gates", "grants.gate_network"),
+    Setting("setup_network", "texts", (), "the same for the setup command", "grants.setup_network"),
+    Setting("readable", "texts", (), "more files and folders of this machine that commands may read", "grants.read"),
+)  # fmt: skip
 _ANSWERS = (
     Setting("dry_run", "switch", False, "say what would run, touch nothing", None, ("--dry-run",), env=False),
-    Setting(
-        "yes",
-        "switch",
-        False,
-        "trust the commands that this run needs, without asking",
-        None,
-        ("-y", "--yes"),
-    ),
-)
+    Setting("yes", "switch", False, "trust the commands that this run needs, without asking", None, ("-y", "--yes")),
+)  # fmt: skip
 
 GROUPS: dict[str, tuple[Setting, ...]] = {
     "Agent": _AGENT,
@@ -200,6 +203,7 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
     "Gateway": _GATEWAY,
     "Gates": _GATES,
     "Workspace": _WORKSPACE,
+    "Sandbox": _SANDBOX,
     "Landing": _LANDING,
     "Answers": _ANSWERS,
 }

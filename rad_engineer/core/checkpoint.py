@@ -60,6 +60,7 @@ class Checkpoint:
     base: str | None = None
     head: str | None = None
     workspace: str = "slots"
+    sandbox: str = ""  # what confines the commands of the run; empty where nobody wrote it down
     agent: str = ""
     pid: int | None = None
     seq: int = 0
@@ -114,6 +115,7 @@ def _run_started(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.base = data.get("base")
     checkpoint.head = data.get("head")
     checkpoint.workspace = data.get("workspace", "slots")
+    checkpoint.sandbox = data.get("sandbox", "")
     checkpoint.agent = data.get("agent", "")
     checkpoint.pid = data.get("pid")
     checkpoint.started_at = event.at
@@ -123,6 +125,7 @@ def _run_resumed(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.state = "running"
     checkpoint.pid = event.data.get("pid")
     checkpoint.head = event.data.get("head") or checkpoint.head
+    checkpoint.sandbox = event.data.get("sandbox") or checkpoint.sandbox
     checkpoint.exit_code = checkpoint.ended_at = None
 
 

@@ -84,6 +84,7 @@ class Report:
     base: str | None
     head: str | None
     workspace: str
+    sandbox: str
     agent: str
     started_at: float | None
     ended_at: float | None
@@ -124,6 +125,7 @@ class Report:
             "head": self.head,
             "kind": self.kind,
             "workspace": self.workspace,
+            "sandbox": self.sandbox,
             "agent": self.agent,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
@@ -177,6 +179,7 @@ def build(
         base=checkpoint.base,
         head=checkpoint.head,
         workspace=checkpoint.workspace,
+        sandbox=checkpoint.sandbox,
         agent=checkpoint.agent,
         started_at=checkpoint.started_at,
         ended_at=checkpoint.ended_at,

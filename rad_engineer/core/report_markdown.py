@@ -38,6 +38,8 @@ def _facts(report: Report) -> str:
         facts.append(f"from {_code(report.base[:12])}")
     if report.agent:
         facts.append(f"agent {_code(report.agent)}")
+    if report.sandbox:
+        facts.append(f"sandbox {report.sandbox}")
     facts.append(f"state {report.state}")
     if report.exit_code is not None:
         facts.append(exit_line(report.exit_code))

@@ -12,8 +12,9 @@ from rad_engineer.git.repository import Repository
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
 from rad_engineer.launch.run_branch import RunBranch
-from rad_engineer.rules import GateRule, Rules
+from rad_engineer.rules import GRANTS, GateRule, Level, Rules
 from rad_engineer.settings import Settings
+from rad_engineer.settings_schema import SETTINGS
 
 if TYPE_CHECKING:
     from rad_engineer.agents.choice import Choice
@@ -23,9 +24,15 @@ Files = Callable[[str], bytes | None]
 
 
 def rules(
-    ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice", branch: RunBranch | None, name: str
+    ground: Ground,
+    inputs: Inputs,
+    wanted: Settings,
+    agent: "Choice",
+    branch: RunBranch | None,
+    name: str,
+    level: Level,
 ) -> Rules:
-    """The rules of a new run."""
+    """The rules of a new run, confined by that level of sandbox."""
     base = branch.base if branch is not None else None
     files, names = _tree(ground, base)
     project = project_gates(inputs, wanted, files, names)
@@ -53,6 +60,7 @@ def rules(
         protected=_protected(ground, base, project, inputs, files),
         protect=wanted.protect,
         dropped=dropped(ground, inputs),
+        **walls(wanted, level),
         setup=wanted.setup,
         keep=wanted.keep,
         copy=wanted.copy,
@@ -79,6 +87,11 @@ def reading(ground: Ground, wanted: Settings) -> dict[str, Any]:
         "review_rounds": wanted.review_rounds,
         "simplify": wanted.simplify,
     }
+
+
+def walls(wanted: Settings, level: Level) -> dict[str, Any]:
+    """What of the rules says how commands are confined, and what is open to them all the same."""
+    return {"sandbox": level, **{name: getattr(wanted, name) for name in GRANTS}}
 
 
 def place(ground: Ground) -> dict[str, Any]:
@@ -130,7 +143,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
         found.append(("setup", wanted.setup))
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
-    found += [(kind, str(value)) for kind, value in _of_models(wanted)]
+    found += [(kind, str(value)) for kind, value in (*_of_models(wanted), *_of_the_sandbox(wanted))]
     if agent.unmetered:
         from rad_engineer.agents.choice import grants  # noqa: PLC0415 - only where somebody is lent a login
 
@@ -148,6 +161,16 @@ def _of_models(wanted: Settings) -> Iterator[tuple[str, Any]]:
         yield "models", wanted.upstream
     if "budget" in from_file:
         yield "budget", f"{wanted.budget:.2f} USD" if wanted.budget else "none"
+
+
+def _of_the_sandbox(wanted: Settings) -> Iterator[tuple[str, str]]:
+    """What a file of the project wants to have opened of the walls around commands."""
+    from_file = {name for name, origin in wanted.origins.items() if origin.endswith(".toml")}
+    if "sandbox" in from_file and wanted.sandbox in ("landlock", "off"):
+        yield "sandbox", wanted.sandbox
+    for name in GRANTS:
+        if name in from_file:
+            yield from ((f"grant {SETTINGS[name].key}", value) for value in getattr(wanted, name))
 
 
 def _named(table: Mapping[str, str], scope: str, files: Files, inputs: Inputs, of_prd: str) -> list[Gate]:

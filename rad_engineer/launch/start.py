@@ -254,11 +254,11 @@ class _Launch:
         if ledger.checkpoint.state == "new":
             ledger.record(
                 "run_started", kind=rules.kind, branch=rules.branch, base=rules.base, head=head,
-                agent=rules.agent, workspace=rules.workspace, prds=list(self.order.files),
+                agent=rules.agent, workspace=rules.workspace, sandbox=rules.sandbox, prds=list(self.order.files),
                 stories=len(self.graph.stories), pid=os.getpid(),
             )  # fmt: skip
         else:
-            ledger.record("run_resumed", head=head, pid=os.getpid())
+            ledger.record("run_resumed", head=head, sandbox=rules.sandbox, pid=os.getpid())
 
     def _queue(self, rules: Rules, branch: run_branch.RunBranch | None) -> MergeQueue | None:
         repository = self.order.ground.repository

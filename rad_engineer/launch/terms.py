@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rad_engineer import git, store
+from rad_engineer import git, sandbox, store
 from rad_engineer.errors import UsageError
 from rad_engineer.launch import gate_plan, recovery, run_branch
 from rad_engineer.launch.ground import is_at
 from rad_engineer.launch.order import Order
-from rad_engineer.rules import Rules
+from rad_engineer.rules import GRANTS, Level, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +84,34 @@ class _Agreeing:
                 kept = replace(kept, **gate_plan.place(order.ground))
             if not self.exactly:
                 kept = self._renewed(kept, branch)
-            return replace(kept, allow_unverified=wanted.allow_unverified,
+            level = self._level(kept)
+            return replace(kept, sandbox=level, allow_unverified=wanted.allow_unverified,
                            allow_missing_tests=wanted.allow_missing_tests, attempts=wanted.attempts,
                            story_timeout=wanted.story_timeout, idle_timeout=wanted.idle_timeout,
                            gate_timeout=wanted.gate_timeout, agent=",".join(order.agent.agents) or "mock",
                            agent_command=order.agent.command)  # fmt: skip
         return gate_plan.rules(
-            order.ground, order.inputs, wanted, order.agent, branch, store.new_name(order.ground.home)
-        )
+            order.ground, order.inputs, wanted, order.agent, branch, store.new_name(order.ground.home),
+            sandbox.choose(wanted.sandbox).level,
+        )  # fmt: skip
 
     def _renewed(self, kept: Rules, branch: run_branch.RunBranch | None) -> Rules:
         """`run` takes up gates that were changed since the run began: what could not be judged is judged again."""
         order = self.order
-        fresh = gate_plan.rules(order.ground, order.inputs, order.settings, order.agent, branch, kept.run)
-        judged_by = ("gates", "wave_gates", "final_gates", "protected", "protect", "setup", "keep", "copy")
+        fresh = gate_plan.rules(order.ground, order.inputs, order.settings, order.agent, branch, kept.run,
+                                self._level(kept))  # fmt: skip
+        judged_by = (
+            "gates",
+            "wave_gates",
+            "final_gates",
+            "protected",
+            "protect",
+            "setup",
+            "keep",
+            "copy",
+            "sandbox",
+            *GRANTS,
+        )
         changed = {
             name: getattr(fresh, name) for name in judged_by if getattr(fresh, name) != getattr(kept, name)
         }
@@ -106,6 +120,12 @@ class _Agreeing:
         self.notes.append(f"changed since the run began, and in force from now on: {', '.join(changed)}")
         self.rejudge = True
         return replace(kept, **changed)
+
+    def _level(self, kept: Rules) -> Level:
+        """The sandbox of the run, unless somebody asks for another one now; it is tested here and now in any case."""
+        before = self.rundir.read_run()["settings"].get("sandbox") if self.rundir is not None else None
+        wanted = self.order.settings.sandbox
+        return sandbox.choose(kept.sandbox if wanted == before else wanted).level
 
     def landed(self, branch: run_branch.RunBranch | None) -> dict[str, str]:
         """What the branch says has landed, as far as a run of ours is known to have done it."""

@@ -26,11 +26,18 @@ def _run_started(event: Event, _checkpoint: Checkpoint) -> str:
     number = stories if isinstance(stories, int) else len(stories or ())
     branch = str(data.get("branch") or "").removeprefix("refs/heads/")
     where = f" on {one_line(branch)}" if branch and data.get("workspace") != "shared" else ""
-    return f"{kind} {event.run}: {several(number, 'story', 'stories')}{where}"
+    return f"{kind} {event.run}: {several(number, 'story', 'stories')}{where}{_sandbox(data)}"
 
 
 def _run_resumed(event: Event, _checkpoint: Checkpoint) -> str:
-    return f"run {event.run} goes on"
+    return f"run {event.run} goes on{_sandbox(event.data)}"
+
+
+def _sandbox(data: Mapping[str, Any]) -> str:
+    level = data.get("sandbox")
+    if level == "off":
+        return "; SANDBOX OFF: commands run with all your rights"
+    return f"; sandbox: {one_line(str(level))}" if level else ""
 
 
 def _stopping(event: Event, _checkpoint: Checkpoint) -> str:

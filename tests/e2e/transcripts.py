@@ -43,6 +43,9 @@ _CHANGING = (
     (re.compile(r'"seconds": ?[\d.]+'), '"seconds": TIME'),
     (re.compile(r"\b[0-9a-f]{7,64}\b"), "HASH"),
     (re.compile(r"\bprocess \d+\b"), "process PID"),
+    (re.compile(r"; (sandbox: \w+|SANDBOX OFF: commands run with all your rights)"), "; sandbox: LEVEL"),
+    (re.compile(r'"sandbox": ?"\w+"'), '"sandbox": LEVEL'),
+    (re.compile(r"\bsandbox (bubblewrap|landlock|off)\b"), "sandbox LEVEL"),
 )  # fmt: skip
 
 
