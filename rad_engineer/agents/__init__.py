@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from rad_engineer.core.prompt import Assignment
-from rad_engineer.process import Limits
+from rad_engineer.process import Exhausted, Limits
 from rad_engineer.sandbox import Box
 
-AgentOutcome = Literal["finished", "failed", "later", "timeout", "idle", "flooded", "cancelled", "missing"]
+AgentOutcome = (
+    Literal["finished", "failed", "later", "timeout", "idle", "flooded", "cancelled", "missing"] | Exhausted
+)
 
 _AGENTS = {
     "anthropic": "rad_engineer.agents.anthropic",

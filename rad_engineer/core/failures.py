@@ -46,6 +46,36 @@ _LIST = (
         "make the agent quieter; the head and the tail of its output are in `rad-engineer logs {story}`",
     ),
     Reason(
+        "cpu-limit", "agent",
+        "the agent's commands used more processor time than they may and were stopped",
+        "look for a loop in `rad-engineer logs {story}`, then run again",
+    ),
+    Reason(
+        "memory-limit", "agent",
+        "the agent's commands used more memory than they may and were stopped",
+        "look for what uses it in `rad-engineer logs {story}`; fewer --jobs leave more for each",
+    ),
+    Reason(
+        "process-limit", "agent",
+        "the agent's commands started more processes than they may and were stopped",
+        "look for what starts them in `rad-engineer logs {story}`, then run again",
+    ),
+    Reason(
+        "open-file-limit", "agent",
+        "the agent's commands opened more files than they may and were stopped",
+        "look for what opens them in `rad-engineer logs {story}`, then run again",
+    ),
+    Reason(
+        "disk-limit", "agent",
+        "the agent's commands wrote more than they may and were stopped",
+        "look for what writes it in `rad-engineer logs {story}`, then run again",
+    ),
+    Reason(
+        "inode-limit", "agent",
+        "the agent's commands made more files than they may and were stopped",
+        "look for what makes them in `rad-engineer logs {story}`, then run again",
+    ),
+    Reason(
         "no-change", "agent",
         "the agent finished but changed nothing, and no verify command of the story is green",
         "say in the story what must change, or give it a verify command that is green when nothing is left to do",

@@ -195,7 +195,10 @@ def _broken(attempt: Attempt, baseline: Baseline | None) -> Judgement:
 
 def _stopped(attempt: Attempt, baseline: Baseline | None) -> Judgement:
     why = {"timeout": "ran into its time limit", "idle": "printed nothing for too long",
-           "flooded": "printed more than its limit", "cancelled": "was stopped"}  # fmt: skip
+           "flooded": "printed more than its limit", "cancelled": "was stopped",
+           "cpu-limit": "used too much processor time", "memory-limit": "used too much memory",
+           "process-limit": "started too many processes", "open-file-limit": "opened too many files",
+           "disk-limit": "wrote too much", "inode-limit": "made too many files"}  # fmt: skip
     detail = why.get(attempt.reason, attempt.reason)
     if attempt.reason == "cancelled":
         return Judgement("broken", detail=detail)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from rad_engineer.errors import OUT_OF_MEANS
 from rad_engineer.process.child import Child, Running, spawn
 from rad_engineer.process.command_tree import OnHost, Where
+from rad_engineer.process.limits import Exhausted, Limits, Reason
 from rad_engineer.process.output import Output, plain
 from rad_engineer.process.tree import (
     MARK,
@@ -35,7 +36,7 @@ from rad_engineer.process.tree import (
     stop_process,
     sweep,
 )
-from rad_engineer.process.watch import Limits, Reason, Watch
+from rad_engineer.process.watch import Watch
 
 if TYPE_CHECKING:
     import subprocess
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MARK",
     "Completed",
+    "Exhausted",
     "Limits",
     "Reason",
     "Talk",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rad_engineer.process.child import Child, Running, spawn
+from rad_engineer.process.limits import Limits, Usage, used_by
 from rad_engineer.process.tree import (
     MARK,
     become_subreaper,
@@ -24,6 +25,9 @@ class CommandTree(Protocol):
 
     def signal(self, main: int, number: int) -> None:
         """Signals the main process and all that it has started."""
+
+    def usage(self, main: int, limits: Limits) -> Usage:
+        """What it uses; exact where that decides whether a limit is broken."""
 
     def orphaned(self, main: int) -> None:
         """Is told that the main process has ended, before it is buried."""
@@ -50,6 +54,11 @@ class HostTree:
         walks = become_subreaper()
         tree = descendants([main, *reap(self._before | {main})]) if walks else [main]
         signal_tree(tree, number, (main,) if number == signal.SIGKILL or not walks else ())
+
+    def usage(self, main: int, limits: Limits) -> Usage:
+        """Without what it writes: nobody knows where, out here."""
+        tree = descendants([main, *reap(self._before | {main})])
+        return used_by(tree, exact_memory_above=limits.memory)
 
     def orphaned(self, main: int) -> None:
         """Where nobody can be walked to, its group is all we can know (macOS, untested there)."""

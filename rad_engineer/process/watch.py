@@ -5,14 +5,11 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 from rad_engineer.process.child import Running
 from rad_engineer.process.command_tree import CommandTree
+from rad_engineer.process.limits import Limits, Reason, Rhythm, broken
 from rad_engineer.process.output import Output
-
-Reason = Literal["exited", "timeout", "idle", "flooded", "cancelled", "not-started"]
 
 _SETTLE = 0.1  # what a command leaves behind may finish its last write for so long
 _LOST_GRACE = 0.3  # whoever could cancel us is gone: everything must be over within a second
@@ -22,17 +19,6 @@ _GIVE_UP = 10.0  # what outlives SIGKILL that long hangs in the kernel
 _LINE_EVERY = 0.2
 _CHUNK = 1 << 16
 _NEVER = float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a child is stopped: after how long, after what silence, after how much output, with what grace."""
-
-    seconds: float | None = None
-    idle: float | None = None
-    output_bytes: int = 64 * 1024 * 1024
-    grace: float = 5.0
-    log_bytes: int = 16 * 1024 * 1024
 
 
 class Watch:
@@ -60,6 +46,7 @@ class Watch:
         self._to_tell = False
         self._tell_at = 0.0
         self._started = self._active = time.monotonic()
+        self._rhythm = Rhythm() if limits.counts else None
         self._kill_at = _NEVER
         self._give_up_at = _NEVER
         self._ended = False
@@ -142,6 +129,8 @@ class Watch:
                 at = self._started + limits.seconds
             if limits.idle is not None:
                 at = min(at, self._active + limits.idle)
+            if self._rhythm is not None:
+                at = min(at, self._rhythm.next)
         if self._to_tell:
             at = min(at, self._tell_at)
         if self._pidfd is None:  # no pidfd (macOS, untested there): look every 20 ms
@@ -159,13 +148,18 @@ class Watch:
             self._stop("timeout", limits.grace)
         elif limits.idle is not None and now >= self._active + limits.idle:
             self._stop("idle", limits.grace)
+        elif self._rhythm is not None and now >= self._rhythm.next:
+            exhausted = broken(self._tree.usage(self._child.pid, limits), limits)
+            if exhausted is not None:
+                self._stop(exhausted, 0.0)
+            self._rhythm.looked()
 
     def _stop(self, reason: Reason, grace: float) -> None:
-        """Asks the tree to end, once; a later reason can only shorten the grace."""
+        """Asks the tree to end, once, where it has a grace; a later reason can only shorten that."""
         kill_at = time.monotonic() + grace
         if self._kill_at == _NEVER and (not self._ended or reason == "flooded"):
             self.reason = reason
-            if not self._ended:
+            if not self._ended and grace > 0:
                 self._tree.signal(self._child.pid, signal.SIGTERM)
         self._kill_at = min(self._kill_at, kill_at)
 

@@ -11,6 +11,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +28,9 @@ _LIMITS = {  # of each process, so that none of them can be raised inside
     resource.RLIMIT_NPROC: 8_192,
     resource.RLIMIT_FSIZE: 16 * 1024**3,
 }
+_PROCESSES, _OPEN_FILES, _DISK, _INODES = 2_048, 65_536, 32 * 1024**3, 2_000_000
+"""For all processes of a command together."""
+
 _START = "import marshal,os;exec(marshal.loads(os.pread({},1<<20,0)))"
 
 
@@ -77,7 +81,7 @@ class Bubblewrap:
         # What is handed in can be opened again by its number, with all that this user may do to it: no files of ours.
         given = stdin.read_bytes() if isinstance(stdin, Path) else stdin
         return process.run(
-            argv, cwd=cwd, env=env, stdin=given, log=log, limits=limits, cancel=cancel, on_line=on_line,
+            argv, cwd=cwd, env=env, stdin=given, log=log, limits=_bounded(limits), cancel=cancel, on_line=on_line,
             on_start=on_start, on_exit=on_exit, on_data=on_data, keep=keep, within=self,
         )  # fmt: skip
 
@@ -89,7 +93,7 @@ class Bubblewrap:
 
     def tree(self, *, keep: bool) -> BoxTree:
         """The tree of a command that is about to be started."""
-        return BoxTree(self._living(), keep=keep)
+        return BoxTree(self._living(), keep=keep).counted(self._place.slot, profile.TEMPORARY)
 
     def close(self) -> None:
         """Ends everything in it."""
@@ -176,6 +180,19 @@ class Bubblewrap:
         limits = [f"{kind}={value}" for kind, value in _LIMITS.items()]
         executor = [sys.executable, "-I", "-S", "-c", _START.format(code), "0", *map(str, owner), *limits]
         return [_program(), "--args", str(arguments), "--", *executor]
+
+
+def _bounded(limits: process.Limits) -> process.Limits:
+    """With what holds for everybody where nothing else was said."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4 * 3
+    return replace(
+        limits,
+        memory=memory if limits.memory is None else limits.memory,
+        processes=_PROCESSES if limits.processes is None else limits.processes,
+        open_files=_OPEN_FILES if limits.open_files is None else limits.open_files,
+        disk=_DISK if limits.disk is None else limits.disk,
+        inodes=_INODES if limits.inodes is None else limits.inodes,
+    )
 
 
 def _is_plain(top: Path, path: str) -> bool:

@@ -11,17 +11,20 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rad_engineer.errors import RadError
 from rad_engineer.process.child import Child
+from rad_engineer.process.limits import Limits, Usage
 from rad_engineer.process.tree import children, descendants, group_of, living, signal_tree
+from rad_engineer.sandbox.meter import Meter
 
 _STARTS = 30.0  # seconds; a machine under load takes one
 _GIVE_UP = 10.0  # what outlives SIGKILL that long hangs in the kernel
+_MANY = 500  # processes: one by one that takes too long
 _ROUNDS = 5  # a command that starts processes faster than they can be found takes the whole box with it
 _KILLED = -signal.SIGKILL
 _CHUNK = 1 << 16
@@ -230,17 +233,32 @@ class BoxTree:
     def __init__(self, namespace: Namespace, *, keep: bool) -> None:
         namespace.ready()
         self._namespace = namespace
+        self._meter: Meter | None = None
         self._before = frozenset(namespace.residents())
         self._keep = keep
 
     def signal(self, main: int, number: int) -> None:  # noqa: ARG002 -- the init finds it
         """Every process once; killing goes by group as well."""
         tree = descendants(self._roots())
+        if number == signal.SIGKILL and len(tree) > _MANY:
+            self._namespace.close()
+            return
         groups = {group_of(pid) for pid in tree} & set(tree) if number == signal.SIGKILL else ()
         signal_tree(tree, number, groups)
 
+    def usage(self, main: int, limits: Limits) -> Usage:  # noqa: ARG002 -- the same
+        """What it uses, with what it has written."""
+        if self._meter is None:
+            raise AssertionError("whoever counts begins before the command")
+        return self._meter.usage(descendants(self._roots()), limits)
+
     def orphaned(self, main: int) -> None:
         """The init has it all."""
+
+    def counted(self, slot: Path, memory_folders: Collection[str]) -> "BoxTree":
+        """Itself, counting from now on."""
+        self._meter = Meter(self._namespace.init, slot, memory_folders)
+        return self
 
     def left(self) -> bool:
         """Whether anything of it runs."""

@@ -8,9 +8,9 @@ and until the commit has a ref the slot belongs to the story.
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from rad_engineer import agents, git, story_files, timings
+from rad_engineer import agents, git, process, story_files, timings
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.worker import agent_turn, commits, review, setup, verdict
 from rad_engineer.worker.agent_turn import Took, Turn
@@ -24,6 +24,7 @@ _AGENT_REASONS = {
     "timeout": "timeout",
     "idle": "idle",
     "flooded": "flooded",
+    **{name: name for name in get_args(process.Exhausted)},
 }
 
 
