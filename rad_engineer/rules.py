@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 Level = Literal["bubblewrap", "landlock", "off"]
-GRANTS = ("network", "gate_network", "setup_network", "readable")
+GRANTS = ("network", "gate_network", "setup_network", "readable", "variables")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class Rules:
     gate_network: tuple[str, ...] = ()
     setup_network: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
     setup: str | None = None
     keep: tuple[str, ...] = ()
     copy: tuple[str, ...] = ()

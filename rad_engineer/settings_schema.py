@@ -189,6 +189,7 @@ _SANDBOX = (
     Setting("gate_network", "texts", (), "the same for gates", "grants.gate_network"),
     Setting("setup_network", "texts", (), "the same for the setup command", "grants.setup_network"),
     Setting("readable", "texts", (), "more files and folders of this machine that commands may read", "grants.read"),
+    Setting("variables", "texts", (), "more variables of your environment that commands may see", "grants.variables"),
 )  # fmt: skip
 _ANSWERS = (
     Setting("dry_run", "switch", False, "say what would run, touch nothing", None, ("--dry-run",), env=False),

@@ -189,7 +189,7 @@ def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
         [work.token, *(env[name] for name in adapter.variables if name in env)],
     )
     log.add(iter(found.warnings))
-    links = [] if work.base_url else _lend(adapter, work.env, state)
+    links = [] if work.base_url else _lend(adapter, work, state)
     try:
         ended = work.box.run(
             command_line(found, work, state, session),
@@ -277,26 +277,46 @@ def _state(adapter: Adapter, work: AgentWork) -> Path:
     return state
 
 
-def _lend(adapter: Adapter, env: Mapping[str, str], state: Path) -> list[tuple[Path, Path]]:
-    """Puts links to exactly the declared credentials into the agent's own folder, where it has one."""
+def _lend(adapter: Adapter, work: AgentWork, state: Path) -> list[tuple[Path, Path]]:
+    """Puts exactly the declared credentials into the agent's own folder, where it has one: links to them.
+
+    Where a box shows nothing of the user's home folder they are copies.
+    """
     links = []
-    home = Path(env.get("HOME") or "/")
+    home = Path(work.env.get("HOME") or os.environ.get("HOME") or "/")
+    hidden = work.box.inside(state) != str(state)
     for source, target in adapter.credentials.items():
         real, link = home / source, state / target
         if not target or not adapter.home or not real.is_file():
             continue
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
-        link.symlink_to(real)
+        if hidden:
+            _copy(real, link, state)
+        else:
+            link.symlink_to(real)
         links.append((link, real))
     return links
+
+
+def _copy(real: Path, link: Path, state: Path) -> None:
+    """For whoever the agent's own folder belongs to, and nobody else."""
+    owner = state.stat()
+    for folder in link.parents[: len(link.relative_to(state).parts) - 1]:
+        os.chown(folder, owner.st_uid, owner.st_gid)
+    handle = os.open(link, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchown(handle, owner.st_uid, owner.st_gid)
+        write_all(handle, real.read_bytes())
+    finally:
+        os.close(handle)
 
 
 def _take_back(links: Sequence[tuple[Path, Path]]) -> None:
     """A login that was renewed by replacing the link goes back to where it came from; nothing is left here."""
     for link, real in links:
         with suppress(OSError):
-            if link.is_file() and not link.is_symlink() and link.stat().st_size:
+            if link.is_file() and not link.is_symlink() and link.read_bytes() not in (b"", real.read_bytes()):
                 copy = real.with_name(f".{real.name}.rad-engineer")
                 handle = os.open(
                     copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600

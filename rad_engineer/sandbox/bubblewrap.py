@@ -44,8 +44,10 @@ class Bubblewrap:
         self._grants = grants
         self._toolchains = toolchains.resolve(os.environ)
         slot = Mount(place.slot, place.inner, writable=True)
-        self._names = sorted(
-            ((str(mount.host), mount.inner) for mount in (slot, *place.mounts, *grants.read)), reverse=True
+        home = (Mount(grants.home, HOME, writable=True),) if grants.home is not None else ()
+        self._names: list[tuple[str, str]] = sorted(
+            ((str(mount.host), mount.inner) for mount in (slot, *home, *place.mounts, *grants.read)),
+            reverse=True,
         )
         self._namespace: Namespace | None = self._open()
 

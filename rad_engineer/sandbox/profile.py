@@ -29,7 +29,9 @@ KERNEL_FILES = (
 )  # fmt: skip
 """Files of the kernel that say something about this machine or its other users; most are for root alone anyway."""
 
-_NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup-try")
+_NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+HOST_NETWORK = "host"
+"""Among the grants of a stage: the network of this machine, all of it."""
 _ALWAYS = ("--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--hostname", "sandbox")
 
 
@@ -51,6 +53,7 @@ class Ground:
 def arguments(place: Place, grants: Grants, ground: Ground) -> list[Argument]:
     """Everything up to the command."""
     given: list[Argument] = [*_NAMESPACES, *_ALWAYS]
+    given += [] if HOST_NETWORK in grants.network else ["--unshare-net"]
     if ground.as_root:
         given += ["--cap-drop", "ALL", *_each("--cap-add", ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"))]
     else:
@@ -58,7 +61,8 @@ def arguments(place: Place, grants: Grants, ground: Ground) -> list[Argument]:
         given += ["--unshare-user", "--uid", user, "--gid", user]
         given += ["--disable-userns"] if ground.no_new_users else []
     given += _system(ground)
-    given += _made(place.owner if ground.as_root and place.owner else (INNER_USER, INNER_USER))
+    user_and_group = place.owner if ground.as_root and place.owner else (INNER_USER, INNER_USER)
+    given += _made(user_and_group, resolver=HOST_NETWORK in grants.network)
     given += _kernel(ground)
     given += _temporary(grants, private=not ground.as_root)
     given += _mounts(_all_mounts(place, grants, ground))
@@ -75,7 +79,7 @@ def _system(ground: Ground) -> list[Argument]:
     return given
 
 
-def _made(owner: tuple[int, int]) -> list[Argument]:
+def _made(owner: tuple[int, int], *, resolver: bool) -> list[Argument]:
     """An /etc that names nobody of this machine."""
     uid, gid = owner
     passwd = f"root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:{uid}:{gid}:agent:{HOME}:/bin/bash\n"
@@ -85,9 +89,9 @@ def _made(owner: tuple[int, int]) -> list[Argument]:
         "hosts": "127.0.0.1 localhost sandbox\n::1 localhost sandbox\n",
         "hostname": "sandbox\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-        "resolv.conf": "",
     }
-    given: list[Argument] = []
+    given: list[Argument] = ["--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf"] if resolver else []
+    files |= {} if resolver else {"resolv.conf": ""}
     for name, text in files.items():
         given += ["--perms", "0444", "--file", text.encode(), f"/etc/{name}"]
     return given

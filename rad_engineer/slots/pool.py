@@ -19,6 +19,7 @@ from rad_engineer.git import GitFailed, Merge, objects
 from rad_engineer.git.repository import Repository
 from rad_engineer.git.trees import Trees
 from rad_engineer.slots import object_store, staging, working_copy
+from rad_engineer.slots.belongings import Owner, belongs_to, hand_over
 from rad_engineer.slots.private_files import PrivateFiles
 from rad_engineer.slots.removal import open_attic, remove_path
 from rad_engineer.slots.staging import Staged
@@ -36,7 +37,7 @@ _serial = count()
 class Pool:
     """The copies of one repository, in a folder outside its work tree, as one run uses them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all but three are named
         self,
         repository: Repository,
         root: Path,
@@ -46,13 +47,18 @@ class Pool:
         copy: Iterable[str] = (),
         keep: Iterable[str] = (),
         bounds: Bounds = Bounds(),  # noqa: B008 -- frozen
+        owner: Owner | None = None,
+        objects_at: str = "",
     ) -> None:
+        """`owner`: to whom copies belong; `objects_at`: where those who work in them find the run's objects."""
         self.repository = repository
         self.root = Path(root)
         self.store = object_store.RunStore(repository, self.root / "runs" / run, history)
         self._run = run
         self._keep = tuple(keep)
         self._bounds = bounds
+        self._owner = owner
+        self._objects_at = objects_at or str(self.store.objects)
         self._private = PrivateFiles(repository, tuple(copy))
         self._names: dict[Path, tuple[str, Names]] = {}
         self._seen: defaultdict[Path, Seen] = defaultdict(Seen)
@@ -82,13 +88,18 @@ class Pool:
             except (GitFailed, OSError, RecursionError):
                 self.remove(slot)
                 self._move(slot, target, kept, env, quarantine)
-            working_copy.plant(self.repository, slot, self.store, head, kept.patterns)
+            if hand_over(str(slot.path), self._owner, leave=(".git", *kept.patterns)):
+                working_copy.refresh(self.repository, slot)
+            working_copy.plant(self.repository, slot, self.store, head, kept.patterns, self._objects_at)
+            hand_over(str(slot.path / ".git"), self._owner)
 
     def _move(
         self, slot: Slot, target: str, kept: Kept, env: dict[str, str], quarantine: Path | None
     ) -> None:
         repository = self.repository
-        if slot.path.exists() and not object_store.of_this_boot(slot.git_dir):
+        if slot.path.exists() and not (
+            object_store.of_this_boot(slot.git_dir) and belongs_to(str(slot.path), self._owner)
+        ):
             self.remove(slot)
         at = working_copy.read_state(slot).at
         working_copy.make(repository, slot)
@@ -269,6 +280,7 @@ class Pool:
         if copied:
             state = working_copy.read_state(slot)
             working_copy.write_state(slot, State(state.at, state.keep, copied))
+            hand_over(str(slot.path), self._owner, leave=state.keep)
         return copied
 
     def untracked(self, slot: Slot) -> tuple[str, ...]:

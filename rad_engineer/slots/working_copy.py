@@ -156,6 +156,11 @@ def check_out(repository: Repository, slot: Slot, target: str, env: Mapping[str,
     git(repository, slot, "read-tree", "--reset", "-u", "--end-of-options", target, env=env)
 
 
+def refresh(repository: Repository, slot: Slot) -> None:
+    """Writes down anew how files are described whose owner has changed; those alone are read again."""
+    call(repository, slot, "update-index", "-q", "--refresh")
+
+
 def skip(repository: Repository, slot: Slot, gitlinks: set[str], *, index: str = "index") -> None:
     """Marks submodules as not to be looked at: a repository in there would be an agent's."""
     paths = b"".join(os.fsencode(path) + b"\0" for path in sorted(gitlinks))
@@ -169,7 +174,9 @@ def copy_index(source: Path, target: Path) -> None:
     os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def plant(repository: Repository, slot: Slot, store: RunStore, head: str, hidden: tuple[str, ...]) -> None:
+def plant(
+    repository: Repository, slot: Slot, store: RunStore, head: str, hidden: tuple[str, ...], objects_at: str
+) -> None:
     """Gives whoever works in a copy a `.git` of their own, on a branch at `head`, over the objects of the run."""
     store.teach(head)
     name, _, mail = repository.author.rpartition(" <")
@@ -177,7 +184,7 @@ def plant(repository: Repository, slot: Slot, store: RunStore, head: str, hidden
     core = "".join(f"\t{pair.replace('=', ' = ', 1)}\n" for pair in pairs)
     person = f"[user]\n\tname = {_quoted(name)}\n\temail = {_quoted(mail.rstrip('>'))}\n"
     toy = slot.path / ".git"
-    objects = alternates(store.objects)
+    objects = alternates(Path(objects_at))
     more = f"[core]\n{core}[gc]\n\tauto = 0\n{person}"
     make_git_dir(toy, repository.object_format, head=head, objects=objects, more=more)
     hiding = "".join(f"/{path}\n" for path in hidden)

@@ -13,8 +13,9 @@ from rad_engineer.core.prd import Story
 from rad_engineer.process import Limits
 from rad_engineer.sandbox import Box
 from rad_engineer.worker import boxes, commits, verdict
-from rad_engineer.worker.story_run import StoryRun
+from rad_engineer.worker.story_run import PATCH_LIES_IN, StoryRun
 
+_LEARNINGS = "learnings.txt"
 _SAME_FOR_ALL = ("budget", "offline")
 
 
@@ -65,7 +66,7 @@ def assignment(run: StoryRun) -> prompt.Assignment:
         earlier=tuple(context.get("earlier", ())),
         learnings=tuple(context.get("learnings", ())),
         attempt=run.attempt,
-        feedback=run.job.get("feedback", ""),
+        feedback=_feedback(run)[0],
         role=role_of(run),
     )
 
@@ -80,7 +81,8 @@ def take(run: StoryRun, turn: Turn) -> Took:
     """Asks the first agent; where that one is missing or at its limit, the next one goes on from the start."""
     names = _names(run, turn)
     for position, name in enumerate(names):
-        with boxes.for_agent(run.place, turn.where) as box:
+        prompt_file = _prompt_file(run, turn)
+        with boxes.for_agent(run.place, turn.where, _shown(run, prompt_file), _home(run, name)) as box:
             result = agents.agent(name).run(_work(run, turn, name, names[0], box))
         after = names[position + 1 :]
         asked_next = result.outcome == "missing" or (
@@ -117,10 +119,8 @@ def _names(run: StoryRun, turn: Turn) -> tuple[str, ...]:
 def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.AgentWork:
     rules, story, models = run.place.rules, run.story, run.job.get("models", {})
     files = run.attempt_folder / turn.name if turn.name else run.attempt_folder
-    if turn.text:
-        story_files.write_note(files, "prompt.md", turn.text.encode("utf-8", "replace"))
     own = None if turn.text else assignment(run)
-    learnings = run.attempt_folder / "learnings.txt"
+    learnings = run.attempt_folder / _LEARNINGS
     return agents.AgentWork(
         story_id=story["id"].replace("\0", ""),
         title=story["title"].replace("\0", ""),
@@ -128,7 +128,7 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
         slot=turn.where,
         prompt=files / "prompt.md",
         log=files / "agent.log",
-        env={**run.place.environment, "RAD_LEARNINGS_FILE": box.inside(learnings)},
+        env={**_environment(run, name), "RAD_LEARNINGS_FILE": box.inside(learnings)},
         limits=Limits(seconds=rules.story_timeout, idle=rules.idle_timeout, grace=rules.grace),
         box=box,
         command=rules.agent_command,
@@ -147,6 +147,41 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
         bound=run.place.pool.prepared(commits.slot_of(run)) if rules.workspace == "slots" else "shared",
         session=turn.session,
     )
+
+
+def _prompt_file(run: StoryRun, turn: Turn) -> Path:
+    """Where the prompt of a turn lies; that of the story was written before."""
+    files = run.attempt_folder / turn.name if turn.name else run.attempt_folder
+    if turn.text:
+        story_files.write_note(files, "prompt.md", turn.text.encode("utf-8", "replace"))
+    return files / "prompt.md"
+
+
+def _shown(run: StoryRun, prompt_file: Path) -> boxes.Shown:
+    return boxes.Shown(prompt_file, run.attempt_folder / _LEARNINGS, _feedback(run)[1])
+
+
+def _feedback(run: StoryRun) -> tuple[str, Path | None]:
+    """Why the last attempt did not land, and the patch that its last line names, as it is called where agents work."""
+    text = str(run.job.get("feedback", ""))
+    before, mark, name = text.rpartition(PATCH_LIES_IN)
+    path = Path(name)
+    ours = path.suffix == ".patch" and path.is_relative_to(run.place.rundir.path) and ".." not in path.parts
+    if not (mark and ours and path.is_file() and not path.is_symlink()):
+        return text, None
+    return (f"{before}{mark}{boxes.PATCH}" if run.place.walled else text), path
+
+
+def _home(run: StoryRun, name: str) -> Path | None:
+    """The home folder of an agent that goes on with its own sessions; it stays until the story has ended."""
+    return run.folder / f"agent-{name}" if name in ADAPTERS else None
+
+
+def _environment(run: StoryRun, name: str) -> dict[str, str]:
+    """What an agent finds in its environment; one with an account of its own also what its row declares."""
+    place = run.place
+    own = ADAPTERS[name].variables if name in ADAPTERS and not run.job.get("models") else ()
+    return {**place.environment, **{word: place.user[word] for word in own if word in place.user}}
 
 
 def _model(run: StoryRun, turn: Turn, name: str, first: str) -> str:
@@ -169,9 +204,12 @@ def _choice(run: StoryRun) -> choice.Choice:
 
 def _hidden(run: StoryRun) -> dict[str, str]:
     """What differs from one run or machine to the next, and what a model that is asked through us sees instead."""
-    rules = run.place.rules
+    rules, patch = run.place.rules, _feedback(run)[1]
+    runs = str(run.place.rundir.path)
+    inner = {boxes.PATCH: str(patch).replace(runs, "$RUN_FOLDER", 1)} if patch and run.place.walled else {}
     return {
-        str(run.place.rundir.path): "$RUN_FOLDER",
+        **inner,
+        runs: "$RUN_FOLDER",
         rules.cache: "$CACHE",
         rules.top: "$REPOSITORY",
         rules.run: "$RUN",

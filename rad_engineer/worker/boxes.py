@@ -1,41 +1,116 @@
 """The box of each stage: what is visible in it, and under which names."""
 
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rad_engineer import durable, sandbox
-from rad_engineer.sandbox import Box, Mount
-from rad_engineer.worker.workplace import Workplace
+from rad_engineer.sandbox import Box, Grants, Mount
+from rad_engineer.worker.workplace import OBJECTS, Workplace
 
+PROMPT, PATCH, LEARNINGS = "/rad/prompt.md", "/rad/last.patch", "/rad/learnings.txt"
 _SCRATCH = "/scratch"
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def inner(place: Workplace) -> str:
+    """What every copy of the project is called inside: what setup made in one is right in each."""
+    return "/src/" + (_UNUSUAL.sub("-", Path(place.rules.top).name).strip(".-") or "project")
+
+
+def kind(place: Workplace) -> str:
+    """Names all about a box that what is said or made in it depends on."""
+    rules = place.rules
+    if rules.sandbox == "off":
+        return "off"
+    grants = (rules.gate_network, rules.setup_network, rules.readable, rules.variables)
+    return f"{rules.sandbox} {inner(place)} {grants}"
 
 
 def for_setup(place: Workplace, copy: Path) -> Box:
     """Where the setup command runs: it writes into the copy."""
-    return _open(place, copy)
+    return _open(place, copy, place.rules.setup_network)
 
 
 @contextmanager
-def for_gates(place: Workplace, copy: Path, lane: int) -> Iterator[tuple[Box, Path]]:
-    """Where gates judge a copy, and a folder for what they write outside it; gone afterwards."""
+def for_gates(
+    place: Workplace, copy: Path, lane: int, made: tuple[str, ...] = ()
+) -> Iterator[tuple[Box, Path]]:
+    """Where gates judge a copy, and a folder for what they write outside it; gone afterwards.
+
+    What setup made can be read there, and nothing more: code that is judged would change what judges the next.
+    """
     scratch = Path(place.rules.cache) / "scratch" / f"{place.rules.run}-{lane}"
     shutil.rmtree(scratch, ignore_errors=True)
     with durable.writing(scratch):
         scratch.mkdir(parents=True)
+        sandbox.hand_over(scratch, place.owner)
+    kept = tuple(path for path in made if (copy / path).exists() and not (copy / path).is_symlink())
+    mounts = (Mount(scratch, _SCRATCH, writable=True),)
     try:
-        with _open(place, copy, Mount(scratch, _SCRATCH, writable=True)) as box:
+        with _open(place, copy, place.rules.gate_network, mounts, kept) as box:
             yield box, scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def for_agent(place: Workplace, where: Path) -> Box:
-    """Where an agent and its commands work."""
-    return _open(place, where)
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Files of the attempt that its agent sees: the first and the last to read, the other one to write to."""
+
+    prompt: Path
+    learnings: Path
+    patch: Path | None = None  # of the last attempt
 
 
-def _open(place: Workplace, copy: Path, *mounts: Mount) -> Box:
-    inner = f"/src/{Path(place.rules.top).name}"
-    return sandbox.open_box("off", sandbox.Place(copy, inner, mounts))
+def for_agent(place: Workplace, where: Path, shown: Shown, home: Path | None) -> Box:
+    """Where an agent and its commands work; `home` is its home folder, which is kept for it."""
+    if not place.walled:
+        return _open(place, where)
+    with durable.writing(shown.learnings):
+        shown.learnings.touch()
+        sandbox.hand_over(shown.learnings, place.owner)
+        if home is not None:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sandbox.hand_over(home, place.owner)
+    mounts = [Mount(shown.learnings, LEARNINGS, writable=True)]
+    mounts += [Mount(shown.prompt, PROMPT)] if shown.prompt.is_file() else []
+    mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
+    return _open(place, where, place.rules.network, tuple(mounts), home=home)
+
+
+def _open(
+    place: Workplace,
+    copy: Path,
+    network: tuple[str, ...] = (),
+    mounts: tuple[Mount, ...] = (),
+    read_only: tuple[str, ...] = (),
+    home: Path | None = None,
+) -> Box:
+    rules = place.rules
+    if rules.workspace == "slots":
+        mounts = (Mount(place.pool.store.objects, OBJECTS), *mounts)
+    elif place.walled:
+        mounts = (*_covers(place, copy), *mounts)
+        read_only = (".git",) if (copy / ".git").is_dir() else ()
+    readable = tuple(Mount(path, str(path)) for path in map(_absolute, rules.readable))
+    where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner)
+    return sandbox.open_box(rules.sandbox, where, Grants(network, home=home, read=readable))
+
+
+def _covers(place: Workplace, copy: Path) -> tuple[Mount, ...]:
+    """In a shared workspace the folder with the runs of the project lies within reach: something empty covers it."""
+    if not (copy / ".rad-engineer").is_dir():
+        return ()
+    empty = Path(place.rules.cache) / "empty"
+    with durable.writing(empty):
+        empty.mkdir(parents=True, exist_ok=True)
+    return (Mount(empty, f"{inner(place)}/.rad-engineer"),)
+
+
+def _absolute(name: str) -> Path:
+    return Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 - links stay as they are named

@@ -3,6 +3,7 @@
 import select
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
+from rad_engineer.sandbox import Box
 from rad_engineer.worker import boxes, readings, setup
 from rad_engineer.worker.workplace import Say, Workplace, gate_environment, judging_environment
 
@@ -131,6 +133,7 @@ def set_up_copy(
         lambda to, paths: place.pool.move(copy, to, head, keep=(*keep, *paths), quarantine=court.quarantine),
         place.pool.take_away,
         lambda: boxes.for_setup(place, copy.path),
+        boxes.kind(place),
     )
     with timings.part("setup"):
         env = gate_environment(place.environment)
@@ -161,7 +164,7 @@ def _run_all(
     for gate in wanted:
         if results:
             ready()
-        with timings.part("gates"), boxes.for_gates(place, where, court.lane) as (box, folder):
+        with timings.part("gates"), _box(court, where) as (box, folder):
             result = gates.run(
                 gate,
                 box=box,
@@ -182,6 +185,17 @@ def _run_all(
         court.say({"event": "gate_finished", "gate": gate.name, "ok": result.ok, "blamed": not result.ok,
                    "verdict": result.verdict, "seconds": round(result.seconds, 3)})  # fmt: skip
     return results
+
+
+def _box(court: Court, where: Path) -> AbstractContextManager[tuple[Box, Path]]:
+    """A box for one gate."""
+    place = court.place
+    made = (
+        setup.kept(place.pool.slot("gate", court.lane).git_dir).paths
+        if place.rules.workspace == "slots"
+        else ()
+    )
+    return boxes.for_gates(place, where, court.lane, made)
 
 
 def baseline(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
@@ -205,7 +219,7 @@ def _ask(court: Court, commit: str, gate: Gate, *, again: bool = False) -> Basel
     failed_setup = set_up_copy(court, copy, commit, commit)
     if failed_setup is not None:
         return failed_setup
-    with timings.part("gates"), boxes.for_gates(place, copy.path, court.lane) as (box, folder):
+    with timings.part("gates"), _box(court, copy.path) as (box, folder):
         found = gates.baseline(
             gate,
             box=box,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rad_engineer import __version__, durable
 from rad_engineer.gates import Baseline, Gate
+from rad_engineer.worker import boxes
 from rad_engineer.worker.workplace import Workplace, gate_environment
 
 _MOST = 64  # per gate: what is judged at once is fewer, and what is not remembered is asked again
@@ -43,7 +44,7 @@ def remember(place: Workplace, gate: Gate, tree: str, seen: Baseline) -> None:
 def _folder(place: Workplace, gate: Gate) -> Path:
     """All that an answer depends on beside the tree: who reads it, the gate's command, the setup, where tools are."""
     path = gate_environment(os.environ).get("PATH", "")
-    parts = "\0".join((__version__, gate.command, place.rules.setup or "", path))
+    parts = "\0".join((__version__, gate.command, place.rules.setup or "", path, boxes.kind(place)))
     name = hashlib.sha256(parts.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     return Path(place.rules.cache) / "readings" / name
 

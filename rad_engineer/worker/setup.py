@@ -79,9 +79,11 @@ def kept(git_dir: Path) -> Kept:
         return Kept()
 
 
-def key(command: str, top: Path, env: Mapping[str, str], made: Collection[str] = ()) -> str:
-    """Names what the outputs of setup depend on: command, tool search path, every manifest but those it made."""
-    seen = hashlib.sha256(f"{command}\0{env.get('PATH', '')}\0".encode())
+def key(
+    command: str, top: Path, env: Mapping[str, str], made: Collection[str] = (), sandbox: str = "off"
+) -> str:
+    """Names what the outputs of setup depend on: command, where it ran, search path, manifests but those it made."""
+    seen = hashlib.sha256(f"{command}\0{sandbox}\0{env.get('PATH', '')}\0".encode())
     for path in sorted(_manifests(top)):
         if path.split("/", 1)[0] in made:
             continue
@@ -102,6 +104,7 @@ class Copy:
     move: Callable[[str, tuple[str, ...]], None]  # to a commit or tree, with paths that stay
     remove: Callable[[Path], None]
     box: Callable[[], Box]  # where its command runs
+    sandbox: str = "off"  # what it makes in one is not for another: it was made under another name
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,9 @@ def _wanted(command: str, copy: Copy, target: Target, env: Mapping[str, str]) ->
 def _key(command: str, copy: Copy, env: Mapping[str, str]) -> str:
     """A lock file that setup itself wrote names nothing: it stands in no tree."""
     stay = kept(copy.git_dir).paths
-    return key(command, copy.path, env, set(stay).intersection(copy.untracked()) if stay else ())
+    return key(
+        command, copy.path, env, set(stay).intersection(copy.untracked()) if stay else (), copy.sandbox
+    )
 
 
 def _make(

@@ -13,6 +13,7 @@ from rad_engineer.outcome import Outcome
 from rad_engineer.worker.workplace import Workplace
 
 MAX_PATCH = 4_000_000
+PATCH_LIES_IN = "What the last attempt changed is kept in "
 
 
 @dataclass(frozen=True)
@@ -72,4 +73,4 @@ def with_patch(place: Workplace, outcome: Outcome, base: str, path: Path) -> Out
     """The outcome of work that does not land as it is: the next attempt finds it as a patch."""
     patch = git.diff(place.repository, base, str(outcome.commit))
     story_files.write_note(path.parent, path.name, patch[:MAX_PATCH])
-    return replace(outcome, feedback=f"{outcome.feedback}\n\nWhat the last attempt changed is kept in {path}")
+    return replace(outcome, feedback=f"{outcome.feedback}\n\n{PATCH_LIES_IN}{path}")

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import process, store
+from rad_engineer import process, sandbox, store
 from rad_engineer.rules import Rules
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Say = Callable[[dict[str, Any]], None]
 """Sends an event of the running job to the coordinator."""
+
+OBJECTS = "/rad/objects"
+"""Where a box shows the objects of the run."""
 
 _PYTHON_PROJECT = ("pyproject.toml", "setup.py", "setup.cfg")
 _SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_ACCESS_KEY")
@@ -27,14 +30,16 @@ class Workplace:
 
     rundir: store.RunDir
     rules: Rules
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)  # of every command
+    user: Mapping[str, str] = field(default_factory=dict)  # of the user, credentials and all
 
     @classmethod
     def open(cls, path: Path) -> "Workplace":
         """Reads the rules from the run directory."""
         rundir = store.RunDir(path)
         rules = Rules.from_json(rundir.read_run()["rules"])
-        return cls(rundir, rules, child_environment(rules.run))
+        user = child_environment(rules.run)
+        return cls(rundir, rules, user if rules.sandbox == "off" else _scrubbed(user, rules), user)
 
     @cached_property
     def repository(self) -> "Repository":
@@ -51,7 +56,24 @@ class Workplace:
         from rad_engineer.slots.pool import Pool  # noqa: PLC0415 - shared workspaces have none
 
         rules = self.rules
-        return Pool(self.repository, Path(rules.cache), rules.run, history=rules.history, copy=rules.copy)
+        return Pool(self.repository, Path(rules.cache), rules.run, history=rules.history, copy=rules.copy,
+                    owner=self.owner, objects_at=OBJECTS if self.walled else "")  # fmt: skip
+
+    @property
+    def walled(self) -> bool:
+        """Whether commands see a file system of their own, in which ours has other names."""
+        return self.rules.sandbox == "bubblewrap"
+
+    @property
+    def owner(self) -> tuple[int, int] | None:
+        """As whom commands run where root runs us, and to whom working copies belong."""
+        return sandbox.owner() if self.rules.sandbox != "off" else None
+
+
+def _scrubbed(user: Mapping[str, str], rules: Rules) -> dict[str, str]:
+    """What a box shows of the user's environment: what says nothing, and what was granted."""
+    granted = {name: user[name] for name in rules.variables if name in user}
+    return sandbox.environment(user, {process.MARK: rules.run, **granted})
 
 
 def child_environment(run: str) -> dict[str, str]:
