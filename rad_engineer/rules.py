@@ -49,6 +49,7 @@ class Rules:
     final_gates: tuple[GateRule, ...] = ()
     protected: tuple[str, ...] = ()  # paths that gate commands name
     protect: tuple[str, ...] = ()  # globs
+    policy: Mapping[str, Any] = field(default_factory=dict)  # what core.policy reads
     dropped: tuple[str, ...] = ()  # PRDs and progress notes: an agent's edits of them are left out
     sandbox: Level = "off"
     network: tuple[str, ...] = ()  # of agents' commands

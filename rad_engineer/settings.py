@@ -91,6 +91,7 @@ class Settings:
     wave_gates: Mapping[str, str]
     final_gates: Mapping[str, str]
     protect: tuple[str, ...]
+    policy: Mapping[str, Any]
     setup: str | None
     copy: tuple[str, ...]
     keep: tuple[str, ...]
@@ -340,7 +341,11 @@ def _checked(setting: Setting, value: Any, place: str, *, written: bool = True) 
 
 def _merge(values: dict[str, Any], origins: dict[str, str], found: Mapping[str, Any], origin: str) -> None:
     for name, value in found.items():
-        if SETTINGS[name].kind in TABLES:
+        if SETTINGS[name].kind == "policy":
+            from rad_engineer.core.policy import merged  # noqa: PLC0415  # it has just been read with it
+
+            values[name] = merged(values[name], value)
+        elif SETTINGS[name].kind in TABLES:
             values[name] = {**values[name], **value}
             origins.update({f"{name}.{gate}": origin for gate in value})
         else:

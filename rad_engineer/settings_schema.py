@@ -17,11 +17,12 @@ Kind = Literal[
     "commands",
     "prices",
     "rates",
+    "policy",
 ]
 """`chain` is some of the choices, in order; `duration` may be none (no limit), `span` may not; `money` is in US dollars;
 `commands` is a table NAME = "command", `prices` a table MODEL = { input = 2.0, output = 10.0 } in dollars for a million
-tokens, `rates` a table NAME = { requests = 60, tokens = 100000 } in a minute."""
-TABLES = ("commands", "prices", "rates")
+tokens, `rates` a table NAME = { requests = 60, tokens = 100000 } in a minute, `policy` what core.policy reads."""
+TABLES = ("commands", "prices", "rates", "policy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ _GATES = (
     Setting("detect_gates", "switch", True, "without configured gates, use the project's own test command",
             "detect_gates"),
     Setting("protect", "texts", (), "files no story may change, as glob patterns", "protect"),
+    Setting("policy", "policy", {}, "severities, limits and own rules of the [policy](policy.md)", "policy"),
 )  # fmt: skip
 _WORKSPACE = (
     Setting("workspace", "choice", "slots", "slots: a working copy per story; shared: the current folder, "

@@ -65,7 +65,18 @@ def parse(setting: Setting, value: Any, *, written: bool) -> Any:
 def _table(setting: Setting, value: Any) -> Any:
     if setting.kind == "commands":
         return _commands(setting, value)
+    if setting.kind == "policy":
+        return _policy(value)
     return _prices(value) if setting.kind == "prices" else _rates(value)
+
+
+def _policy(value: Any) -> dict[str, Any]:
+    from rad_engineer.core import policy  # noqa: PLC0415  # 10 ms that a project without one need not pay
+
+    if not isinstance(value, dict):
+        raise BadValue(f"expected a table, found {_shown(value)}")
+    policy.read(value)
+    return value
 
 
 def _text(setting: Setting, value: Any) -> str | None:

@@ -11,6 +11,8 @@ from rad_engineer import durable, logs
 from rad_engineer.locks import hold
 from rad_engineer.process.tree import boot_id
 
+VIOLATIONS = "policy.json"
+"""In an attempt's folder: what the policy had to say of it."""
 TRANSCRIPT = "transcript.jsonl"
 """In an attempt's folder: what an agent that can go on in the middle of its work has written down of it."""
 
@@ -41,6 +43,15 @@ def write_note(folder: Path, name: str, data: bytes) -> None:
             durable.write_all(handle, data)
         finally:
             os.close(handle)
+
+
+def violations(attempt: Path) -> tuple[dict[str, Any], ...]:
+    """What the policy had to say of an attempt; nothing where nothing was written down."""
+    try:
+        found = json.loads((attempt / VIOLATIONS).read_bytes())
+    except (OSError, ValueError):
+        return ()
+    return tuple(one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
 
 
 def write_stage(folder: Path, job: Mapping[str, Any], stage: str, **content: Any) -> None:

@@ -8,7 +8,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import gates, past_run, store
+from rad_engineer import gates, past_run, store, story_files
 from rad_engineer.commands.status import columns
 from rad_engineer.core import failures, reasons, standing
 from rad_engineer.core.printable import cut, duration, hang, lines, one_line
@@ -22,6 +22,7 @@ _TAIL_LINES = 24
 _TAIL_BYTES = 16_384
 _WIDEST = 200
 _FAILURES = 5
+_VIOLATIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Explanation:
     story: StoryReport
     because: str
     next_action: str
+    policy: tuple[Mapping[str, Any], ...]  # violations of the last attempt
     logs: tuple[Path, ...]
     output_of: str  # the log the output is from
     output: str
@@ -44,6 +46,7 @@ class Explanation:
             **self.story.to_json(),
             "because": self.because,
             "next": self.next_action,
+            "policy": list(self.policy),
             "logs": [str(path) for path in self.logs],
             "output_of": self.output_of,
             "output": self.output,
@@ -77,6 +80,7 @@ def _explanation(found: PastRun, index: int) -> Explanation:
         story=story,
         because=because,
         next_action=_next(story),
+        policy=() if folder is None else story_files.violations(folder / f"attempt-{story.attempts}"),
         logs=logs,
         output_of=str(log) if log is not None else "",
         output=output,
@@ -143,6 +147,7 @@ def _lines(explanation: Explanation, width: int) -> Iterator[str]:
         yield f"commit:  {story.commit}"
     yield from _evidence(story, width)
     yield from _gates(story.gates, width)
+    yield from _policy(explanation.policy, width)
     if explanation.output:
         yield from ("", f"from {_near(Path(explanation.output_of))}:")
         yield from (f"  {cut(line, _WIDEST)}" for line in lines(explanation.output))
@@ -190,6 +195,18 @@ def _gates(results: tuple[Mapping[str, Any], ...], width: int) -> Iterator[str]:
         yield from (f"{' ' * 14}{one_line(str(name))}" for name in failed[:_FAILURES])
         if len(failed) > _FAILURES:
             yield f"{' ' * 14}and {len(failed) - _FAILURES} more"
+
+
+def _policy(violations: tuple[Mapping[str, Any], ...], width: int) -> Iterator[str]:
+    if not violations:
+        return
+    yield from ("", "policy:")
+    for one in violations[:_VIOLATIONS]:
+        place = ":".join(str(part) for part in (one.get("path"), one.get("line")) if part)
+        text = f"{place}: {one.get('message')} [{one.get('rule')}]".removeprefix(": ")
+        yield from hang(f"  {one.get('severity', '')!s:12}", one_line(text), width)
+    if len(violations) > _VIOLATIONS:
+        yield f"{' ' * 14}and {len(violations) - _VIOLATIONS} more"
 
 
 def _near(path: Path) -> str:

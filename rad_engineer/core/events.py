@@ -8,7 +8,7 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 | run_resumed | head, sandbox, pid | the run goes on after a stop |
 | run_stopping | signal, grace | a signal has come: what runs may go on for `grace` seconds |
 | story_started | slot, base, resumed | an attempt begins, or goes on behind its last finished stage |
-| stage_finished | stage, ok, seconds | prepare, agent, commit, policy or verify ended |
+| stage_finished | stage, ok, seconds, violations | prepare, agent, commit, policy or verify ended; of policy what it found |
 | story_spent | cost_usd, tokens | what the gateway has settled for the story since it was last told |
 | gate_finished | gate, ok, blamed, verdict, seconds | one gate was run |
 | attempt_failed | reason, detail, fingerprint | the story gets another attempt |

@@ -97,6 +97,11 @@ _LIST = (
         "change that file yourself, or take it off the `protect` list, then run again",
     ),
     Reason(
+        "policy", "work",
+        "a rule of the policy does not allow what the story changed",
+        "see which with `rad-engineer explain {story}`; change the story, or what `[policy]` says of that rule",
+    ),
+    Reason(
         "unverified", "work",
         "no gate could judge the story",
         "configure a gate in rad-engineer.toml, or accept it with `rad-engineer resume --allow-unverified`",

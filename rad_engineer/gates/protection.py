@@ -3,8 +3,8 @@
 import re
 import tomllib
 from collections.abc import Container, Iterable, Sequence
-from functools import lru_cache
 
+from rad_engineer.core.globs import matches
 from rad_engineer.gates.recognition import package_script, scripts_of
 from rad_engineer.gates.shell import Command, Files, flattened, no_files, within
 
@@ -137,38 +137,6 @@ def violations(changed: Iterable[str], protected: Iterable[str], globs: Sequence
         if name in _MAKEFILES:
             paths.update(within(folder, other) for other in _MAKEFILES[: _MAKEFILES.index(name)])
     return [path for path in changed if path in paths or any(matches(path, glob) for glob in globs)]
-
-
-def matches(path: str, glob: str) -> bool:
-    """Whether a glob as in .gitignore matches: no slash, any depth; `dir/`, all below; `**`, any folders."""
-    return _compiled(glob).fullmatch(path) is not None
-
-
-@lru_cache(maxsize=256)
-def _compiled(glob: str) -> re.Pattern[str]:
-    text = glob.strip().removeprefix("./")
-    anchored = "/" in text.rstrip("/")
-    text = text.strip("/")
-    pattern, at = "", 0
-    while at < len(text):
-        rest = text[at:]
-        if rest.startswith("**/"):
-            pattern, at = f"{pattern}(?:.*/)?", at + 3
-        elif rest.startswith("**"):
-            pattern, at = f"{pattern}.*", at + 2
-        elif text[at] == "*":
-            pattern, at = f"{pattern}[^/]*", at + 1
-        elif text[at] == "?":
-            pattern, at = f"{pattern}[^/]", at + 1
-        elif text[at] == "[" and "]" in rest[2:]:
-            end = rest.index("]", 2)
-            inner = rest[1:end].replace("\\", "\\\\")
-            pattern += f"[^{inner[1:]}]" if inner[0] in "!^" else f"[{inner}]"
-            at += end + 1
-        else:
-            pattern, at = pattern + re.escape(text[at]), at + 1
-    lead = "" if anchored else "(?:.*/)?"
-    return re.compile(f"{lead}{pattern}(?:/.*)?", re.DOTALL)
 
 
 def changes_settings(before: bytes | None, after: bytes | None) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rad_engineer.errors import NoInput
@@ -33,6 +33,7 @@ __all__ = [
     "changed",
     "checked_out",
     "clean_stale_locks",
+    "commits",
     "default_branch",
     "diff",
     "dirty",
@@ -43,11 +44,13 @@ __all__ = [
     "landings",
     "last_good",
     "merge",
+    "patch",
     "refs",
     "rescue_ref",
     "resolve",
     "run",
     "show",
+    "sizes",
     "tip",
     "update_refs",
     "valid_branch",
@@ -115,6 +118,49 @@ def diff(repository: Repository, old: str, new: str, env: Mapping[str, str] | No
         repository, "diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff",
         "--no-textconv", "--no-color", "--no-commit-id", "--end-of-options", old, new, "--", env=env,
     )  # fmt: skip
+
+
+def patch(
+    repository: Repository,
+    old: str,
+    new: str,
+    env: Mapping[str, str] | None = None,
+    *,
+    paths: Sequence[str] | None = None,
+) -> bytes:
+    """The changed lines from one tree to another, without what is around them.
+
+    Of `paths` alone also what attributes call binary, as text. Nothing that is configured has a say in how it looks.
+    """
+    limited = () if paths is None else ("--text",)
+    return run(
+        repository, "--literal-pathspecs", "diff-tree", "-r", "-p", "--unified=0", "--full-index", "--no-renames", "--no-ext-diff",
+        "--no-textconv", "--no-color", "--no-commit-id", "--src-prefix=a/", "--dst-prefix=b/", *limited,
+        "--end-of-options", old, new, "--", *(paths or ()), env=env,
+    )  # fmt: skip
+
+
+def commits(repository: Repository, revisions: str) -> list[tuple[str, str, str]]:
+    """The commits of a range, or the one that is named, oldest first and without merges: hash, parent, subject."""
+    one = () if ".." in revisions else ("--max-count=1",)
+    try:
+        out = run(
+            repository, "rev-list", "--no-commit-header", "--reverse", *(one or ("--no-merges",)),
+            "--format=%H%x00%P%x00%s%x00", "--end-of-options", revisions, "--",
+        )  # fmt: skip
+    except GitFailed as error:
+        raise NoInput(f"{revisions!r} names no commits of this repository", hint=error.stderr[:200]) from None
+    parts = fields(out.replace(b"\0\n", b"\0"))
+    empty = run(repository, "hash-object", "-t", "tree", "--stdin", data=b"").decode("ascii").strip()
+    rows = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+    return [(commit, parents.partition(" ")[0] or empty, subject) for commit, parents, subject in rows]
+
+
+def sizes(repository: Repository, names: Sequence[str], env: Mapping[str, str] | None = None) -> list[int]:
+    """How large each of these objects is in bytes; 0 for what is not there."""
+    data = b"".join(os.fsencode(name) + b"\0" for name in names)
+    out = run(repository, "cat-file", "-z", "--batch-check=%(objectsize)", data=data, env=env)
+    return [int(line) if line.isdigit() else 0 for line in out.splitlines()]
 
 
 def show(

@@ -75,6 +75,15 @@ def rules(
     )
 
 
+def _policy(ground: Ground, wanted: Settings) -> Mapping[str, Any]:
+    """What the project says of the policy; nothing is loaded for one that says nothing."""
+    if not wanted.policy and not (ground.top / "policy").is_dir():
+        return {}
+    from rad_engineer.gates import policy  # noqa: PLC0415 - 40 ms that few projects need
+
+    return policy.load(ground.top, wanted.policy)
+
+
 def reading(ground: Ground, wanted: Settings) -> dict[str, Any]:
     """What of the rules says in which roles agents work, and who else reads what they wrote."""
     texts = roles.load(ground.top, ground.home, wanted.roles)
@@ -86,6 +95,7 @@ def reading(ground: Ground, wanted: Settings) -> dict[str, Any]:
         "review_model": wanted.review_model or "",
         "review_rounds": wanted.review_rounds,
         "simplify": wanted.simplify,
+        "policy": _policy(ground, wanted),
     }
 
 

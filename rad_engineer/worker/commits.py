@@ -1,16 +1,24 @@
 """From the files in a slot to a commit: staged, held against the policy, given a ref."""
 
+import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import store, timings
+from rad_engineer import store, story_files, timings
+from rad_engineer.core.policy import Violation, blocking, feedback, judge
+from rad_engineer.core.policy_rules import Change, Claim
+from rad_engineer.gates import policy
 from rad_engineer.outcome import Outcome, text_fingerprint
 from rad_engineer.worker import setup, verdict
 from rad_engineer.worker.story_run import StoryRun
 
 if TYPE_CHECKING:
+    from rad_engineer.agents import AgentResult
     from rad_engineer.slots.pool import Slot
+
+_MOST_WARNINGS = 5  # that are said aloud; all of them are written down
 
 
 def slot_of(run: StoryRun) -> "Slot":
@@ -18,8 +26,8 @@ def slot_of(run: StoryRun) -> "Slot":
     return run.place.pool.slot("slot", int(run.job["slot"]))
 
 
-def commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
-    """Stages and commits what the agent left, checks it, and gives it a ref."""
+def commit(run: StoryRun, said: "AgentResult | None" = None) -> Outcome | tuple[str, tuple[str, ...]]:
+    """Stages and commits what the agent left, checks it, also against what the agent said, and gives it a ref."""
     started = time.monotonic()
     place, rules, base = run.place, run.place.rules, run.job["base"]
     slot, quarantine = slot_of(run), _quarantine(run, "commit")
@@ -44,7 +52,7 @@ def commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
     with timings.part("commit"):
         commit = place.pool.commit(staged, base, _message(run), quarantine)
     run.finished("commit", started)
-    refused = _policy(run, changed, commit)
+    refused = _policy(run, changed, commit, said)
     if refused is not None:
         return refused
     with timings.part("commit"):
@@ -60,21 +68,71 @@ def _tell_dropped(run: StoryRun, slot: "Slot") -> None:
         run.say({"event": "note", "text": f"its edit of {path} is left out"})
 
 
-def _policy(run: StoryRun, changed: tuple[str, ...], commit: str) -> Outcome | None:
-    """The story may not change what judges it."""
+def _policy(
+    run: StoryRun, changed: tuple[str, ...], commit: str, said: "AgentResult | None"
+) -> Outcome | None:
+    """Holds the change against the rules; over what blocks it does not land, and nothing of it leaves quarantine."""
     started = time.monotonic()
-    broken = verdict.protected(run, changed, commit, _quarantine(run, "commit"))
-    if not broken:
+    with timings.part("policy"):
+        found = _violations(run, changed, commit, said)
+    if not found:
         return None
-    run.finished("policy", started, ok=False)
-    listed = ", ".join(broken[:5])
+    stop = blocking(found)
+    told = [one.to_json() for one in found]
+    story_files.write_note(run.attempt_folder, story_files.VIOLATIONS, json.dumps(told, indent=2).encode())
+    run.finished("policy", started, ok=not stop, violations=told[:50])
+    if not stop:
+        _tell_warnings(run, found)
+        return None
+    judging = [one.path for one in stop if one.rule == "protected-path"]
+    reason, listed = "policy", "; ".join(map(str, stop[:3]))
+    if judging:
+        reason, listed = "protected-path", ", ".join(judging[:5])
     return Outcome(
         "failed",
-        reason="protected-path",
+        reason=reason,
         detail=listed,
-        feedback=f"These paths judge the work and may not be changed by it: {listed}. Leave them as they were.",
-        fingerprint=text_fingerprint("protected-path", listed),
+        feedback=feedback(stop),
+        fingerprint=text_fingerprint(
+            reason, "\n".join(f"{one.rule} {one.path} {one.message}" for one in stop)
+        ),
     )
+
+
+def _violations(
+    run: StoryRun, changed: tuple[str, ...], commit: str, said: "AgentResult | None"
+) -> list[Violation]:
+    place, quarantine = run.place, _quarantine(run, "commit")
+    env = place.pool.objects_env(quarantine)
+    change = Change(
+        policy.diff(place.repository, run.job["base"], commit, env),
+        judging=tuple(verdict.protected(run, changed, commit, quarantine)),
+        prds=place.rules.dropped,
+        read=policy.reader(place.repository, commit, env),
+        seconds=said.seconds if said is not None else None,
+        claims=_claims(said),
+    )
+    wanted = policy.policy_of(place.rules.policy, allow_missing_tests=place.rules.allow_missing_tests)
+    return judge(change, wanted)
+
+
+def _claims(said: "AgentResult | None") -> tuple[Claim, ...] | None:
+    """What an agent that returns a report says of the criteria that it calls met."""
+    if said is None or not said.criteria:
+        return None
+    return tuple(
+        Claim(str(row.get("criterion", "")), tuple(map(str, row.get("evidence", ()))))
+        for row in said.criteria
+        if row.get("met")
+    )
+
+
+def _tell_warnings(run: StoryRun, found: Sequence[Violation]) -> None:
+    for one in found[:_MOST_WARNINGS]:
+        run.say({"event": "note", "text": str(one)})
+    if len(found) > _MOST_WARNINGS:
+        more = f"{len(found) - _MOST_WARNINGS} more warnings of the policy, see `rad-engineer explain`"
+        run.say({"event": "note", "text": more})
 
 
 def rescue(run: StoryRun, slot: "Slot") -> str | None:

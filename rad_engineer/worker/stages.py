@@ -51,7 +51,7 @@ def _run_stages(run: StoryRun) -> Outcome:
             return ended
         took = ended
     if stage in (None, "agent"):
-        committed = commits.commit(run)
+        committed = commits.commit(run, took.result if took is not None else None)
         if isinstance(committed, Outcome):
             return committed
         made = committed

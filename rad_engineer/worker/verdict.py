@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rad_engineer import gates, swap, timings
-from rad_engineer.gates import Gate, GateResult
+from rad_engineer.gates import Gate, GateResult, policy
 from rad_engineer.outcome import Outcome
 from rad_engineer.worker.court import Cancelled, Court, project_gates, run_gates, run_in_place
 from rad_engineer.worker.story_run import StoryRun
@@ -154,7 +154,7 @@ def _json(results: Sequence[GateResult]) -> tuple[Mapping[str, object], ...]:
 
 
 def protected(run: StoryRun, changed: Sequence[str], commit: str, quarantine: Path) -> list[str]:
-    """Which changed paths judge the story: scripts that gates name, protected globs, npm scripts that gates run."""
+    """Which changed paths judge the story: scripts that gates name, protected globs, npm scripts that gates run, the policy."""
     pool, rules = run.place.pool, run.place.rules
     broken = gates.violations(changed, rules.protected, rules.protect)
     for path in {"package.json", "pyproject.toml"}.intersection(changed).difference(broken):
@@ -164,6 +164,10 @@ def protected(run: StoryRun, changed: Sequence[str], commit: str, quarantine: Pa
         elif path == "package.json":
             scripts = gates.changed_scripts(before, after, [gate.command for gate in gates_of(run)])
             broken.extend(f"package.json (script {name})" for name in scripts)
+    broken += policy.changes(
+        [path for path in changed if path not in broken],
+        lambda path: (pool.read(run.job["base"], path), pool.read(commit, path, quarantine)),
+    )
     return broken
 
 

@@ -10,6 +10,7 @@ from tests.e2e.hostile_project import WRITE, Hostile
 
 TESTS = "def test_base():\n    import app\n    assert app.ANSWER == 42\n\n\ndef test_more():\n    pass\n"
 PYTEST = f'[gates]\ntests = "{sys.executable} -m pytest -q -p no:cacheprovider"\nlast = "sh check.sh"\n'
+PYTEST += '[policy.severity]\ntests-skipped = "off"\n'  # the gates are to notice it by themselves
 BREAK = "echo 'ANSWER = 41' > app.py\n"
 HEAL = "def test_heal():\n    open('app.py', 'w').write('ANSWER = 42\\n')\n"
 MOODY = """import pathlib

@@ -136,15 +136,15 @@ def test_the_workplace_is_what_the_system_prompt_says():
 
 
 SECRETS = {
-    "api key": "sk-" + "ant-api03-" + "a1B2" * 8,
-    "cloud key": "AKIA" + "A1B2" * 4,
-    "forge token": "ghp" + "_" + "a1" * 18,
-    "chat token": "xox" + "b-" + "1" * 24,
-    "registry token": "npm" + "_" + "a" * 36,
-    "signed token": "eyJ" + "a" * 24 + ".eyJ" + "b" * 24 + ".c_-",
-    "bearer token": "Bearer " + "abcdefgh" * 3,
-    "private key": "-----BEGIN RSA PRIV" + "ATE KEY-----\nMIIE\nabc\n-----END RSA PRIV" + "ATE KEY-----",
-    "password": "https://ada:" + "lovelace@example.org/x",
+    "anthropic-key": "sk-" + "ant-api03-" + "a1B2" * 8,
+    "aws-access-key": "AKIA" + "A1B2" * 4,
+    "github-token": "ghp" + "_" + "a1" * 18,
+    "slack-token": "xox" + "b-" + "1" * 24,
+    "npm-token": "npm" + "_" + "a" * 36,
+    "json-web-token": "eyJ" + "a" * 24 + ".eyJ" + "b" * 24 + ".c_-",
+    "bearer-token": "Bearer " + "abcdefgh" * 3,
+    "private-key": "-----BEGIN RSA PRIV" + "ATE KEY-----\nMIIE\nabc\n-----END RSA PRIV" + "ATE KEY-----",
+    "url-password": "https://ada:" + "lovelace@example.org/x",
 }
 
 

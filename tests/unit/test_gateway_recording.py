@@ -242,7 +242,7 @@ def test_no_secret_reaches_the_disk_and_it_is_no_drift(tmp_path):
     text = "".join((tmp_path / "r" / name).read_text() for name in files(tmp_path / "r"))
     assert planted not in text
     assert known not in text
-    assert "[redacted: api key]" in text
+    assert "[redacted: anthropic-key]" in text
     assert heard(Replay(tmp_path / "r").answer(Story("use sk-" + "ant-" + "b2" * 20).ask()))
 
 
