@@ -58,10 +58,12 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def descendants(roots: Iterable[int]) -> list[int]:
-    """These processes and everything below them, parents first."""
+def descendants(roots: Iterable[int], most: int | None = None) -> list[int]:
+    """These processes and everything below them, parents first; no more than just over `most`, where that is given."""
     found = list(roots)
     for pid in found:  # grows while it is walked
+        if most is not None and len(found) > most:
+            break
         found += children(pid)
     return found
 

@@ -25,10 +25,10 @@ from rad_engineer.sandbox.seam import HOME, Grants, Level, Mount, Place
 _LIMITS = {  # of each process, so that none of them can be raised inside
     resource.RLIMIT_CORE: 0,
     resource.RLIMIT_NOFILE: 16_384,
-    resource.RLIMIT_NPROC: 8_192,
+    resource.RLIMIT_NPROC: 2_048,
     resource.RLIMIT_FSIZE: 16 * 1024**3,
 }
-_PROCESSES, _OPEN_FILES, _DISK, _INODES = 2_048, 65_536, 32 * 1024**3, 2_000_000
+_PROCESSES, _OPEN_FILES, _DISK, _INODES = 1_024, 65_536, 32 * 1024**3, 2_000_000
 """For all processes of a command together."""
 
 _START = "import marshal,os;exec(marshal.loads(os.pread({},1<<20,0)))"

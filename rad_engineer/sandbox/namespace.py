@@ -23,8 +23,8 @@ from rad_engineer.process.tree import children, descendants, group_of, living, s
 from rad_engineer.sandbox.meter import Meter
 
 _STARTS = 30.0  # seconds; a machine under load takes one
-_GIVE_UP = 10.0  # what outlives SIGKILL that long hangs in the kernel
-_MANY = 500  # processes: one by one that takes too long
+_GIVE_UP = 30.0  # what outlives SIGKILL that long hangs in the kernel
+_MANY = 300  # processes: one by one that takes too long
 _ROUNDS = 5  # a command that starts processes faster than they can be found takes the whole box with it
 _KILLED = -signal.SIGKILL
 _CHUNK = 1 << 16
@@ -95,7 +95,10 @@ class Namespace:
 
     def residents(self) -> list[int]:
         """The children of its init that run, as the host counts them."""
-        return [] if self._gone or not self.init else living(children(self.init))
+        if self._gone or not self.init:
+            return []
+        found = children(self.init)
+        return found if len(found) > _MANY else living(found)
 
     def alive(self) -> bool:
         """Whether it can still be asked."""
@@ -239,8 +242,8 @@ class BoxTree:
 
     def signal(self, main: int, number: int) -> None:  # noqa: ARG002 -- the init finds it
         """Every process once; killing goes by group as well."""
-        tree = descendants(self._roots())
-        if number == signal.SIGKILL and len(tree) > _MANY:
+        tree = descendants(self._roots(), _MANY)
+        if len(tree) > _MANY:
             self._namespace.close()
             return
         groups = {group_of(pid) for pid in tree} & set(tree) if number == signal.SIGKILL else ()
@@ -250,7 +253,13 @@ class BoxTree:
         """What it uses, with what it has written."""
         if self._meter is None:
             raise AssertionError("whoever counts begins before the command")
-        return self._meter.usage(descendants(self._roots()), limits)
+        most = limits.processes
+        tree = descendants(self._roots(), most)
+        if (
+            most is not None and len(tree) > most
+        ):  # what they use says nothing more, and takes ever longer to find out
+            return Usage(processes=len(tree))
+        return self._meter.usage(tree, limits)
 
     def orphaned(self, main: int) -> None:
         """The init has it all."""

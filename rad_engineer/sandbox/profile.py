@@ -55,7 +55,11 @@ def arguments(place: Place, grants: Grants, ground: Ground) -> list[Argument]:
     given: list[Argument] = [*_NAMESPACES, *_ALWAYS]
     given += [] if HOST_NETWORK in grants.network else ["--unshare-net"]
     if ground.as_root:
-        given += ["--cap-drop", "ALL", *_each("--cap-add", ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"))]
+        given += [
+            "--cap-drop",
+            "ALL",
+            *_each("--cap-add", ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_SYS_NICE")),
+        ]
     else:
         user = str(INNER_USER)
         given += ["--unshare-user", "--uid", user, "--gid", user]

@@ -1,0 +1,70 @@
+"""Kills whoever has opened a box, with -9, at many moments of its first milliseconds, and counts what survives.
+
+Usage: sandbox_killed.py SLOT MICROSECONDS…; prints a line for each moment. It is a subreaper: whatever outlives its
+parent comes to it.
+"""
+
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+
+from rad_engineer import process, sandbox
+from rad_engineer.process.tree import children, descendants, living
+from rad_engineer.sandbox import Place
+
+PATIENCE = 20.0
+PAYLOAD = "trap '' TERM HUP; setsid sleep 600 & (setsid sh -c 'sleep 600 & sleep 600' &) ; exec sleep 600"
+
+
+def parent(slot: Path, begun: int) -> None:
+    """Opens a box, starts something in it that detaches itself, and stays."""
+    os.write(begun, b"1")
+    box = sandbox.open_box("bubblewrap", Place(slot, "/src/demo", owner=sandbox.owner()))
+    box.run(
+        ["sh", "-c", PAYLOAD],
+        cwd=slot,
+        env={"PATH": "/usr/bin:/bin"},
+        on_start=lambda _: os.write(begun, b"2"),
+    )
+
+
+def killed_at(slot: Path, microseconds: int) -> tuple[list[int], bool]:
+    """What is left of the box when nothing more changes; and whether its payload had begun."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        parent(slot, writer)
+        os._exit(0)
+    os.close(writer)
+    os.read(reader, 1)
+    time.sleep(microseconds / 1e6)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    until = time.monotonic() + PATIENCE
+    while children(os.getpid()) and time.monotonic() < until:
+        for child in children(os.getpid()):
+            os.waitpid(child, os.WNOHANG)
+        time.sleep(0.001)
+    begun = bool(select.select([reader], [], [], 0)[0] and os.read(reader, 1))
+    os.close(reader)
+    left = living(descendants(children(os.getpid())))
+    process.kill_descendants()
+    return left, begun
+
+
+def main() -> None:
+    process.become_subreaper()
+    slot = Path(sys.argv[1])
+    sandbox.open_box(
+        "bubblewrap", Place(slot, "/src/demo", owner=sandbox.owner())
+    ).close()  # what is found once
+    for moment in map(int, sys.argv[2:]):
+        left, begun = killed_at(slot, moment)
+        print(moment, len(left), "begun" if begun else "not-begun", flush=True)
+
+
+main()
