@@ -113,12 +113,16 @@ def _variables(env: Mapping[str, str]) -> Iterable[tuple[str, str]]:
 
 @lru_cache(maxsize=8)
 def _resolve(path: str, home: str, variables: tuple[tuple[str, str], ...]) -> Toolchains:
-    search = _Search(home, dict(variables))
+    variables_by_name = dict(variables)
+    search = _Search(home, variables_by_name)
     entries = [
         entry
         for entry in dict.fromkeys(path.split(os.pathsep))
         if entry.startswith("/") and Path(entry).is_dir() and search.shows(entry)
     ]
+    for name in ("JAVA_HOME", "GOROOT"):
+        if name in variables_by_name:
+            search.shows_named(name, variables_by_name[name])
     search.shows_prefix(sys.base_prefix)
     search.follow(os.path.realpath(sys.executable))
     return Toolchains(os.pathsep.join(entries), search.mounts(), search.named(), tuple(sorted(search.unseen)))
@@ -133,6 +137,7 @@ class _Search:
             os.path.realpath(place): (name, default, parts)
             for name, default, parts in _ROOTS
             if (place := variables.get(name) or (default and f"{home}/{default}"))
+            and not self._is_private(os.path.realpath(place))
         }
         self._shown: dict[str, str] = {}  # inner path -> path on the host
         self._named: dict[str, str] = {}
@@ -162,6 +167,12 @@ class _Search:
             self._shown[real] = real
         if not in_system(prefix) and prefix != real and not self._is_private(prefix):
             self._shown.setdefault(prefix, real)
+
+    def shows_named(self, name: str, place: str) -> None:
+        """Makes what a variable names visible, with the variable; tools that ask for it do not look at PATH."""
+        real = os.path.realpath(place)
+        if in_system(real) or (not self._is_private(real) and self._shows_root(real)):
+            self._named[name] = real
 
     def follow(self, real: str) -> None:
         """Makes the root visible that a program lies in."""
