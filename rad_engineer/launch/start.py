@@ -95,6 +95,8 @@ class _Launch:
         if not (self.resumed or marks_due or prospect.anything_to_do()):
             code, why = prospect.idle()
             return Ended(code, None, Checkpoint(), why=why)
+        if rules.sandbox != "off":
+            self._close_off(rules)
         rundir = self.rundir or self._create(rules)
         self._write_run(rundir, rules)
         if self.rejudge:
@@ -116,6 +118,18 @@ class _Launch:
         finally:
             journal.close()
             logs.stop()
+
+    def _close_off(self, rules: Rules) -> None:
+        """Working copies are nobody else's to look at: what stands in them runs with fewer rights than we have."""
+        top = self.order.ground.cache
+        with durable.writing(top):
+            top.mkdir(parents=True, exist_ok=True)
+            top.chmod(0o700)
+        if rules.workspace == "shared" and os.geteuid() == 0:
+            raise ConfigInvalid(
+                f"{rules.top}: started by root, a shared workspace cannot be confined",
+                hint="use working copies (--workspace slots), start as another user, or say --sandbox off",
+            )
 
     def _hints(self, rules: Rules) -> list[str]:
         """What stories ask for, of agents and models, and cannot have here."""

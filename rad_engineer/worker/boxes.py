@@ -93,7 +93,8 @@ def _open(
 ) -> Box:
     rules = place.rules
     if rules.workspace == "slots":
-        mounts = (Mount(place.pool.store.objects, OBJECTS), *mounts)
+        objects = place.pool.store.objects
+        mounts = (Mount(objects, OBJECTS), *mounts) if objects.is_dir() else mounts
     elif place.walled:
         mounts = (*_covers(place, copy), *mounts)
         read_only = (".git",) if (copy / ".git").is_dir() else ()
@@ -106,10 +107,15 @@ def _covers(place: Workplace, copy: Path) -> tuple[Mount, ...]:
     """In a shared workspace the folder with the runs of the project lies within reach: something empty covers it."""
     if not (copy / ".rad-engineer").is_dir():
         return ()
-    empty = Path(place.rules.cache) / "empty"
-    with durable.writing(empty):
-        empty.mkdir(parents=True, exist_ok=True)
-    return (Mount(empty, f"{inner(place)}/.rad-engineer"),)
+    return (Mount(empty(place), f"{inner(place)}/.rad-engineer"),)
+
+
+def empty(place: Workplace) -> Path:
+    """A folder with nothing in it."""
+    found = Path(place.rules.cache) / "empty"
+    with durable.writing(found):
+        found.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 def _absolute(name: str) -> Path:

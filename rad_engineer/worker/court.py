@@ -1,5 +1,6 @@
 """Where gates are run: by us, in a clean copy that no agent has ever written to, held against what they said before."""
 
+import re
 import select
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +15,14 @@ from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
 from rad_engineer.sandbox import Box
-from rad_engineer.worker import boxes, readings, setup
+from rad_engineer.worker import boxes, readings, setup, tools
 from rad_engineer.worker.workplace import Say, Workplace, gate_environment, judging_environment
 
 if TYPE_CHECKING:
     from rad_engineer.slots.pool import Slot
+
+
+_READ_ONLY = re.compile(r"\bEROFS\b|\bRead-only file system\b|\[Errno 30\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +149,15 @@ def set_up_copy(
         raise Cancelled
     how = f"exit code {ended.code}" if ended.reason == "exited" else ended.reason
     telling = gates.telling_line(ended.output)
-    detail = f"`{place.rules.setup}`: {how}{telling and f', {telling}'}"
+    detail = f"`{place.rules.setup}`: {how}{telling and f', {telling}'}{_why_without_network(place)}"
     return Outcome("failed", reason="setup-failed", detail=detail, fingerprint=text_fingerprint("setup", ended.output),
                    feedback=f"The setup command failed on your tree: {detail}\n{ended.output[-FEEDBACK_TAIL:]}")  # fmt: skip
+
+
+def _why_without_network(place: Workplace) -> str:
+    if not place.walled or place.rules.setup_network:
+        return ""
+    return '; it has no network in the sandbox, unless [grants] setup_network = ["host"] gives it'
 
 
 def _run_all(
@@ -181,10 +191,29 @@ def _run_all(
             )
         if court.cancelled:
             raise Cancelled
+        result = _explained(court, result)
         results.append(result)
         court.say({"event": "gate_finished", "gate": gate.name, "ok": result.ok, "blamed": not result.ok,
                    "verdict": result.verdict, "seconds": round(result.seconds, 3)})  # fmt: skip
     return results
+
+
+def _explained(court: Court, result: GateResult) -> GateResult:
+    """A gate that failed because it wants to write what judged code may only read says so."""
+    if result.ok or not (court.place.walled and _READ_ONLY.search(result.output)):
+        return result
+    hint = "what setup made is read-only for gates: its caches have to lie elsewhere"
+    return replace(result, detail=f"{result.detail}; {hint}" if result.detail else hint)
+
+
+def strange_tools(court: Court, wanted: Sequence[Gate]) -> list[str]:
+    """Which programs that gates begin with are others in a box than the user has."""
+    place = court.place
+    if not place.walled:
+        return []
+    empty = boxes.empty(place)
+    with boxes.for_gates(place, empty, court.lane) as (box, _folder):
+        return tools.differences(wanted, box, place.user, empty)
 
 
 def _box(court: Court, where: Path) -> AbstractContextManager[tuple[Box, Path]]:

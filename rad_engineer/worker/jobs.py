@@ -13,7 +13,15 @@ from rad_engineer.gates import protection as _protection  # noqa: F401 - the sam
 from rad_engineer.outcome import Outcome
 from rad_engineer.slots import pool as _slots  # noqa: F401 - forked workers find it loaded
 from rad_engineer.worker import landing, stages
-from rad_engineer.worker.court import Cancelled, Court, as_gates, baseline, project_gates, run_gates
+from rad_engineer.worker.court import (
+    Cancelled,
+    Court,
+    as_gates,
+    baseline,
+    project_gates,
+    run_gates,
+    strange_tools,
+)
 from rad_engineer.worker.story_run import StoryRun
 from rad_engineer.worker.workplace import Workplace
 
@@ -98,6 +106,10 @@ def _baseline(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dic
     """What the project's gates say of the start commit."""
     court = _court(job, place, channel, "baseline")
     found: dict[str, Baseline] = {}
+    strange = strange_tools(court, project_gates(place))
+    if strange:
+        raise ConfigInvalid("gates find other programs in the sandbox than here: " + "; ".join(strange),
+                            hint="grant what is named, or use --sandbox off")  # fmt: skip
     for gate in project_gates(place):
         try:
             said = baseline(court, job["base"], gate)
