@@ -7,7 +7,7 @@ every attempt, never read. Objects come into the user's repository by way of a q
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -47,10 +47,10 @@ class Pool:
         copy: Iterable[str] = (),
         keep: Iterable[str] = (),
         bounds: Bounds = Bounds(),  # noqa: B008 -- frozen
-        owner: Owner | None = None,
+        owner: Callable[[Path], Owner | None] = lambda _copy: None,
         objects_at: str = "",
     ) -> None:
-        """`owner`: to whom copies belong; `objects_at`: where those who work in them find the run's objects."""
+        """`owner`: to whom a copy belongs; `objects_at`: where those who work in them find the run's objects."""
         self.repository = repository
         self.root = Path(root)
         self.store = object_store.RunStore(repository, self.root / "runs" / run, history)
@@ -77,7 +77,7 @@ class Pool:
 
         A copy that cannot be cleaned is thrown away and made anew. Inside, `head` is what is checked out.
         """
-        kept = Kept((*self._keep, *keep))
+        kept, owner = Kept((*self._keep, *keep)), self._owner(slot.path)
         with writing(slot.path):
             self.store.teach(head)
             # The run's own store comes first: there the base is one pack, whatever state the user's objects are in.
@@ -88,17 +88,17 @@ class Pool:
             except (GitFailed, OSError, RecursionError):
                 self.remove(slot)
                 self._move(slot, target, kept, env, quarantine)
-            if hand_over(str(slot.path), self._owner, leave=(".git", *kept.patterns)):
+            if hand_over(str(slot.path), owner, leave=(".git", *kept.patterns)):
                 working_copy.refresh(self.repository, slot)
             working_copy.plant(self.repository, slot, self.store, head, kept.patterns, self._objects_at)
-            hand_over(str(slot.path / ".git"), self._owner)
+            hand_over(str(slot.path / ".git"), owner)
 
     def _move(
         self, slot: Slot, target: str, kept: Kept, env: dict[str, str], quarantine: Path | None
     ) -> None:
         repository = self.repository
         if slot.path.exists() and not (
-            object_store.of_this_boot(slot.git_dir) and belongs_to(str(slot.path), self._owner)
+            object_store.of_this_boot(slot.git_dir) and belongs_to(str(slot.path), self._owner(slot.path))
         ):
             self.remove(slot)
         at = working_copy.read_state(slot).at
@@ -280,7 +280,7 @@ class Pool:
         if copied:
             state = working_copy.read_state(slot)
             working_copy.write_state(slot, State(state.at, state.keep, copied))
-            hand_over(str(slot.path), self._owner, leave=state.keep)
+            hand_over(str(slot.path), self._owner(slot.path), leave=state.keep)
         return copied
 
     def untracked(self, slot: Slot) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ def for_gates(
     shutil.rmtree(scratch, ignore_errors=True)
     with durable.writing(scratch):
         scratch.mkdir(parents=True)
-        sandbox.hand_over(scratch, place.owner)
+        sandbox.hand_over(scratch, place.owner_of(copy))
     kept = tuple(path for path in made if (copy / path).exists() and not (copy / path).is_symlink())
     mounts = (Mount(scratch, _SCRATCH, writable=True),)
     try:
@@ -71,12 +71,13 @@ def for_agent(place: Workplace, where: Path, shown: Shown, home: Path | None) ->
     """Where an agent and its commands work; `home` is its home folder, which is kept for it."""
     if not place.walled:
         return _open(place, where)
+    owner = place.owner_of(where)
     with durable.writing(shown.learnings):
         shown.learnings.touch()
-        sandbox.hand_over(shown.learnings, place.owner)
+        sandbox.hand_over(shown.learnings, owner)
         if home is not None:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sandbox.hand_over(home, place.owner)
+            sandbox.hand_over(home, owner)
     mounts = [Mount(shown.learnings, LEARNINGS, writable=True)]
     mounts += [Mount(shown.prompt, PROMPT)] if shown.prompt.is_file() else []
     mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
@@ -99,7 +100,7 @@ def _open(
         mounts = (*_covers(place, copy), *mounts)
         read_only = (".git",) if (copy / ".git").is_dir() else ()
     readable = tuple(Mount(path, str(path)) for path in map(_absolute, rules.readable))
-    where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner)
+    where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner_of(copy))
     return sandbox.open_box(rules.sandbox, where, Grants(network, home=home, read=readable))
 
 

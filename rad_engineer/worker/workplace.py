@@ -57,17 +57,19 @@ class Workplace:
 
         rules = self.rules
         return Pool(self.repository, Path(rules.cache), rules.run, history=rules.history, copy=rules.copy,
-                    owner=self.owner, objects_at=OBJECTS if self.walled else "")  # fmt: skip
+                    owner=self.owner_of, objects_at=OBJECTS if self.walled else "")  # fmt: skip
 
     @property
     def walled(self) -> bool:
         """Whether commands see a file system of their own, in which ours has other names."""
         return self.rules.sandbox == "bubblewrap"
 
-    @property
-    def owner(self) -> tuple[int, int] | None:
-        """As whom commands run where root runs us, and to whom working copies belong."""
-        return sandbox.owner() if self.rules.sandbox != "off" else None
+    def owner_of(self, copy: Path) -> tuple[int, int] | None:
+        """As whom commands run in a copy where root runs us, and to whom it belongs: nobody has another one's."""
+        if self.rules.sandbox == "off":
+            return None
+        number = int(copy.name) if copy.name.isdecimal() else 0
+        return sandbox.owner(2 * number + (copy.parent.name == "gates"))
 
 
 def _scrubbed(user: Mapping[str, str], rules: Rules) -> dict[str, str]:

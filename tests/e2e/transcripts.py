@@ -161,7 +161,9 @@ class Scratch:
             "COLUMNS": "100",
             "GIT_CONFIG_NOSYSTEM": "1",
             **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
-            **({} if project == "quickstart" else {"RAD_SANDBOX": "off"}),  # others have agents that write elsewhere
+            **(
+                {} if project == "quickstart" else {"RAD_SANDBOX": "off"}
+            ),  # others have agents that write elsewhere
         }
         doc_projects.make(project, self.folder, tools, self.env)
 
