@@ -28,7 +28,7 @@ PATTERNS = {
         )
     ),
     "index option": "--(?:extra-)?index" + "-url|--find" + "-links[ =](?!$)",
-    "machine path": r"(?<![\w.$}\])*/~-])/(?:work|root|opt/pypi|opt/wheels|tmp/brief|home/(?!u\b|user|me|you|ada|dev|alice|tester)\w+|Users/\w+)(?![\w-])",
+    "machine path": r"(?<![\w.$}\])*/~-])/(?:work|root|opt/pypi|opt/wheels|tmp/brief|home/(?!u\b|user|me|you|ada|agent|dev|alice|tester)\w+|Users/\w+)(?![\w-])",
 }  # fmt: skip
 SAMPLES = {
     "private key": "-----BEGIN RSA PRIV" + "ATE KEY-----",
@@ -46,6 +46,9 @@ SAMPLES = {
 ALLOWED = {
     ("requirements/lock", "index option"),  # says that none is written into the pins
     ("rad_engineer/gateway/normal_form.py", "machine path"),  # names folders in which people's files lie
+    ("rad_engineer/sandbox/toolchains.py", "machine path"),  # the same
+    ("tests/unit/test_sandbox_toolchains.py", "machine path"),  # the same
+    ("tests/integration/test_sandbox.py", "machine path"),  # the same
 }
 
 

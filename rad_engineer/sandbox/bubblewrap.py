@@ -10,6 +10,7 @@ import shutil
 import socket
 import stat
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,8 @@ class Bubblewrap:
         return {"TMPDIR": "/tmp", **found, **self._toolchains.variables, **ours}  # noqa: S108 -- the box's own
 
     def _open(self) -> Namespace:
+        if threading.get_native_id() != os.getpid():
+            raise AssertionError("the main thread opens boxes: the end of any other would be theirs")
         ours, theirs = socket.socketpair()
         errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         passed: list[int] = []

@@ -86,7 +86,7 @@ def _system(ground: Ground) -> list[Argument]:
 def _made(owner: tuple[int, int], *, resolver: bool) -> list[Argument]:
     """An /etc that names nobody of this machine."""
     uid, gid = owner
-    passwd = f"root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:{uid}:{gid}:agent:{HOME}:/bin/bash\n"
+    passwd = f"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\nagent:x:{uid}:{gid}:agent:{HOME}:/bin/bash\n"
     files = {
         "passwd": f"{passwd}nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
         "group": f"root:x:0:\nagent:x:{gid}:\nnogroup:x:65534:\n",

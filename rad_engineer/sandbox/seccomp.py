@@ -1,8 +1,8 @@
 """The system call filter of a box, as the bytes of a BPF program: what no command of a stranger needs.
 
-No new namespaces and mounts, no way into other processes, no kernel keyrings, io_uring, BPF and the like, no
-unusual socket families, no setuid and setgid bits, no typing into terminals. Whatever passes its arguments in memory
-(clone3, openat2) does not exist, so that libraries fall back to calls whose arguments can be seen.
+No new namespaces and mounts, no way into other processes, no kernel keyrings, io_uring, BPF and the like, no unusual
+socket families, no large System V memory, no setuid and setgid bits, no typing into terminals. Whatever passes its
+arguments in memory (clone3, openat2) does not exist, so that libraries fall back to calls that can be judged.
 """
 
 import errno
@@ -15,7 +15,7 @@ _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
-_EQUAL, _AT_LEAST, _ANY_BIT = 0x15, 0x35, 0x45
+_EQUAL, _MORE, _AT_LEAST, _ANY_BIT = 0x15, 0x25, 0x35, 0x45
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
 _NAMESPACES = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
@@ -24,6 +24,7 @@ _SET_ID = 0o6000
 _TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 _STREAM, _DATAGRAM = 1, 2
+_SHARED = 1024 * 1024  # bytes of a segment; 4096 segments are in no process, and nobody could count them
 _PROTOCOLS = (0, 1, 6, 17, 58)  # whatever fits, ICMP, TCP, UDP, ICMPv6
 
 # Numbers from 424 on are the same everywhere.
@@ -35,7 +36,7 @@ _SAME = {
 _NUMBERS = {
     "x86_64": {
         **_SAME,
-        "open": 2, "ioctl": 16, "socket": 41, "clone": 56, "creat": 85, "chmod": 90, "fchmod": 91, "ptrace": 101,
+        "open": 2, "ioctl": 16, "shmget": 29, "socket": 41, "clone": 56, "creat": 85, "chmod": 90, "fchmod": 91, "ptrace": 101,
         "syslog": 103, "mknod": 133, "uselib": 134, "ustat": 136, "sysfs": 139, "vhangup": 153, "modify_ldt": 154,
         "pivot_root": 155, "_sysctl": 156, "adjtimex": 159, "chroot": 161, "acct": 163, "settimeofday": 164,
         "mount": 165, "umount2": 166, "swapon": 167, "swapoff": 168, "reboot": 169, "sethostname": 170,
@@ -53,7 +54,7 @@ _NUMBERS = {
         "nfsservctl": 42, "chroot": 51, "fchmod": 52, "fchmodat": 53, "openat": 56, "vhangup": 58, "quotactl": 60,
         "acct": 89, "unshare": 97, "kexec_load": 104, "init_module": 105, "delete_module": 106, "clock_settime": 112,
         "syslog": 116, "ptrace": 117, "reboot": 142, "sethostname": 161, "setdomainname": 162, "settimeofday": 170,
-        "adjtimex": 171, "socket": 198, "add_key": 217, "request_key": 218, "keyctl": 219, "clone": 220,
+        "adjtimex": 171, "shmget": 194, "socket": 198, "add_key": 217, "request_key": 218, "keyctl": 219, "clone": 220,
         "swapon": 224, "swapoff": 225, "perf_event_open": 241, "fanotify_init": 262, "name_to_handle_at": 264,
         "open_by_handle_at": 265, "clock_adjtime": 266, "setns": 268, "process_vm_readv": 270,
         "process_vm_writev": 271, "kcmp": 272, "finit_module": 273, "bpf": 280, "userfaultfd": 282,
@@ -61,7 +62,7 @@ _NUMBERS = {
     },
 }  # fmt: skip
 _ABSENT = ("clone3", "openat2")
-_LOOKED_AT = ("clone", "ioctl", "socket")
+_LOOKED_AT = ("clone", "ioctl", "shmget", "socket")
 _MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2, "creat": 1, "mknod": 1, "mknodat": 2}
 _OPENS = {"open": 1, "openat": 2}
 """At which argument file modes stand; for what opens files, the flags, which the mode follows."""
@@ -88,6 +89,7 @@ def instructions(machine: str) -> list[Instruction]:
     code += _when(numbers["clone"], _with_bits(0, _NAMESPACES))
     code += _when(numbers["ioctl"], _one_of(1, _TERMINAL_INPUT, errno.EPERM))
     code += _when(numbers["socket"], _socket())
+    code += _when(numbers["shmget"], _small(1, _SHARED))
     for name, argument in _MODES.items():
         if name in numbers:
             code += _when(numbers[name], _with_bits(argument, _SET_ID))
@@ -132,6 +134,15 @@ def _one_of(index: int, values: Iterable[int], error: int) -> list[Instruction]:
     """Fails for these values."""
     tests = [each for value in values for each in ((_EQUAL, 0, 1, value), _failing(error))]
     return [_argument(index), *tests, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _small(index: int, most: int) -> list[Instruction]:
+    """Fails for what is larger; sizes have 64 bits."""
+    high = (_LOAD, 0, 0, _ARGUMENTS + 8 * index + 4)
+    return [
+        high, (_EQUAL, 1, 0, 0), _failing(errno.EINVAL),
+        _argument(index), (_MORE, 0, 1, most), _failing(errno.EINVAL), (_RETURN, 0, 0, _ALLOW),
+    ]  # fmt: skip
 
 
 def _socket() -> list[Instruction]:

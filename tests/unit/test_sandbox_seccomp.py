@@ -30,7 +30,12 @@ def verdict(machine, name_or_number, *arguments, arch=None):
         elif operation == 0x06:
             return told(value)
         else:
-            holds = {0x15: accumulator == value, 0x35: accumulator >= value, 0x45: bool(accumulator & value)}
+            holds = {
+                0x15: accumulator == value,
+                0x25: accumulator > value,
+                0x35: accumulator >= value,
+                0x45: bool(accumulator & value),
+            }
             at += when if holds[operation] else otherwise
 
 
@@ -55,7 +60,7 @@ def test_the_program_fits_and_every_jump_stays_in_it(machine):
     code = seccomp.instructions(machine)
     assert len(code) < 4096
     for at, (operation, when, otherwise, _) in enumerate(code):
-        if operation in (0x15, 0x35, 0x45):
+        if operation in (0x15, 0x25, 0x35, 0x45):
             assert at + 1 + max(when, otherwise) < len(code)
 
 
@@ -149,3 +154,11 @@ def test_no_file_gets_the_rights_of_its_owner(machine, bits):
 @pytest.mark.parametrize("number", [424, 434, 436, 439, 441, 451])
 def test_other_calls_pass(machine, number):
     assert verdict(machine, number) == ALLOW
+
+
+@machines
+def test_memory_that_is_in_no_process_is_small(machine):
+    assert verdict(machine, "shmget", 0, 56, 0o1600) == ALLOW
+    assert verdict(machine, "shmget", 0, 1 << 20, 0o1600) == ALLOW
+    assert verdict(machine, "shmget", 0, (1 << 20) + 1, 0o1600) == "EINVAL"
+    assert verdict(machine, "shmget", 0, 1 << 32, 0o1600) == "EINVAL"
