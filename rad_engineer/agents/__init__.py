@@ -59,7 +59,7 @@ class AgentResult:
     cost_usd: float = 0.0
     tokens: int = 0
     retry_at: float | None = None
-    reason: str = ""  # of `later`: limit, login, budget or offline
+    reason: str = ""  # of `later`: limit, login, budget, offline, ledger; of `failed`: drift
     summary: str = ""
     criteria: tuple[Mapping[str, Any], ...] = ()  # text, met, evidence (`path:line`), as the agent says
     turns: int = 0

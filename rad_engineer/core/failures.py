@@ -50,6 +50,11 @@ _LIST = (
         "the agent finished but changed nothing, and no verify command of the story is green",
         "say in the story what must change, or give it a verify command that is green when nothing is left to do",
     ),
+    Reason(
+        "drift", "agent",
+        "what was asked is not what was recorded, so the recording has no answer",
+        "undo what makes the request another one, or record anew with --record",
+    ),
     # What it made is not good enough.
     Reason(
         "gate-red", "work",

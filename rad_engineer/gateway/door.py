@@ -39,6 +39,7 @@ class _Standing:
     figures: dict[str, Any] = field(default_factory=lambda: {"micro_usd": 0, "tokens": 0, "calls": 0})
     reason: str | None = None
     retry_at: float | None = None
+    why: str = ""
 
 
 class Door:
@@ -98,7 +99,7 @@ class Door:
         if not self._over:
             self._receive()
         found = self._standings.get((story, attempt)) or _Standing()
-        return {**found.figures, "reason": found.reason, "retry_at": found.retry_at}
+        return {**found.figures, "reason": found.reason, "retry_at": found.retry_at, "why": found.why}
 
     def poll(self) -> list[dict[str, Any]]:
         """What has happened since; a gateway that has died is started again on the same sockets."""
@@ -230,6 +231,7 @@ class Door:
             case "refused":
                 standing.reason = _PARKING.get(event["reason"], event["reason"])
                 standing.retry_at = event["retry_at"]
+                standing.why = event["why"]
 
 
 def open(settings: GatewaySettings, folder: Path, secret: bytes, key: Credentials | None) -> Door:  # noqa: A001

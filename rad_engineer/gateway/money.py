@@ -56,6 +56,7 @@ class Money:
         self._waiting: dict[int, asyncio.Future[_Answer]] = {}
         self._under_way: dict[int, _UnderWay] = {}
         self._refused = 0
+        self._told = False
 
     async def reserve(self, call: Call) -> Held:
         """Holds the most that a call may cost, as soon as there is room; raises Refusal where there will be none."""
@@ -72,9 +73,7 @@ class Money:
             self._spend.reserved(held.id, Open(held.story, held.attempt, amount, cost.input, cost.pico_usd))
         except CannotWrite as error:
             self._end(held, Amount())
-            raise Refusal(
-                503, "api_error", f"what is spent cannot be written down: {error}", reason="ledger"
-            ) from error
+            raise Refusal(503, "api_error", self._unwritable(error), reason="ledger") from error
         if held.max_tokens < call.max_tokens:
             self._on_event("clamped", story=held.story, attempt=held.attempt, call=call.number, model=call.model,
                            asked=call.max_tokens, granted=held.max_tokens)  # fmt: skip
@@ -104,6 +103,9 @@ class Money:
         micro_usd = self._prices.settle(held.model, usage)
         try:
             self._spend.settled(held.id, held.story, micro_usd, usage, uncertain=uncertain)
+        except CannotWrite as error:
+            self._unwritable(error)
+            raise
         finally:
             self._end(held, Amount(micro_usd, usage.tokens))
         self._on_event("spend", story=held.story, attempt=held.attempt, model=usage.model or held.model, micro_usd=micro_usd,
@@ -185,6 +187,14 @@ class Money:
                 waits.set_result(answer)
             elif isinstance(answer, Granted):
                 left += self._budget.settle(answer.ticket, Amount())
+
+    def _unwritable(self, error: CannotWrite) -> str:
+        """Nothing is spent that cannot be written down; whoever runs the gateway is told once."""
+        why = f"what is spent cannot be written down: {error}"
+        if not self._told:
+            self._told = True
+            self._on_event("unwritable", why=why)
+        return why
 
     def _so_far(self, call: _UnderWay, seconds: float) -> Amount:
         if call.used is not None:

@@ -79,7 +79,7 @@ class Server:
         except Refusal as refusal:
             status = refusal.status
             self._on_event("refused", **named(call), status=status, reason=refusal.reason, scope=refusal.scope,
-                           retry_at=refusal.retry_at)  # fmt: skip
+                           retry_at=refusal.retry_at, why=refusal.message[:2_000])  # fmt: skip
             raise
         finally:
             self._on_event(

@@ -14,7 +14,7 @@ from rad_engineer.process import Limits
 from rad_engineer.worker import commits, verdict
 from rad_engineer.worker.story_run import StoryRun
 
-_SAME_FOR_ALL = ("budget", "offline")
+_SAME_FOR_ALL = ("budget", "offline", "ledger")
 
 
 @dataclass(frozen=True, slots=True)

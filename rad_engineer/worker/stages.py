@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import agents, git, story_files, timings
-from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
+from rad_engineer.outcome import DRIFT, FEEDBACK_TAIL, Outcome, difference, text_fingerprint
 from rad_engineer.worker import agent_turn, commits, review, setup, verdict
 from rad_engineer.worker.agent_turn import Took, Turn
 from rad_engineer.worker.court import Cancelled, set_up_copy
@@ -147,7 +147,8 @@ def _goes_on(run: StoryRun) -> bool:
 
 
 def _agent_failed(run: StoryRun, result: agents.AgentResult) -> Outcome:
-    reason = _AGENT_REASONS[result.outcome]
+    drifted = result.reason == DRIFT  # the same question would be asked again, and has no answer
+    reason = DRIFT if drifted else _AGENT_REASONS[result.outcome]
     tail = result.output[-FEEDBACK_TAIL:]
     told = result.output.strip().splitlines() if result.outcome == "failed" else []
     unknown = told[0][:200] if told else "no exit code"
@@ -155,10 +156,10 @@ def _agent_failed(run: StoryRun, result: agents.AgentResult) -> Outcome:
     return Outcome(
         "failed",
         reason=reason,
-        detail=f"{code} after {result.seconds:.0f} s",
+        detail=difference(result.output) if drifted else f"{code} after {result.seconds:.0f} s",
         feedback=f"The last attempt ended early ({reason}, {code}). The end of its output:\n{tail}",
         fingerprint=text_fingerprint(reason, result.output) if reason == "agent-failed" else None,
-        final=reason == "agent-missing",
+        final=drifted or reason == "agent-missing",
         commit=commits.rescue(run, commits.slot_of(run)) if run.place.rules.workspace == "slots" else None,
     )
 

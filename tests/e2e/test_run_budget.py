@@ -2,8 +2,10 @@
 
 import json
 import os
+import resource
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,14 +61,46 @@ def test_a_killed_gateway_is_started_again_and_the_stories_land(tmp_path: Path) 
     assert sorted(project.landed("rad/pocketbook")) == ["PB-1", "PB-2", "PB-3", "PB-4", "PB-5"]
 
 
+def test_a_ledger_that_cannot_be_written_stops_the_run_and_burns_no_attempt(tmp_path: Path) -> None:
+    project = pocketbook(tmp_path)
+    with serve(tmp_path / "mock", quickstart.fixtures(), "--latency", "5") as mock, tap(mock.url) as seen:
+        run = project.start("run", "prd.json", "--yes", "--upstream", seen.url, env=KEY)
+        while len(seen.exchanges) < 6:
+            assert run.poll() is None, run.communicate()
+            time.sleep(0.005)
+        for pid in _gateways(run.pid):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))  # as on a full disk
+        out, err = run.communicate(timeout=100)
+        assert run.returncode == 73, f"{out}{err}"
+        assert "spend.jsonl" in err
+        assert "rad-engineer resume" in err
+        assert "attempt_failed" not in "".join(path.read_text() for path in _journals(project.folder))
+        lost = [one for one in seen.exchanges if b"message_stop" not in one.answer]
+        asked = len(seen.exchanges)
+        resumed = project.rad("resume", "--upstream", seen.url, env=KEY)
+        assert resumed.code == 0, resumed.err
+        assert asked < len(seen.exchanges) <= 20 + len(lost) + 2  # two were not booked
+    assert [story["attempts"] for story in project.report()["stories"]] == [1] * 5
+    assert sorted(project.landed("rad/pocketbook")) == ["PB-1", "PB-2", "PB-3", "PB-4", "PB-5"]
+
+
+def _journals(folder: Path) -> list[Path]:
+    return list(folder.glob(".rad-engineer/runs/*/journal.jsonl"))
+
+
 def _kill_gateway(parent: int) -> int:
+    for pid in _gateways(parent):
+        os.kill(pid, signal.SIGKILL)
+        return 1
+    return 0
+
+
+def _gateways(parent: int) -> Iterator[int]:
     for entry in Path("/proc").iterdir():
         with suppress(OSError, IndexError, ValueError):
             about = (entry / "stat").read_text().rpartition(")")[2].split()
             if int(about[1]) == parent and b"gateway.program" in (entry / "cmdline").read_bytes():
-                os.kill(int(entry.name), signal.SIGKILL)
-                return 1
-    return 0
+                yield int(entry.name)
 
 
 def test_nobody_is_paid_without_a_key(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from rad_engineer.agents.anthropic.seam import Stopped
 _MOST_TRIES = 4
 _PAUSE = 0.05  # s before the second try; four times as long before each one more
 _LONGEST_WAIT = 120.0
-_LATER = {"budget": "budget", "usage-limit": "limit", "offline": "offline"}
+_LATER = {"budget": "budget", "usage-limit": "limit", "offline": "offline", "ledger": "ledger"}
 _BUSY = frozenset({"limit", "breaker"})
+_DRIFT = "drift"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # On garbage the SDK raises whatever its parsers and its own assertions happen to raise.
 _CUT = (
@@ -50,8 +51,9 @@ class Answer:
 class CallFailed(Exception):
     """The model did not answer, and asking again would not help."""
 
-    def __init__(self, name: str, message: str) -> None:
+    def __init__(self, name: str, message: str, reason: str = "") -> None:
         self.name = name  # the error's class
+        self.reason = reason  # the gateway's word, where another attempt would not help either
         super().__init__(f"{name}: {message}")
 
 
@@ -59,7 +61,7 @@ class AskLater(Exception):
     """A limit or budget is used up; nothing is wrong with the story."""
 
     def __init__(self, message: str, reason: str, retry_at: float | None) -> None:
-        self.reason = reason  # limit, budget or offline
+        self.reason = reason  # limit, budget, offline or ledger
         self.retry_at = retry_at
         super().__init__(message)
 
@@ -234,6 +236,8 @@ def _meaning(error: anthropic.APIStatusError) -> Exception:
         return _Busy(told, 1.0 if retry_at is None else max(0.0, retry_at - time.time()), retry_at)
     if error.status_code < 400:
         return _Cut(f"{error.type or 'error'}: {told}")
+    if reason == _DRIFT:
+        return CallFailed(_DRIFT, told.removeprefix(f"{_DRIFT}: "), _DRIFT)
     return CallFailed(type(error).__name__, f"{error.status_code} {told}")
 
 

@@ -134,7 +134,7 @@ class Loop:
         except AskLater as later:
             return Ended("later", str(later), retry_at=later.retry_at, reason=later.reason)
         except CallFailed as failed:
-            return Ended("failed", str(failed))
+            return Ended("failed", str(failed), reason=failed.reason)
 
     def _step(self) -> Ended | None:
         now = self._now
