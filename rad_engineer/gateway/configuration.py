@@ -45,7 +45,8 @@ class GatewaySettings:
     answer_seconds: float = 600.0  # until an answer begins
     gap_seconds: float = 120.0  # between two events of a stream
     idle_seconds: float = 1800.0
-    drain_seconds: float = 60.0
+    drain_seconds: float = 60.0  # how long a call goes on that nobody reads any more
+    linger_seconds: float = 4.0  # and how long when the gateway is to end
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

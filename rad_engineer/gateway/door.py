@@ -30,6 +30,7 @@ _LONGEST_NAME = 100  # of a socket, on every system
 _PARKING = {"usage-limit": "limit"}  # as the end of an attempt is called
 _CALM_SECONDS = 5.0
 _LONGEST_WAIT = 10.0
+_FAREWELL_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -153,7 +154,7 @@ class Door:
     def close(self) -> None:
         """Ends the gateway, which settles what is on its way, and gives up the sockets."""
         self._channel.setblocking(True)
-        self._channel.settimeout(5.0)
+        self._channel.settimeout(self._settings.linger_seconds + _FAREWELL_SECONDS)
         with suppress(OSError):
             self._channel.shutdown(socket.SHUT_WR)
         with suppress(TimeoutError, ConnectionResetError):

@@ -110,10 +110,27 @@ class Money:
             self._end(held, Amount(micro_usd, usage.tokens))
         self._on_event("spend", story=held.story, attempt=held.attempt, model=usage.model or held.model, micro_usd=micro_usd,
                        tokens=usage.tokens, uncertain=uncertain)  # fmt: skip
-        for crossing in self._budget.crossings():
-            self._on_event("soft-limit", scope=crossing.scope, story=crossing.story, unit=crossing.unit,
-                           cap=crossing.cap, spent=crossing.spent, percent=SOFT_PERCENT)  # fmt: skip
+        self._tell_crossings()
         return micro_usd
+
+    def abandon(self, held: Held) -> Amount:
+        """Books what a call may have cost by now that is not followed to its end, as if the gateway had ended with it."""
+        under_way = self._under_way[held.id]
+        sent = under_way.sent
+        mark = None if sent is None else self._so_far(under_way, self._clock() - sent)
+        amount, cost = Amount(held.micro_usd, held.tokens), under_way.cost
+        used = Amount()
+        try:
+            used = self._spend.orphaned(
+                held.id, Open(held.story, held.attempt, amount, cost.input, cost.pico_usd, mark)
+            )
+        except CannotWrite as error:
+            self._unwritable(error)
+            raise
+        finally:
+            self._end(held, used)
+        self._tell_crossings()
+        return used
 
     def release(self, held: Held) -> None:
         """Gives back what was held for a call that has cost nothing."""
@@ -187,6 +204,11 @@ class Money:
                 waits.set_result(answer)
             elif isinstance(answer, Granted):
                 left += self._budget.settle(answer.ticket, Amount())
+
+    def _tell_crossings(self) -> None:
+        for crossing in self._budget.crossings():
+            self._on_event("soft-limit", scope=crossing.scope, story=crossing.story, unit=crossing.unit,
+                           cap=crossing.cap, spent=crossing.spent, percent=SOFT_PERCENT)  # fmt: skip
 
     def _unwritable(self, error: CannotWrite) -> str:
         """Nothing is spent that cannot be written down; whoever runs the gateway is told once."""

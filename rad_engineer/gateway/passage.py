@@ -110,11 +110,16 @@ class Passage:
             seconds = self._settings.drain_seconds if pump.sent else 0.0
             asyncio.get_running_loop().call_later(seconds, _end_deserted, pump)
 
-    def cancel(self) -> list["asyncio.Task[None]"]:
-        """Breaks off what is on its way; each call is settled at what has been seen of it."""
+    async def end(self) -> None:
+        """Lets what the upstream works on come to its end for a moment, so that its cost is known; breaks off the rest."""
+        for pump in [*self._pumps.values()]:
+            if not pump.sent and pump.task is not None:
+                pump.task.cancel()
+        if self._tasks:
+            await asyncio.wait([*self._tasks], timeout=self._settings.linger_seconds)
         for task in self._tasks:
             task.cancel()
-        return [*self._tasks]
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def state(self) -> dict[str, Any]:
         """What is on its way and was shared, and what each station has to say of itself."""
@@ -212,9 +217,14 @@ class Passage:
                     await self._whole(trip, answer)
                 else:
                     await self._stream(trip, answer)
-        except (Refusal, asyncio.CancelledError) as error:
-            if not isinstance(error, Refusal) or error.reason in ("cut", "timeout"):
+        except Refusal as refusal:
+            if refusal.reason in ("cut", "timeout"):
                 trip.used = trip.used or self._unseen(trip)
+            raise
+        except asyncio.CancelledError:
+            if trip.sent:  # we end it: what the upstream has done by now is ahead of what was seen
+                trip.settled = True
+                stations.abandon(trip.call, trip.held)
             raise
         finally:
             if not trip.settled:

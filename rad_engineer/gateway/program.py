@@ -115,6 +115,7 @@ class Gateway:
             timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
+        self._ending: asyncio.Task[None] | None = None
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Answers until it is stopped; then settles what was on its way."""
@@ -125,16 +126,17 @@ class Gateway:
         try:
             await self._server.serve(list(sockets))
         finally:
+            await (self._ending or self._passage.end())
             for task in lasting:
                 task.cancel()
-            await asyncio.gather(*lasting, *self._passage.cancel(), return_exceptions=True)
+            await asyncio.gather(*lasting, return_exceptions=True)
             self._on_event("state", **self._passage.state())
             await self._upstream.aclose()
             self._stations.close()
 
     def stop(self) -> None:
-        """Ends `serve`."""
-        self._passage.cancel()
+        """Ends `serve`: nobody new is let in, and what is on its way gets a moment."""
+        self._ending = self._ending or asyncio.create_task(self._passage.end())
         self._server.should_exit = True
 
     async def _expire(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer.core.breaker import BreakerSettings
-from rad_engineer.core.budget import Budget, Cap, Caps
+from rad_engineer.core.budget import Amount, Budget, Cap, Caps
 from rad_engineer.gateway.cache import Cache, worth_keeping
 from rad_engineer.gateway.circuits import Circuits
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
@@ -120,9 +120,18 @@ class Stations:
     def settle(self, call: Call, held: Held, usage: Usage, *, uncertain: bool) -> None:
         """Books what a call has cost."""
         micro_usd = self.money.settle(held, usage, uncertain=uncertain)
+        self._tell_spent(
+            call, Amount(micro_usd, usage.tokens), model=usage.model or call.model, uncertain=uncertain
+        )
+
+    def abandon(self, call: Call, held: Held) -> None:
+        """Books what a call may have cost that was broken off by us."""
+        self._tell_spent(call, self.money.abandon(held), model=call.model, uncertain=True)
+
+    def _tell_spent(self, call: Call, cost: Amount, *, model: str, uncertain: bool) -> None:
         session = call.session
-        self._on_event("spend", story=session.story, attempt=session.attempt, call=call.number, micro_usd=micro_usd,
-                       model=usage.model or call.model, tokens=usage.tokens, uncertain=uncertain)  # fmt: skip
+        self._on_event("spend", story=session.story, attempt=session.attempt, call=call.number, micro_usd=cost.micro_usd,
+                       model=model, tokens=cost.tokens, uncertain=uncertain)  # fmt: skip
 
     def slot(self, call: Call) -> AbstractAsyncContextManager[None]:
         """A place among the calls to a model."""

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import quickstart
+from rad_engineer.gateway import spend
+from tests import billing_upstream, quickstart
 from tests.aimock import serve, tap
+from tests.conftest import Project, prd, story
 from tests.e2e.test_recorded import pocketbook
 
 KEY = {"ANTHROPIC_API_KEY": "sk-ant-test"}
@@ -82,6 +85,45 @@ def test_a_ledger_that_cannot_be_written_stops_the_run_and_burns_no_attempt(tmp_
         assert asked < len(seen.exchanges) <= 20 + len(lost) + 2  # two were not booked
     assert [story["attempts"] for story in project.report()["stories"]] == [1] * 5
     assert sorted(project.landed("rad/pocketbook")) == ["PB-1", "PB-2", "PB-3", "PB-4", "PB-5"]
+
+
+ASKS = """
+import json, os, threading, urllib.request
+def ask(number):
+    data = {"model": "claude-sonnet-5-5", "max_tokens": 9_000, "stream": True,
+            "messages": [{"role": "user", "content": f"call {number}"}]}
+    request = urllib.request.Request(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages", json.dumps(data).encode(),
+                                     {"x-api-key": os.environ["ANTHROPIC_API_KEY"]})
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).read()
+for number in range(5):
+    threading.Thread(target=ask, args=(number,)).start()
+"""
+STOPS = {"^C": (signal.SIGINT, 130), "kill -9": (signal.SIGKILL, -9), "SIGTERM": (signal.SIGTERM, 143)}
+
+
+@pytest.mark.parametrize("how", [*STOPS][: 3 if os.environ.get("RAD_CAMPAIGN") else 2])
+def test_a_run_that_is_stopped_while_models_answer_knows_what_they_cost(project: Project, how: str) -> None:
+    project.init({"prd.json": prd(story("A"))})
+    (project.folder.parent / "asks.py").write_text(ASKS)
+    command = f"{sys.executable} {project.folder.parent / 'asks.py'}"
+    with billing_upstream.serve(output=640, pace=0.04) as bill:  # 1.6 s
+        run = project.start("run", "prd.json", "--yes", "--agent-command", command, "--upstream", bill.url,
+                            "--grace", "0.1", env=KEY)  # fmt: skip
+        while bill.output_tokens < 400:
+            assert run.poll() is None, run.communicate()
+            time.sleep(0.005)
+        run.send_signal(STOPS[how][0])
+        out, err = run.communicate(timeout=100)
+        assert run.returncode == STOPS[how][1], f"{out}{err}"
+        if how == "kill -9":  # and goes on at once: the gateway of before has the ledger still
+            assert project.rad("resume", "--attempts", "1", env=KEY).code == 1  # it changes nothing
+    entry = next(
+        iter(spend.read(next(project.folder.glob(".rad-engineer/runs/*/gateway/spend.jsonl"))).values())
+    )
+    assert bill.calls == 5  # and nobody pays again for what came when nobody listened any more
+    assert (entry.micro_usd, entry.uncertain_calls) == (2 * bill.input_tokens + 10 * bill.output_tokens, 0)
+    assert entry.open.tokens == 0
+    assert project.report()["totals"]["cost_usd"] == pytest.approx(entry.micro_usd / 1e6)
 
 
 def _journals(folder: Path) -> list[Path]:
