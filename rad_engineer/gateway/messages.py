@@ -32,7 +32,7 @@ def understand(body: bytes) -> dict[str, Any]:
         raise invalid("messages: Field required")
     most = data.get("max_tokens", 0)
     if isinstance(most, bool) or not isinstance(most, int) or most < 0:
-        raise invalid("max_tokens: Input should be a whole number, at least 1")
+        raise invalid("max_tokens: Input should be a whole number, not below 0")
     return data
 
 
@@ -43,7 +43,9 @@ def invalid(message: str) -> Refusal:
 
 def changed(data: Mapping[str, Any], **fields: Any) -> bytes:
     """A request with some of its fields replaced, as a body."""
-    return json.dumps({**data, **fields}, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps({**data, **fields}, separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "backslashreplace"  # half a character is written as it came
+    )
 
 
 def shortened(data: Mapping[str, Any], max_tokens: int) -> bytes:
@@ -58,7 +60,7 @@ def shortened(data: Mapping[str, Any], max_tokens: int) -> bytes:
 def estimate_tokens(data: Mapping[str, Any]) -> int:
     """How many tokens a request may have, where nobody can be asked: its text, by length."""
     parts = {name: data[name] for name in ("system", "messages", "tools") if name in data}
-    return max(1, len(json.dumps(parts, ensure_ascii=False).encode()) // _BYTES_PER_TOKEN)
+    return max(1, len(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
 
 
 def usage_of(message: Mapping[str, Any]) -> Usage:

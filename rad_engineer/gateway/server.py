@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
@@ -15,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from rad_engineer.gateway import tokens
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Session, Whole
-from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, understand
+from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, invalid, understand
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.passage import Passage, Passed, named
 from rad_engineer.gateway.sessions import Sessions
@@ -26,6 +27,8 @@ _OURS = frozenset({
     "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "x-api-key",
     "x-forwarded-for",
 })  # fmt: skip
+_MODEL = re.compile(r"/v1/models(?:/[A-Za-z0-9][\w.:@+-]*)*", re.ASCII)
+"""What may be asked of models: a name with a `..` in it would open everything else that the key opens."""
 _KNOWN_TOKENS = 4096
 _JSON = "application/json"
 _T = TypeVar("_T")
@@ -62,9 +65,11 @@ class Server:
                 Route(f"{prefix}/models", listed, methods=["GET"]),
                 Route(f"{prefix}/models/{{model:path}}", listed, methods=["GET"]),
             ]
-        return Starlette(
+        app = Starlette(
             routes=routes, exception_handlers={404: _nowhere, 405: _nowhere, Exception: _crashed}
         )
+        app.router.redirect_slashes = False
+        return app
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
@@ -128,6 +133,8 @@ class Server:
         headers = _headers(scope)
         self._session(headers)
         path = _path(scope)
+        if not _MODEL.fullmatch(path):
+            raise _no_such(scope["method"], scope["path"])
         if self._lists_models:
             try:
                 request = _plain(
@@ -150,6 +157,8 @@ class Server:
         session = self._session(headers)
         body = await _body(headers, receive)
         data = await asyncio.to_thread(understand, body) if len(body) > LARGE else understand(body)
+        if counted and "max_tokens" not in data:  # what has no end has no price
+            raise invalid("max_tokens: Field required")
         return Call(
             session=session,
             number=self._sessions.arrived(session, time.monotonic()) if counted else 0,
@@ -200,10 +209,7 @@ async def _alive(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 async def _nowhere(request: HttpRequest, _error: Exception) -> Response:
-    refusal = Refusal(
-        404, "not_found_error", f"there is no {request.method} {request.url.path} here", reason="path"
-    )
-    return _response(refusal)
+    return _response(_no_such(request.method, request.url.path))
 
 
 async def _crashed(_request: HttpRequest, _error: Exception) -> Response:
@@ -285,6 +291,10 @@ async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def _no_such(method: str, path: str) -> Refusal:
+    return Refusal(404, "not_found_error", f"there is no {method} {path} here", reason="path")
+
+
 def _too_large() -> Refusal:
     return Refusal(
         413, "request_too_large", f"a request may have {MOST_OF_A_BODY >> 20} MB", reason="invalid"
@@ -292,7 +302,12 @@ def _too_large() -> Refusal:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    """By lower-case name; one that comes more than once is a list, as its one spelling with commas is."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
 
 
 def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:

@@ -90,6 +90,32 @@ def test_the_other_routes(gateway, upstream):
         assert answer.headers["request-id"]
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/models/../files", "/v1/models/..%2f..%2fv1%2ffiles", "/models/a/../b", "/v1/models/a?b", "/v1/models//x",
+             "/v1/models/a%3Fb", "/v1/models/a%20b", "/v1/messages/"],
+)  # fmt: skip
+def test_a_token_opens_nothing_beside_the_routes_of_models(gateway, upstream, path):
+    """What the key opens beside them is not for whoever has a token, however it is spelt."""
+    before = len(upstream.seen)
+    connection = HTTPConnection(gateway.door.base_url.removeprefix("http://"))
+    token = gateway.door.session("s1", 1)[1]
+    connection.request("POST" if "messages" in path else "GET", path, headers={"x-api-key": token})
+    answer = connection.getresponse()
+    known = path == "/v1/models/a?b"
+    assert answer.status == (200 if known else 404)
+    assert answer.getheader("request-id")
+    assert len(upstream.seen) == before + known
+    connection.close()
+
+
+def test_betas_on_lines_of_their_own_all_pass(gateway, upstream):
+    token = gateway.door.session("s1", 1)[1]
+    lines = [("anthropic-beta", "b1"), ("x-api-key", token), ("anthropic-beta", "b2")]
+    data = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "betas"}]}
+    assert gateway.client.post("/v1/messages", json=data, headers=lines).status_code == 200
+    assert upstream.seen[-1][1]["anthropic-beta"] == "b1, b2"
+
+
 @pytest.mark.parametrize("refused", [404, 405, 501])
 def test_tokens_are_estimated_where_the_upstream_does_not_count_them(refused, tmp_path):
     with faulty.serve({"count me": [faulty.says(refused, "not_found_error")]}) as lacking:
@@ -109,6 +135,7 @@ def test_tokens_are_estimated_where_the_upstream_does_not_count_them(refused, tm
         (b"{}", "model"),
         (b'{"model": "m"}', "messages"),
         (b'{"model": "m", "messages": [], "max_tokens": "many"}', "max_tokens"),
+        (b'{"model": "m", "messages": []}', "max_tokens"),
         (b'{"model": "m", "messages": ' + b"[" * 100_000, "JSON"),
     ],
 )

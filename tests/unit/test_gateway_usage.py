@@ -3,7 +3,7 @@
 import json
 
 from rad_engineer.gateway.exchange import Usage
-from rad_engineer.gateway.messages import Meter, shortened, usage_of
+from rad_engineer.gateway.messages import Meter, estimate_tokens, shortened, usage_of
 
 SAID = {
     "input_tokens": 10,
@@ -49,3 +49,9 @@ def test_a_shorter_answer_may_not_be_all_thinking():
     assert found == {**data, "max_tokens": 5_000, "thinking": {**thinking, "budget_tokens": 2_500}}
     adaptive = {**data, "thinking": {"type": "adaptive"}}
     assert json.loads(shortened(adaptive, 5_000)) == {**adaptive, "max_tokens": 5_000}
+
+
+def test_half_a_character_is_passed_on_as_it_came():
+    body = shortened({"model": "m", "max_tokens": 9, "messages": "half \ud800 ein\u00fc"}, 5)
+    assert body == b'{"model":"m","max_tokens":5,"messages":"half \\ud800 ein\xc3\xbc"}'
+    assert estimate_tokens({"messages": "half \ud800"}) > 0
