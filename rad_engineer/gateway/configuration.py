@@ -43,6 +43,9 @@ class GatewaySettings:
     retry_seconds: float = 60.0  # how long one request may spend waiting between those
     connect_seconds: float = 10.0
     answer_seconds: float = 600.0  # until an answer begins
+    unheard_seconds: float = (
+        1.0  # after so long an upstream that hangs up may have worked, and ask money for it
+    )
     gap_seconds: float = 120.0  # between two events of a stream
     idle_seconds: float = 1800.0
     drain_seconds: float = 60.0  # how long a call goes on that nobody reads any more

@@ -57,6 +57,7 @@ class Usage:
     server_tools: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     model: str = ""  # the one that answered
     speed: str = ""
+    stated: bool = True  # whether the answer says how long its input was; else that is for others to estimate
 
     @property
     def tokens(self) -> int:

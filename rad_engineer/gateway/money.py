@@ -89,7 +89,7 @@ class Money:
         if call is None:
             return
         first, call.used = call.used is None, usage
-        if first and call.cost.closed:
+        if first and usage.stated and call.cost.closed:
             known = Amount(self._prices.settle(held.model, usage), usage.tokens)
             rest = held.max_tokens - usage.output_tokens
             self._hear(

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rad_engineer.errors import RadError
@@ -210,43 +210,26 @@ class Passage:
             async with stations.slot(trip.call):
                 guard = stations.guard(trip.call.model)
                 trip.pump.sent = True
-                trip.sent = time.monotonic()
                 stations.money.sent(trip.held)
-                answer = await self._upstream.send(trip.request(), guard, **named(trip.call))
+                request, lost = trip.request(), trip.lost.append
+                answer = await self._upstream.send(request, guard, lost=lost, **named(trip.call))
                 if isinstance(answer, Whole):
                     await self._whole(trip, answer)
                 else:
                     await self._stream(trip, answer)
-        except Refusal as refusal:
-            if refusal.reason in ("cut", "timeout"):
-                trip.used = trip.used or self._unseen(trip)
-            raise
         except asyncio.CancelledError:
-            if trip.sent:  # we end it: what the upstream has done by now is ahead of what was seen
+            if trip.lost or trip.used is not None:  # we end it: the upstream is ahead of what was seen
                 trip.settled = True
                 stations.abandon(trip.call, trip.held)
             raise
         finally:
             if not trip.settled:
-                trip.settled = True
-                if trip.used is not None:
-                    stations.settle(trip.call, trip.held, trip.used, uncertain=True)
-                else:
-                    stations.money.release(trip.held)
-
-    def _unseen(self, trip: "_Trip") -> Usage | None:
-        """What a call may have cost that was sent, and of which nothing was seen; None where it was not sent."""
-        if not trip.sent:
-            return None
-        seconds = 0.0 if trip.call.stream else time.monotonic() - trip.sent  # a stream shows what it says
-        output = min(trip.held.max_tokens, int(seconds * UNSEEN_TOKENS))
-        return Usage(
-            input_tokens=estimate_tokens(trip.call.data), output_tokens=output, model=trip.call.model
-        )
+                self._settle(trip, trip.used, whole=False)
 
     async def _whole(self, trip: "_Trip", answer: Whole) -> None:
+        trip.used = Usage(model=trip.call.model, stated=False)  # it is to be paid, whatever happens to us now
         message = await _parsed(answer.body)
-        self._settle(trip, usage_of(message))
+        self._settle(trip, usage_of(message), whole=True)
         self._finish(trip, answer, answer.headers, message)
         trip.pump.lead.whole(answer)
         if not trip.began.done():
@@ -255,6 +238,7 @@ class Passage:
     async def _stream(self, trip: "_Trip", opened: Opened) -> None:
         parts: list[bytes] = []
         pump, began = trip.pump, trip.began
+        trip.used = opened.meter.usage
         pump.lead.begin(opened.headers)
         pump.begun = True
         if not began.done():
@@ -267,15 +251,28 @@ class Passage:
                 if not opened.meter.complete:
                     pump.lead.publish(events)
                 elif not trip.settled:
-                    self._settle(trip, trip.used)
+                    self._settle(trip, trip.used, whole=True)
                     self._finish(trip, b"".join(parts), opened.headers, opened.meter.shape)
                     pump.lead.publish(events)
                     pump.lead.end()
         pump.lead.end()
 
-    def _settle(self, trip: "_Trip", usage: Usage) -> None:
-        trip.used, trip.settled = usage, True
-        self._stations.settle(trip.call, trip.held, usage, uncertain=False)
+    def _settle(self, trip: "_Trip", usage: Usage | None, *, whole: bool) -> None:
+        """Books what the answer says, and what tries may have cost of which nothing was seen."""
+        trip.settled = True
+        if usage is None and not trip.lost:
+            self._stations.money.release(trip.held)
+            return
+        found = Usage(model=trip.call.model) if usage is None else usage
+        guessed = len(trip.lost) + (not found.stated)
+        if guessed:
+            inputs = guessed * estimate_tokens(trip.call.data)
+            found = replace(
+                found,
+                input_tokens=found.input_tokens + inputs,
+                output_tokens=found.output_tokens + trip.unseen_output(),
+            )
+        self._stations.settle(trip.call, trip.held, found, uncertain=bool(guessed) or not whole)
 
     def _finish(self, trip: "_Trip", answer: Whole | bytes, headers: Mapping[str, str],
                 message: Mapping[str, Any]) -> None:  # fmt: skip
@@ -295,9 +292,14 @@ class _Trip:
     pump: _Pump
     began: "asyncio.Future[Passed]"
     instead: bool = False  # the fallback model is asked: what it says is not the answer to what was asked
-    sent: float = 0.0
+    lost: list[float] = field(default_factory=list)  # seconds of each try that nobody has heard the end of
     used: Usage | None = None
     settled: bool = False
+
+    def unseen_output(self) -> int:
+        """How long the answers may have been that were lost; a stream would have shown what it says."""
+        seen = [0 if self.call.stream else int(seconds * UNSEEN_TOKENS) for seconds in self.lost]
+        return sum(min(self.held.max_tokens, each) for each in seen)
 
     def request(self) -> Request:
         """What is sent: the body as it came, unless less was granted than it asks for."""

@@ -65,9 +65,7 @@ class Server:
                 Route(f"{prefix}/models", listed, methods=["GET"]),
                 Route(f"{prefix}/models/{{model:path}}", listed, methods=["GET"]),
             ]
-        app = Starlette(
-            routes=routes, exception_handlers={404: _nowhere, 405: _nowhere, Exception: _crashed}
-        )
+        app = Starlette(routes=routes, exception_handlers={404: _nowhere, 405: _nowhere, Exception: _crashed})
         app.router.redirect_slashes = False
         return app
 

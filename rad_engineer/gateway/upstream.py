@@ -9,7 +9,7 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -56,16 +56,20 @@ class Opened:
 
 
 class Fault(Exception):
-    """A try went wrong; `again` says whether another may go better, `wait` what the upstream asked for."""
+    """A try went wrong; `again` says whether another may go better, `wait` what the upstream asked for.
+
+    `lost` is what it may cost all the same: "begun" where its answer had begun, "unheard" where nothing was heard.
+    """
 
     def __init__(self, refusal: Refusal, *, again: bool, wait: float | None = None, sick: bool = True,
-                 headers: Mapping[str, str] | None = None) -> None:  # fmt: skip
+                 lost: str = "", headers: Mapping[str, str] | None = None) -> None:  # fmt: skip
         super().__init__(refusal.message)
         self.refusal = refusal
         self.again = again
         self.wait = wait
         self.headers = headers or {}
         self.sick = sick  # what a circuit breaker counts
+        self.lost = lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +105,12 @@ class Upstream:
         """Closes all connections."""
         await self._transport.aclose()
 
-    async def send(self, request: Request, guard: "Guard", **named: Any) -> Whole | Opened:
+    async def send(self, request: Request, guard: "Guard", lost: Callable[[float], None] = lambda _seconds: None,
+                   **named: Any) -> Whole | Opened:  # fmt: skip
         """Sends until an answer begins or the budget of tries and time is used up; raises the last Refusal.
 
-        `guard` is asked before each try and told how it ended. `named` is added to the event of a retry.
+        `guard` is asked before each try and told how it ended. `lost` is told how long a try took that the upstream may
+        ask money for, although its answer did not come. `named` is added to the event of a retry.
         """
         until = time.monotonic() + self._settings.retry_seconds
         tried = 0
@@ -112,10 +118,17 @@ class Upstream:
             tried += 1
             await guard.before(until)
             ok: bool | None = None
+            began = time.monotonic()
             try:
                 answer = await self._try(request)
                 ok = True
+            except asyncio.CancelledError:
+                lost(time.monotonic() - began)
+                raise
             except Fault as fault:
+                seconds = time.monotonic() - began
+                if fault.lost == "begun" or (fault.lost and seconds >= self._settings.unheard_seconds):
+                    lost(seconds)
                 fault.refusal.hide(self._secret)
                 ok = not fault.sick
                 limit = guard.heard(fault.headers, fault.refusal.message)
@@ -185,7 +198,7 @@ class Upstream:
                 first = splitter.feed(await anext(chunks))
                 _check_size(len(splitter.rest))
             except StopAsyncIteration:
-                raise Fault(_cut("before its first event"), again=True) from None
+                raise Fault(_cut("before its first event"), again=True, lost="begun") from None
         _see(meter, first)
         if meter.error is not None:
             raise _said(headers, meter.error)
@@ -267,7 +280,7 @@ async def _whole_body(response: httpx2.Response) -> bytes:
             _check_size(size)
     except httpx2.HTTPError as error:
         if response.status_code == 200:
-            raise Fault(_cut(_why(error)), again=not parts) from error
+            raise Fault(_cut(_why(error)), again=not parts, lost="begun") from error
     return b"".join(parts)
 
 
@@ -335,7 +348,7 @@ def _lost(error: httpx2.HTTPError) -> Fault:
         refusal = Refusal(
             504, "timeout_error", f"the upstream did not answer: {_why(error)}", reason="timeout"
         )
-        return Fault(refusal, again=True)
+        return Fault(refusal, again=True, lost="unheard")
     text = _why(error)
     if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
         return Fault(
@@ -350,12 +363,13 @@ def _lost(error: httpx2.HTTPError) -> Fault:
         return Fault(
             Refusal(502, "api_error", f"cannot ask the upstream: {text}", reason="upstream"), again=False
         )
-    return Fault(Refusal(502, "api_error", f"the upstream hung up: {text}", reason="reset"), again=True)
+    refusal = Refusal(502, "api_error", f"the upstream hung up: {text}", reason="reset")
+    return Fault(refusal, again=True, lost="unheard")
 
 
 def _late(seconds: float) -> Fault:
     refusal = Refusal(504, "timeout_error", f"the upstream was silent for {seconds:g} s", reason="timeout")
-    return Fault(refusal, again=False)
+    return Fault(refusal, again=False, lost="unheard")
 
 
 def _cut(how: str) -> Refusal:

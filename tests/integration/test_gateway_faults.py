@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rad_engineer.gateway import spend
+from rad_engineer.gateway.messages import estimate_tokens
 from tests import faulty_upstream as faulty
 from tests.gateways import KEY, Opened, opened
 
@@ -166,3 +167,52 @@ def test_every_fault_is_booked_once(tmp_path: Path, upstream: faulty.Faulty) -> 
     assert least[1:] == (1, 0)
     assert least[0] >= 15  # its input by length, and what it may have said by then
     assert found == {name: (tokens, uncertain, 0) for name, (tokens, uncertain) in BOOKED.items()}
+
+
+UNSTATED = {name: part for name, part in faulty.message(DATA).items() if name != "usage"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_does_not_say_what_it_costs_is_not_free(tmp_path: Path, stream: bool) -> None:
+    start = faulty.event("message_start", message={**UNSTATED, "content": []})
+    quiet = faulty.event("message_delta", delta={"stop_reason": "end_turn"})
+    move = (
+        faulty.streams(start, *GOOD[1:4], quiet, GOOD[5])
+        if stream
+        else faulty.raw(200, json.dumps(UNSTATED).encode())
+    )
+    text = "it costs " + "x" * 400
+    with faulty.serve({text: [move]}) as upstream, opened(tmp_path, upstream.url) as gateway:
+        assert gateway.ask(text, stream=stream).status_code == 200
+        story = gateway.door.standing("s1", 1)
+    booked = spend.read(tmp_path / "spend.jsonl")["s1"]
+    assert (booked.calls, booked.uncertain_calls, booked.open.tokens) == (1, 1, 0)
+    assert booked.input_tokens > 100
+    assert booked.output_tokens > 0
+    assert booked.micro_usd == story["micro_usd"] > 0
+
+
+def test_tries_whose_end_nobody_heard_may_cost_and_those_that_fell_at_once_do_not(tmp_path: Path) -> None:
+    plans = {
+        "late": [faulty.hangs_up(after=0.15), faulty.hangs_up(after=0.15), faulty.answers()],
+        "never": [faulty.hangs_up(after=0.15)],
+        "at once": [faulty.resets],
+        "begun": [faulty.streams()],
+    }
+    prices = {name: {"input": 1.0, "output": 1.0} for name in plans}
+    told = {"first_wait": 0.01, "unheard_seconds": 0.1, "prices": prices}
+    with faulty.serve(plans) as upstream, opened(tmp_path, upstream.url, **told) as gateway:
+        for name in plans:
+            gateway.ask(name, story=name, model=name, stream=name == "begun")
+    booked = spend.read(tmp_path / "spend.jsonl")
+    guess = {name: estimate_tokens({"messages": [{"role": "user", "content": name}]}) for name in plans}
+    found = {
+        name: (each.input_tokens, each.uncertain_calls, each.open.tokens) for name, each in booked.items()
+    }
+    assert found == {
+        "late": (10 + 2 * guess["late"], 1, 0),
+        "never": (4 * guess["never"], 1, 0),
+        "at once": (0, 0, 0),
+        "begun": (4 * guess["begun"], 1, 0),
+    }
+    assert booked["never"].output_tokens >= 4 * int(0.15 * 256)
