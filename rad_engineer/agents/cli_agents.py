@@ -212,7 +212,15 @@ def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
 
 def _tell_finished(adapter: Adapter, work: AgentWork, code: int, told: Told) -> None:
     if work.on_finished is not None and _outcome(adapter, "exited", code, told) == "finished":
-        work.on_finished()
+        work.on_finished(
+            AgentResult(
+                "finished",
+                code,
+                model=told.model or work.model,
+                session=told.session,
+                unmetered=not work.base_url,
+            )
+        )
 
 
 def _result(

@@ -1,6 +1,6 @@
 """One turn of an agent in a slot: who is asked, in which role and with which prompt, and who is asked instead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from rad_engineer import agents, story_files
 from rad_engineer.agents import choice
 from rad_engineer.agents.adapters import ADAPTERS
 from rad_engineer.core import prompt
+from rad_engineer.core.agent_word import heard
 from rad_engineer.core.prd import Story
 from rad_engineer.process import Limits
 from rad_engineer.worker import commits, verdict
@@ -79,6 +80,8 @@ def take(run: StoryRun, turn: Turn) -> Took:
     """Asks the first agent; where that one is missing or at its limit, the next one goes on from the start."""
     names = _names(run, turn)
     for position, name in enumerate(names):
+        if choice.unmetered(name, key=_key(run)):
+            run.say({"event": "story_unmetered", "agent": name})
         result = agents.agent(name).run(_work(run, turn, name, names[0]))
         after = names[position + 1 :]
         asked_next = result.outcome == "missing" or (
@@ -131,7 +134,9 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentWork:
         cancel=run.cancel,
         on_line=lambda line: run.say({"output": line}),
         on_started=None if turn.name else run.name_child,
-        on_finished=None if turn.name else lambda: run.checkpoint("agent"),
+        on_finished=None
+        if turn.name
+        else lambda result: run.checkpoint("agent", wrote=wrote(Took(name, result))),
         base_url=models.get("url", ""),
         token=models.get("token", ""),
         model=_model(run, turn, name, first),
@@ -176,7 +181,28 @@ def _hidden(run: StoryRun) -> dict[str, str]:
 def told(took: Took, models: Any) -> dict[str, Any]:
     """What a turn has cost, where nobody at the gateway counted it."""
     result = took.result
-    if models and not result.unmetered:
-        return {}
-    figures = {"cost_usd": result.cost_usd, "tokens": result.tokens}
-    return {**figures, "unmetered": True} if result.unmetered else figures
+    if result.unmetered:
+        return {"unmetered": True, "stated_usd": result.cost_usd, "tokens": result.tokens}
+    return {} if models else {"cost_usd": result.cost_usd, "tokens": result.tokens}
+
+
+def wrote(took: Took) -> dict[str, Any]:
+    """Who has done the work, and what they say of it."""
+    result = took.result
+    said = {
+        "summary": result.summary,
+        "criteria": result.criteria,
+        "files": result.files,
+        "tests": result.tests,
+        "errors": result.errors,
+        "next_steps": result.next_steps,
+    }
+    about = {"agent": took.agent, "model": result.model, "turns": result.turns}
+    return {**heard({**about, **said}).to_json(), "session": result.session}
+
+
+def report(run: StoryRun, found: Mapping[str, Any]) -> None:
+    """Tells what whoever did the work says of it; those who say nothing are not spoken of."""
+    if found.get("summary") or found.get("criteria"):
+        word = {name: value for name, value in found.items() if name != "session"}
+        run.say({"event": "agent_reported", **word})

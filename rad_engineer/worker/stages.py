@@ -40,6 +40,7 @@ def _run_stages(run: StoryRun) -> Outcome:
     if run.place.rules.workspace == "shared":
         return _run_shared(run, done)
     stage = done.get("stage")
+    agent_turn.report(run, done.get("wrote", {}))  # once more: whoever was to write it down may be gone
     took: Took | None = None
     if stage is None:
         stopped = _prepare(run)
@@ -84,10 +85,12 @@ def _agent(run: StoryRun, where: Path) -> Outcome | Took:
         return Outcome("interrupted")
     if result.outcome == "later":
         return Outcome("later", reason=result.reason or "limit", until=result.retry_at)
+    costs = agent_turn.told(took, run.job.get("models"))
+    agent_turn.report(run, agent_turn.wrote(took))
     if result.outcome != "finished":
-        run.finished("agent", started, ok=False, code=result.code)
+        run.finished("agent", started, ok=False, code=result.code, **costs)
         return _agent_failed(run, result)
-    run.finished("agent", started, **agent_turn.told(took, run.job.get("models")))
+    run.finished("agent", started, **costs)
     return took
 
 

@@ -41,7 +41,7 @@ class Place:
         self.finished = 0
 
     def work(self, metered: bool, **more: object) -> AgentWork:
-        def on_finished() -> None:
+        def on_finished(_result: object) -> None:
             self.finished += 1
 
         env = {"PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": str(self.home), "LANG": "C.UTF-8",

@@ -58,9 +58,10 @@ def run(work: AgentWork) -> AgentResult:
         line.close()
         tools.close()
         transcript.close()
-    if ended.outcome == "finished" and work.on_finished is not None:
-        work.on_finished()
-    return result_of(ended, transcript.now, time.monotonic() - begun)
+    result = result_of(ended, transcript.now, time.monotonic() - begun)
+    if result.outcome == "finished" and work.on_finished is not None:
+        work.on_finished(result)
+    return result
 
 
 def _command_seconds(settings: Mapping[str, Any], work: AgentWork) -> float:
