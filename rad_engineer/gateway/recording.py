@@ -13,8 +13,7 @@ from rad_engineer.errors import RadError
 from rad_engineer.gateway import tape
 from rad_engineer.gateway.answers import decoded
 from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Session, Whole
-from rad_engineer.gateway.fingerprint import digest
-from rad_engineer.gateway.normal_form import lane_of, normal_form, placed, workplace
+from rad_engineer.gateway.normal_form import Forms, placed
 from rad_engineer.gateway.redaction import Redaction
 from rad_engineer.gateway.tape import Exchange
 
@@ -30,7 +29,7 @@ class Recorder:
         tape.create(folder)
         self._folder = folder
         self._redaction = Redaction(secrets)
-        self._sessions: OrderedDict[Session, dict[str, _Lane]] = OrderedDict()
+        self._sessions: OrderedDict[Session, _Session] = OrderedDict()
         self._lock = Lock()
 
     def keep(self, call: Call, answer: Whole | bytes) -> bool:
@@ -42,14 +41,14 @@ class Recorder:
         said = _said(answer)
         if said is None:
             return False
-        normal = normal_form(call, self._redaction)
-        said = placed(said, workplace(call.data), self._redaction)
-        lane = lane_of(normal)
         with self._lock:
-            known = self._session(call.session).setdefault(lane, _Lane())
-            fingerprint = digest(normal)
-            again = fingerprint in known.numbers
-            exchange = Exchange(known.number_of(fingerprint, call.number), lane, normal, said)
+            session = self._session(call.session)
+            normal = session.forms.of(call)
+            said = placed(said, normal.workplace, self._redaction)
+            known = session.lanes.setdefault(normal.lane, _Lane())
+            again = normal.fingerprint in known.numbers
+            number = known.number_of(normal.fingerprint, call.number)
+            exchange = Exchange(number, normal.lane, normal.request, said)
             recent = known.recent
             if not (again and any(one.number > exchange.number for one in recent)):
                 tape.write(self._folder, call.session.story, call.session.attempt, exchange, recent)
@@ -58,15 +57,14 @@ class Recorder:
                 ]
         return True
 
-    def _session(self, name: Session) -> "dict[str, _Lane]":
+    def _session(self, name: Session) -> "_Session":
         found = self._sessions.get(name)
         if found is None:
-            earlier = tape.read(self._folder, name.story, name.attempt)
-            found = {one.lane: _Lane() for one in earlier}
-            for one in earlier:
-                lane = found[one.lane]
+            found = _Session(Forms(self._redaction))
+            for one in tape.read(self._folder, name.story, name.attempt):
+                lane = found.lanes.setdefault(one.lane, _Lane())
                 lane.numbers[one.fingerprint] = lane.first = one.number
-                lane.recent.append(one)
+                lane.recent = [*lane.recent, one][-_GOES_ON_FROM:]
             self._sessions[name] = found
             while len(self._sessions) > _MOST_SESSIONS:
                 self._sessions.popitem(last=False)
@@ -116,6 +114,14 @@ class Listener:
                 "unrecorded", story=call.session.story, attempt=call.session.attempt, call=call.number,
                 why=str(error),
             )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Session:
+    """What was recorded of a session, by lane, and what its next requests will have in common with the last."""
+
+    forms: Forms
+    lanes: "dict[str, _Lane]" = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ _SHAPES = (  # what it is, what a text with one must contain, and its shape
     ("password", ("://",), r"(?<=://)[^\s:/@'\"<>]{1,200}:[^\s:/@'\"<>]{3,200}(?=@)"),
 )  # fmt: skip
 _COMPILED = tuple((f"[redacted: {kind}]", marks, re.compile(shape)) for kind, marks, shape in _SHAPES)
-_SHORTEST_VALUE = 8  # a shorter one would take ordinary words with it
+_SHORTEST_VALUE = 8  # a shorter one would take ordinary words with it; no shape is shorter either
 
 
 class Redaction:
@@ -30,11 +30,15 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """The text with a mark in the place of each secret."""
+        if len(text) < _SHORTEST_VALUE:
+            return text
         if self._known is not None:
             text = self._known.sub("[redacted: secret]", text)
         for instead, marks, shape in _COMPILED:
-            if any(mark in text for mark in marks):
-                text = shape.sub(instead, text)
+            for mark in marks:
+                if mark in text:
+                    text = shape.sub(instead, text)
+                    break
         return text
 
     def tree(self, value: Any) -> Any:

@@ -12,13 +12,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rad_engineer.durable import SCHEMA_VERSION, check_version, replace, writing
 from rad_engineer.errors import ConfigInvalid
-from rad_engineer.gateway.fingerprint import digest
-from rad_engineer.gateway.normal_form import normal_message
+from rad_engineer.gateway.normal_form import fingerprint, normal_message
 from rad_engineer.gateway.redaction import Redaction
 
 _LANE = ("path", "model", "system", "tools")
@@ -27,7 +27,7 @@ _ODD = re.compile(r"[^A-Za-z0-9_.-]|^\.")
 _PLAIN = Redaction()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exchange:
     """One request in normal form with its answer: `{"status": 200, "message": …}`, or with a `body` for what is none."""
 
@@ -41,12 +41,13 @@ class Exchange:
         """Its file, without a suffix."""
         return f"{self.number:04d}-{self.lane}"
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Names the request by what it says."""
-        return digest(self.request)
+        return fingerprint(self.request)
 
-    def conversation(self) -> list[Any]:
+    @cached_property
+    def conversation(self) -> Sequence[Any]:
         """The messages of the request, and the answer as the next request will have it."""
         messages = list(self.request["messages"])
         said = self.answer.get("message")
@@ -84,7 +85,7 @@ def write(folder: Path, story: str, attempt: int, exchange: Exchange, before: Se
     request = {name: value for name, value in exchange.request.items() if name not in _LANE}
     messages = request.pop("messages")
     same, earlier = max(
-        ((_common(one.conversation(), messages), one) for one in before if one.number < exchange.number),
+        ((_common(one.conversation, messages), one) for one in before if one.number < exchange.number),
         key=lambda found: (found[0], found[1].number),
         default=(0, None),
     )
@@ -131,7 +132,7 @@ def _exchange(data: dict[str, Any], path: Path, number: int, lane: str, fixed: M
         earlier = request.pop("goes_on_from", None)
         same = request.pop("common_messages", 0)
         if earlier is not None:
-            request["messages"] = [*found[earlier].conversation()[:same], *request["messages"]]
+            request["messages"] = [*found[earlier].conversation[:same], *request["messages"]]
         of_lane = {name: value for name, value in fixed.items() if name in _LANE}
         return Exchange(number, lane, {**of_lane, **request}, dict(data["answer"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -140,7 +141,9 @@ def _exchange(data: dict[str, Any], path: Path, number: int, lane: str, fixed: M
 
 def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
     same = 0
-    while same < min(len(one), len(other)) and one[same] == other[same]:
+    for a, b in zip(one, other, strict=False):
+        if a is not b and a != b:
+            break
         same += 1
     return same
 
