@@ -29,6 +29,7 @@ class Turn:
     model: str = ""
     session: str = ""  # of the first of them, to go on with
     afresh: Callable[[], None] | None = None  # takes the slot back before another agent is asked
+    finished: Callable[[], None] | None = None  # told at once when a named turn has ended well
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,7 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentWork:
         cancel=run.cancel,
         on_line=lambda line: run.say({"output": line}),
         on_started=None if turn.name else run.name_child,
-        on_finished=None
-        if turn.name
-        else lambda result: run.checkpoint("agent", wrote=wrote(Took(name, result))),
+        on_finished=_on_finished(run, turn, name),
         base_url=models.get("url", ""),
         token=models.get("token", ""),
         model=_model(run, turn, name, first),
@@ -147,6 +146,14 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentWork:
         bound=run.place.pool.prepared(commits.slot_of(run)) if rules.workspace == "slots" else "shared",
         session=turn.session,
     )
+
+
+def _on_finished(run: StoryRun, turn: Turn, name: str) -> Callable[[agents.AgentResult], None] | None:
+    """Writes down that a turn has ended, before anything else can happen."""
+    finished = turn.finished
+    if finished is not None:
+        return lambda _result: finished()
+    return None if turn.name else lambda result: run.checkpoint("agent", wrote=wrote(Took(name, result)))
 
 
 def _model(run: StoryRun, turn: Turn, name: str, first: str) -> str:

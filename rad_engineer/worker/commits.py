@@ -50,7 +50,6 @@ def commit(run: StoryRun) -> Outcome | tuple[str, tuple[str, ...]]:
     with timings.part("commit"):
         place.pool.adopt(quarantine)
         place.pool.keep_ref(verdict.story_refs(run)[0], commit)
-    run.checkpoint("policy", commit=commit, changed=changed[:200])
     return commit, changed
 
 

@@ -15,6 +15,7 @@ from rad_engineer.outcome import DRIFT, FEEDBACK_TAIL, Outcome, difference, text
 from rad_engineer.worker import agent_turn, commits, review, setup, verdict
 from rad_engineer.worker.agent_turn import Took, Turn
 from rad_engineer.worker.court import Cancelled, set_up_copy
+from rad_engineer.worker.progress import Progress, back_to
 from rad_engineer.worker.story_run import StoryRun, with_patch
 
 MAX_LEARNINGS = 20
@@ -40,8 +41,10 @@ def _run_stages(run: StoryRun) -> Outcome:
     if run.place.rules.workspace == "shared":
         return _run_shared(run, done)
     stage = done.get("stage")
-    agent_turn.report(run, done.get("wrote", {}))  # once more: whoever was to write it down may be gone
-    took: Took | None = None
+    wrote: Mapping[str, Any] = done.get("wrote") or {}
+    agent_turn.report(run, wrote)  # once more: whoever was to write it down may be gone
+    if stage not in (None, "agent"):
+        return _judge(run, Progress.again(run, done))
     if stage is None:
         stopped = _prepare(run)
         if stopped is not None:
@@ -49,35 +52,32 @@ def _run_stages(run: StoryRun) -> Outcome:
         ended = _agent(run, commits.slot_of(run).path)
         if isinstance(ended, Outcome):
             return ended
-        took = ended
-    if stage in (None, "agent"):
-        committed = commits.commit(run)
-        if isinstance(committed, Outcome):
-            return committed
-        made = committed
-    else:
-        made = (done["commit"], tuple(done["changed"]))
-    return _judge(run, made, took)
+        wrote = agent_turn.wrote(ended)
+    committed = commits.commit(run)
+    if isinstance(committed, Outcome):
+        return committed
+    progress = Progress(run, committed, wrote)
+    progress.write()
+    return _judge(run, progress)
 
 
-def _judge(run: StoryRun, made: tuple[str, tuple[str, ...]], took: Took | None) -> Outcome:
-    """Reviewed and made simpler where that is wanted and the slot is still as the agent left it; then judged."""
+def _judge(run: StoryRun, progress: Progress) -> Outcome:
+    """Reviewed, judged, and made simpler, where that is wanted and not done yet."""
     rules = run.place.rules
-    if took is not None and rules.review:
-        found = review.reviewed(run, made, took)
-        if isinstance(found, Outcome):
-            return found
-        made = found
+    if rules.review:
+        stopped = review.reviewed(run, progress)
+        if stopped is not None:
+            return stopped
     learnings = _learnings(run)
-    outcome = verdict.judge_story(run, *made, learnings)
-    if took is not None and rules.simplify and outcome.kind == "verified":
-        return review.simplified(run, outcome, made, learnings)
+    outcome = verdict.judge_story(run, *progress.made, learnings)
+    if rules.simplify and outcome.kind == "verified":
+        return review.simplified(run, outcome, progress, learnings)
     return outcome
 
 
 def _agent(run: StoryRun, where: Path) -> Outcome | Took:
     started = time.monotonic()
-    afresh = (lambda: review.back_to(run, run.job["base"])) if run.place.rules.workspace == "slots" else None
+    afresh = (lambda: back_to(run, run.job["base"])) if run.place.rules.workspace == "slots" else None
     with timings.part("agent"):
         took = agent_turn.take(run, Turn(where, afresh=afresh))
     result = took.result

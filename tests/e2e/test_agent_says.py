@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import sys
 
 from tests.aimock import serve
@@ -53,3 +54,23 @@ def test_it_is_shown_everywhere_and_proves_nothing(project):
     assert explained.index("nobody has checked it") < explained.index("Wrote a.txt")
     assert explained.index("unverified  A is there") < explained.index("says met    A is there")
     assert json.loads(document)["agent_says"] == said
+
+
+def test_it_is_not_lost_with_who_heard_it(project):
+    """Killed when the agent has ended and the gate runs: the agent is not asked again, and its word is there."""
+    with begun(project) as mock:
+        command = ("--yes", "--agent", "anthropic", "--upstream", mock.url)
+        run = project.start("run", "prd.json", *command, "--json", env=KEY)
+        for line in run.stdout:
+            if json.loads(line).get("stage") == "agent":
+                break
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        journal = next(project.folder.glob(".rad-engineer/runs/*/journal.jsonl"))
+        lines = journal.read_text().splitlines(keepends=True)
+        at = next(number for number, line in enumerate(lines) if '"agent_reported"' in line)
+        journal.write_text("".join(lines[:at]))  # as if it had died a moment earlier
+        resumed = project.rad("resume", env=KEY)
+        assert resumed.code == 0, resumed.err
+        assert len(mock.calls()) == 2
+    assert project.report()["stories"][0]["agent_says"]["summary"].startswith("Wrote a.txt.")
