@@ -10,6 +10,7 @@ from rad_engineer.agents.anthropic.seam import ToolFailed
 ROOT = "$PROJECT_ROOT"
 """What a model sees in place of the slot; a variable of that name holds its true path in the shell."""
 
+_SHOWN = 300  # characters of a name that cannot be used
 _LONG = 16  # characters that nothing else in a text begins or ends with
 
 
@@ -22,6 +23,12 @@ def inside(slot: Path, name: str) -> Path:
     found = os.path.realpath(os.path.join(top, plain))  # noqa: PTH118 - realpath wants a string
     if found != top and not found.startswith(top + os.sep):
         raise ToolFailed(f"{name!r} leads out of the project")
+    try:
+        os.lstat(found)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long, a folder that nobody may enter
+        raise ToolFailed(f"{name[:_SHOWN]}: {error.strerror}") from None
     return Path(found)
 
 

@@ -86,12 +86,16 @@ def _listing(slot: Path, folder: Path) -> str:
     """Two levels below a directory, without hidden names, in the order of names."""
     found: list[str] = []
     for entry in _entries(folder):
-        found.append(shown(slot, entry) + ("/" if entry.is_dir() else ""))
+        found.append(_named(slot, entry))
         if entry.is_dir() and not entry.is_symlink():
-            found += [shown(slot, below) + ("/" if below.is_dir() else "") for below in _entries(entry)]
+            found += [_named(slot, below) for below in _entries(entry)]
     left_out = len(found) - _MOST_ENTRIES
     rest = [f"({left_out} more left out)"] if left_out > 0 else []
     return "\n".join(found[:_MOST_ENTRIES] + rest) or "(the directory is empty)"
+
+
+def _named(slot: Path, entry: Path) -> str:
+    return shown(slot, entry) + ("/" if entry.is_dir() else "")
 
 
 def _entries(folder: Path) -> list[Path]:
