@@ -40,6 +40,8 @@ def test_folder_variables_and_functions_stay(shell, tmp_path):
         ("echo $((1+1)) | cat; (exit 4)", "2\n", 4),
         ("cat <<'E'\na\nb\nE", "a\nb\n", 0),
         ("printf '\\033[31mred\\033[0m'", "red", 0),
+        ("exec >log; echo to the log; exec 2>&1; no-such-command", "", 127),
+        ("exec >&- 2>&-; true", "", 0),
         ("", "", 0),
         ("# nothing", "", 0),
     ],
