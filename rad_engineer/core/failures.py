@@ -202,8 +202,8 @@ _LIST = (
     ),
     Reason(
         "offline", "waiting",
-        "no model can be asked: the run is offline, and neither cache nor recordings have the answer",
-        "go on with `rad-engineer resume` when there is a connection",
+        "no model can be asked: there is no connection, or the upstream does not answer",
+        "go on with `rad-engineer resume` when it does (`rad-engineer logs {story}` has its last word)",
     ),
     Reason(
         "deadline", "waiting",

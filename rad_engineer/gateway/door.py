@@ -27,7 +27,12 @@ from rad_engineer.gateway.exchange import Session
 _BACKLOG = 2048
 _CHUNK = 1 << 18
 _LONGEST_NAME = 100  # of a socket, on every system
-_PARKING = {"usage-limit": "limit"}  # as the end of an attempt is called
+_PARKING = {
+    "usage-limit": "limit",
+    "auth": "login",
+    "billing": "budget",
+    **dict.fromkeys(("breaker", "overloaded", "unreachable", "reset", "timeout", "tls"), "offline"),
+}  # as the end of an attempt is called
 _CALM_SECONDS = 5.0
 _LONGEST_WAIT = 10.0
 _FAREWELL_SECONDS = 5.0

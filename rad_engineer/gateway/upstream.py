@@ -327,7 +327,7 @@ def _fault(status: int, headers: Mapping[str, str], kind: Any, message: Any) -> 
         status,
         kind if isinstance(kind, str) and kind else _KINDS.get(status, "api_error"),
         message if isinstance(message, str) and message else f"the upstream answered {status}",
-        reason=_REASONS.get(status, "upstream"),
+        reason="billing" if "credit balance is too low" in str(message) else _REASONS.get(status, "upstream"),
         retry_after=asked,
         retry_at=None if asked is None else time.time() + asked,
         headers={

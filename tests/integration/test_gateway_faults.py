@@ -57,6 +57,8 @@ KINDS = [
     Kind("500, not again", [faulty.says(500, "api_error", x_should_retry="false")], 500, 1, "api_error", "upstream"),
     Kind("503 for ever", [faulty.says(503, "api_error")], 503, 4, "api_error", "overloaded"),
     Kind("400", [faulty.says(400, "invalid_request_error")], 400, 1, "invalid_request_error", "upstream"),
+    Kind("400, no credit", [faulty.says(400, "invalid_request_error", "Your credit balance is too low to access it")],
+         400, 1, "invalid_request_error", "billing"),
     Kind("401", [faulty.says(401, "authentication_error")], 401, 1, "authentication_error", "auth"),
     Kind("402", [faulty.says(402, "billing_error")], 402, 1, "billing_error", "billing"),
     Kind("403", [faulty.says(403, "permission_error")], 403, 1, "permission_error", "auth"),
@@ -92,7 +94,10 @@ KINDS = [
 ]  # fmt: skip
 
 
-PRICES = {name: {"input": 1.0, "output": 1.0} for name in [*(kind.name for kind in KINDS), "a limited model"]}
+PRICES = {
+    name: {"input": 1.0, "output": 1.0}
+    for name in [*(kind.name for kind in KINDS), "a limited model", "a model of its own"]
+}
 TIMES = {"first_wait": 0.01, "answer_seconds": 0.5, "gap_seconds": 0.5}
 BOOKED = {
     "500 as a page": (0, 0),
@@ -153,6 +158,17 @@ def test_the_end_of_a_usage_limit_is_told_to_everybody(gateway: Opened, upstream
         assert abs(answer.json()["rad"]["retry_at"] - time.time() - 3600) < 60
         assert gateway.door.standing(story, 1)["reason"] == "limit"
     assert upstream.calls["429, retry after an hour"] == before + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "waits_for"),
+    [("401", "login"), ("400, no credit", "budget"), ("529 for ever", "offline"), ("400", "upstream")],
+)
+def test_what_is_no_fault_of_the_story_is_told_as_what_it_waits_for(
+    gateway: Opened, name: str, waits_for: str
+) -> None:
+    gateway.ask(name, model="a model of its own", story=f"waits {name}")
+    assert gateway.door.standing(f"waits {name}", 1)["reason"] == waits_for
 
 
 def test_every_fault_is_booked_once(tmp_path: Path, upstream: faulty.Faulty) -> None:

@@ -15,8 +15,11 @@ from rad_engineer.agents.anthropic.seam import Stopped
 _MOST_TRIES = 4
 _PAUSE = 0.05  # s before the second try; four times as long before each one more
 _LONGEST_WAIT = 120.0
-_LATER = {"budget": "budget", "usage-limit": "limit", "offline": "offline", "ledger": "ledger"}
-_BUSY = frozenset({"limit", "breaker"})
+_LATER = {"budget": "budget", "billing": "budget", "usage-limit": "limit", "offline": "offline", "ledger": "ledger",
+          "auth": "login"}  # fmt: skip
+"""What the gateway says when it has given up, and what the story waits for then: none of it is the story's fault."""
+_DOWN = frozenset({"overloaded", "upstream", "unreachable", "reset", "timeout", "cut", "garbage", "tls"})
+_BUSY = {"limit": "limit", "breaker": "offline"}
 _DRIFT = "drift"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # On garbage the SDK raises whatever its parsers and its own assertions happen to raise.
@@ -73,7 +76,8 @@ class _Cut(Exception):
 class _Busy(Exception):
     """There is no room at the moment."""
 
-    def __init__(self, message: str, seconds: float, retry_at: float | None) -> None:
+    def __init__(self, message: str, reason: str, seconds: float, retry_at: float | None) -> None:
+        self.reason = reason
         self.seconds = seconds
         self.retry_at = retry_at
         super().__init__(message)
@@ -135,7 +139,7 @@ class Line:
                 return await once(self._client, body, self._idle)
             except _Busy as busy:
                 if tries == _MOST_TRIES or busy.seconds > _LONGEST_WAIT:
-                    raise AskLater(str(busy), "limit", busy.retry_at) from busy
+                    raise AskLater(str(busy), busy.reason, busy.retry_at) from busy
                 await asyncio.sleep(busy.seconds)
             except (*_CUT, _Cut) as error:
                 if tries == _MOST_TRIES:
@@ -197,8 +201,15 @@ async def _whole(stream: Any, idle: float | None) -> Answer:
     if message.stop_reason != "max_tokens":
         for text in filter(None, inputs.values()):
             json.loads(text)
-    content = [_sent_back(block) for block in message.content]
+    content = [_sent_back(block) for block in message.content if _may_be_sent(block)]
     return Answer(content, message.stop_reason, _used(message.usage), message.model)
+
+
+def _may_be_sent(block: Any) -> bool:
+    """The API refuses what an answer may hold all the same: text of nothing, thinking that was cut off unsigned."""
+    if block.type == "text":
+        return bool(block.text.strip())
+    return block.type != "thinking" or bool(block.signature)
 
 
 def _sent_back(block: Any) -> dict[str, Any]:
@@ -227,13 +238,18 @@ def _meaning(error: anthropic.APIStatusError) -> Exception:
     ours = body.get("rad")
     ours = ours if isinstance(ours, dict) else {}
     headers = error.response.headers
-    reason = headers.get("x-rad-reason") or ours.get("reason")
+    reason = str(ours.get("reason"))
     told = str(error.api_message or error.message)
     retry_at = _retry_at(headers, ours.get("retry_at"))
-    if reason in _LATER or error.type == "billing_error" or error.status_code == 402:
-        return AskLater(told, _LATER.get(str(reason), "budget"), retry_at)
     if reason in _BUSY:
-        return _Busy(told, 1.0 if retry_at is None else max(0.0, retry_at - time.time()), retry_at)
+        seconds = 1.0 if retry_at is None else max(0.0, retry_at - time.time())
+        return _Busy(told, _BUSY[reason], seconds, retry_at)
+    if error.type == "billing_error" or error.status_code == 402:
+        return AskLater(told, "budget", retry_at)
+    if reason in _LATER:
+        return AskLater(told, _LATER[reason], retry_at)
+    if reason in _DOWN and error.status_code >= 500:
+        return AskLater(told, "offline", retry_at)
     if error.status_code < 400:
         return _Cut(f"{error.type or 'error'}: {told}")
     if reason == _DRIFT:

@@ -53,7 +53,10 @@ def run(work: AgentWork) -> AgentResult:
         elif transcript.now.shell_used:
             transcript.write("resumed")
         with work.log.open("a", encoding="utf-8", errors="replace") as log:
-            ended = Loop(transcript, tools.execute, line.ask, work, settings, _teller(work, log)).until_end()
+            tell = _teller(work, log)
+            ended = Loop(transcript, tools.execute, line.ask, work, settings, tell).until_end()
+            if ended.report is None:
+                tell(f"{ended.outcome}: {ended.detail}".rstrip(": "))
     finally:
         line.close()
         tools.close()
