@@ -125,11 +125,6 @@ class Forms:
         return Normal(request, self._lanes[head], digest({**request, **names}), where)
 
 
-def normal_form(call: Call, redaction: Redaction) -> Mapping[str, Any]:
-    """A request as it is recorded and compared."""
-    return Forms(redaction).of(call).request
-
-
 def fingerprint(normal: Mapping[str, Any]) -> str:
     """Names a request by what it says."""
     return digest({

@@ -64,6 +64,7 @@ class Passage:
 
     async def answer(self, call: Call, address: str) -> Passed:
         """The answer to a call, as soon as it begins; raises Refusal. When cancelled, its client has left."""
+        await self._stations.caught_up()
         key = await self._key(call)
         try:
             passed = await self._found(call, key, address)

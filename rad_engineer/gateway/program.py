@@ -133,6 +133,7 @@ class Gateway:
             self._on_event("state", **self._passage.state())
             await self._upstream.aclose()
             self._stations.close()
+            await asyncio.sleep(0)  # what could not be recorded is told
 
     def stop(self) -> None:
         """Ends `serve`: nobody new is let in, and what is on its way gets a moment."""

@@ -105,6 +105,11 @@ class Stations:
         """An answer given before."""
         return None if self._cache is None else await self._cache.get(key)
 
+    async def caught_up(self) -> None:
+        """Returns when the recording is not too far behind."""
+        if self._listener is not None:
+            await self._listener.caught_up()
+
     def heard(self, call: Call, answer: Whole | AsyncIterator[bytes]) -> Whole | AsyncIterator[bytes]:
         """The same answer, on its way to a client: recorded where that is wanted."""
         return answer if self._listener is None else self._listener.heard(call, answer)

@@ -72,7 +72,7 @@ def create(folder: Path) -> None:
             f"{folder} holds files and is no recording", hint="record into a new or an empty folder"
         )
     else:
-        _write(folder / "recording.json", {"what": "exchanges with a model, for replay"})
+        replace(folder / "recording.json", _page({"what": "exchanges with a model, for replay"}))
 
 
 def check(folder: Path) -> None:
@@ -80,8 +80,13 @@ def check(folder: Path) -> None:
     _read(folder / "recording.json")
 
 
-def write(folder: Path, story: str, attempt: int, exchange: Exchange, before: Sequence[Exchange]) -> None:
-    """Adds an exchange, or replaces the one of its number and lane. `before` are those that it may go on from."""
+def pages(
+    folder: Path, story: str, attempt: int, exchange: Exchange, before: Sequence[Exchange]
+) -> dict[Path, bytes]:
+    """The files that add an exchange, or replace the one of its number and lane.
+
+    `before` are those that it may go on from. Makes the folders that are missing.
+    """
     request = {name: value for name, value in exchange.request.items() if name not in _LANE}
     messages = request.pop("messages")
     same, earlier = max(
@@ -92,13 +97,16 @@ def write(folder: Path, story: str, attempt: int, exchange: Exchange, before: Se
     if earlier is not None and same:
         request |= {"goes_on_from": earlier.name, "common_messages": same}
     request["messages"] = messages[same:]
+    place = story_folder(folder, story, attempt)
     lane = folder / "lanes" / f"{exchange.lane}.json"
+    for each in (place, lane.parent):
+        with writing(each):
+            each.mkdir(parents=True, exist_ok=True)
+    found = {}
     if not lane.exists():
-        _write(lane, {name: exchange.request[name] for name in _LANE if name in exchange.request})
-    _write(
-        story_folder(folder, story, attempt) / f"{exchange.name}.json",
-        {"request": request, "answer": exchange.answer},
-    )
+        found[lane] = _page({name: exchange.request[name] for name in _LANE if name in exchange.request})
+    found[place / f"{exchange.name}.json"] = _page({"request": request, "answer": exchange.answer})
+    return found
 
 
 def read(folder: Path, story: str, attempt: int) -> list[Exchange]:
@@ -148,11 +156,9 @@ def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
     return same
 
 
-def _write(path: Path, data: Mapping[str, Any]) -> None:
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _page(data: Mapping[str, Any]) -> bytes:
     text = json.dumps({"schema_version": SCHEMA_VERSION, **data}, indent=1, ensure_ascii=False)
-    replace(path, text.encode("utf-8", "backslashreplace") + b"\n")
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _read(path: Path) -> dict[str, Any]:
