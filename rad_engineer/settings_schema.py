@@ -53,8 +53,9 @@ class Setting:
 
 
 AGENTS = ("auto", "anthropic", "claude", "codex", "opencode", "gemini", "cursor-agent", "amp", "aider", "goose",
-          "copilot", "qwen", "command", "mock")  # fmt: skip
-"""Who can write the code; `auto` is whoever of them is at hand."""
+          "copilot", "qwen", "claude:acp", "codex:acp", "opencode:acp", "gemini:acp", "cursor-agent:acp", "goose:acp",
+          "copilot:acp", "qwen:acp", "command", "mock")  # fmt: skip
+"""Who can write the code; `auto` is whoever of them is at hand, `:acp` the same one over the Agent Client Protocol."""
 
 _AGENT = (
     Setting("agent", "chain", None, "who writes the code, see `rad-engineer agents`; of several, separated by commas, "

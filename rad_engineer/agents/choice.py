@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from rad_engineer.agents.adapters import ADAPTERS, account
-from rad_engineer.agents.cli_agents import Installed, probe
+from rad_engineer.agents.cli_agents import Installed, lacking, probe
 from rad_engineer.core.prd import Story
 from rad_engineer.errors import NoAgent, Refused
 from rad_engineer.settings import AgentChoice
@@ -106,7 +106,8 @@ def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool, readers: I
 def _auto(env: Mapping[str, str], *, key: bool) -> tuple[str, ...]:
     if key:
         return (OWN_LOOP,)
-    return next(((name,) for name, row in ADAPTERS.items() if probe(row, env).path), ("mock",))
+    own = (row for row in ADAPTERS.values() if not row.acp)
+    return next(((row.name,) for row in own if probe(row, env).path), ("mock",))
 
 
 def _lacking(name: str, found: Mapping[str, Installed], *, key: bool) -> str:
@@ -114,7 +115,7 @@ def _lacking(name: str, found: Mapping[str, Installed], *, key: bool) -> str:
         return "anthropic: there is no key for it"
     if name in found and not found[name].path:
         return f"{name}: `{ADAPTERS[name].program}` is not installed"
-    return ""
+    return lacking(ADAPTERS[name]) if name in found else ""
 
 
 def unmetered(name: str, *, key: bool) -> bool:
@@ -166,7 +167,7 @@ def _model(wanted: str, agent: str, *, key: bool) -> str:
     """The model as that agent has to be told it; empty where it takes none, or not this one."""
     if not _MODEL.fullmatch(wanted) or agent in ("", "command", "mock"):
         return ""
-    if agent in ADAPTERS and not ADAPTERS[agent].model:
+    if agent in ADAPTERS and not (ADAPTERS[agent].model or ADAPTERS[agent].acp):
         return ""
     if unmetered(agent, key=key):
         return wanted
