@@ -34,7 +34,7 @@ class Place:
         (self.attempt / "prompt.md").write_text(PROMPT)
         self.fake: FakeAcp = install(name, folder)
         self.lines: list[str] = []
-        self.finished = 0
+        self.results: list[agents.AgentResult] = []
 
     def run(self, *steps, metered=True, session="", plan=None, **more):
         self.fake.plan(*steps, **(plan or {}))
@@ -45,7 +45,7 @@ class Place:
         work = AgentWork(
             story_id="S-1", title="Żółw", attempt=1, slot=self.slot, prompt=self.attempt / "prompt.md",
             log=self.attempt / "agent.log", env=env, on_line=self.lines.append, session=session,
-            on_finished=lambda: setattr(self, "finished", self.finished + 1), **about,
+            on_finished=self.results.append, **about,
         )  # fmt: skip
         return agents.agent(self.name).run(work)
 
@@ -79,7 +79,7 @@ def test_a_story_is_done(place):
         ["say", "Story ", "done."],
         ["spend", 0.25, 100, 20],
     )
-    assert (result.outcome, result.code, place.finished) == ("finished", 0, 1), place.log
+    assert (result.outcome, result.code, len(place.results)) == ("finished", 0, 1), place.log
     assert (result.summary, result.session, result.unmetered) == ("Story done.", "ses-1", False)
     assert (result.tokens, result.cost_usd) == (120, 0.25)
     assert (place.slot / "deep/er.txt").read_text() == "Ż\n"
@@ -138,12 +138,12 @@ def test_what_lies_outside_the_slot_is_refused(place):
 )
 def test_who_dies_in_the_middle_has_failed(place, metered, step, outcome):
     result = place.run(["say", "I begin."], step, metered=metered)
-    assert (result.outcome, result.unmetered, place.finished) == (outcome, not metered, 0), place.log
+    assert (result.outcome, result.unmetered, len(place.results)) == (outcome, not metered, 0), place.log
 
 
 def test_who_never_ends_is_stopped(place):
     assert place.run(["wait", True], limits=Limits(seconds=3, grace=0.1)).outcome == "timeout"
-    assert place.finished == 0
+    assert place.results == []
 
 
 def test_a_run_that_is_stopped_cancels_the_turn(place):
@@ -169,7 +169,12 @@ def test_a_run_that_is_stopped_cancels_the_turn(place):
 def test_rows_are_whole(tmp_path, name):
     row = ADAPTERS[name]
     own, token, base = "planted-own", "planted-token", "http://127.0.0.1:9"
-    env = {"PATH": "/usr/bin", "HOME": "/root", **dict.fromkeys(row.variables, own), "NPM_TOKEN": "of-npm"}
+    env = {
+        "PATH": "/usr/bin",
+        "HOME": "/home/ada",
+        **dict.fromkeys(row.variables, own),
+        "NPM_TOKEN": "of-npm",
+    }
     for url in (base, "") if row.metered else ("",):
         work = AgentWork(
             story_id="S", title="T", attempt=1, slot=tmp_path, prompt=tmp_path / "p.md", log=tmp_path / "log", env=env,
