@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import anthropic
 import httpx2
@@ -21,6 +22,14 @@ _LATER = {"budget": "budget", "billing": "budget", "usage-limit": "limit", "offl
 _DOWN = frozenset({"overloaded", "upstream", "unreachable", "reset", "timeout", "cut", "garbage", "tls"})
 _BUSY = {"limit": "limit", "breaker": "offline"}
 _DRIFT = "drift"
+TOO_LONG = "too-long"
+"""The reason of a failure: the conversation does not fit into the model's window."""
+_TOO_LONG = re.compile(
+    r"prompt is too long|context (?:window|length|limit)|too many (?:input )?tokens", re.IGNORECASE
+)
+_COUNT_SECONDS = 30.0
+_COUNTED = ("model", "messages", "system", "tools", "thinking", "output_config")
+_T = TypeVar("_T")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # On garbage the SDK raises whatever its parsers and its own assertions happen to raise.
 _CUT = (
@@ -100,16 +109,23 @@ class Line:
 
         Raises CallFailed, AskLater, and Stopped when the work is to end.
         """
-        return self._runner.run(self._stoppable(body))
+        return self._runner.run(self._stoppable(self._persistently(body)))
+
+    def count(self, body: Mapping[str, Any]) -> int | None:
+        """How many tokens a request has, as the model counts; None where nobody could say, which is no reason to stop.
+
+        Raises Stopped when the work is to end.
+        """
+        return self._runner.run(self._stoppable(counted(self._client, body)))
 
     def close(self) -> None:
         """Hangs up."""
         self._runner.run(self._client.close())
         self._runner.close()
 
-    async def _stoppable(self, body: Mapping[str, Any]) -> Answer:
+    async def _stoppable(self, asking: Coroutine[Any, Any, _T]) -> _T:
         loop = asyncio.get_running_loop()
-        asked = loop.create_task(self._persistently(body))
+        asked = loop.create_task(asking)
         cancelled = False
 
         def cancel() -> None:
@@ -175,6 +191,20 @@ async def once(asked: anthropic.AsyncAnthropic, body: Mapping[str, Any], idle: f
             return await _whole(stream, idle)
     except anthropic.APIStatusError as error:
         raise _meaning(error) from error
+
+
+async def counted(asked: anthropic.AsyncAnthropic, body: Mapping[str, Any]) -> int | None:
+    """The count of the tokens of a request; None where there is none, or only what somebody else has estimated."""
+    given = {name: body[name] for name in _COUNTED if name in body}
+    try:
+        async with asyncio.timeout(_COUNT_SECONDS):
+            answer = await asked.messages.with_raw_response.count_tokens(**given)
+            if answer.headers.get("x-rad-estimate"):
+                return None
+            found: int = (await answer.parse()).input_tokens
+            return found
+    except (*_CUT, TimeoutError):
+        return None
 
 
 async def _whole(stream: Any, idle: float | None) -> Answer:
@@ -252,6 +282,8 @@ def _meaning(error: anthropic.APIStatusError) -> Exception:
         return AskLater(told, "offline", retry_at)
     if error.status_code < 400:
         return _Cut(f"{error.type or 'error'}: {told}")
+    if error.status_code in (400, 413) and _TOO_LONG.search(told):
+        return CallFailed(type(error).__name__, f"{error.status_code} {told}", TOO_LONG)
     if reason == _DRIFT:
         return CallFailed(_DRIFT, told.removeprefix(f"{_DRIFT}: "), _DRIFT)
     return CallFailed(type(error).__name__, f"{error.status_code} {told}")
