@@ -25,6 +25,7 @@ class Choice:
     unmetered: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
+    priced: tuple[str, ...] = ()  # the models that stories may ask for: the gateway refuses others
 
     @property
     def rehearsal(self) -> bool:
@@ -143,7 +144,7 @@ def hint(story: Story, choice: Choice, roles: Collection[str], *, key: bool) -> 
     if story.model is None:
         return found
     agent = found.agent or next(iter(choice.agents), "")
-    model = _model(story.model, agent, key=key)
+    model = _model(story.model, agent, choice, key=key)
     if model:
         return replace(found, model=model)
     return replace(
@@ -163,7 +164,12 @@ def _who(story: Story, choice: Choice, roles: Collection[str], *, key: bool) -> 
     return Hint(told=(f"{story.id}: agent `{name}` {why}; it is only told to whoever works",))
 
 
-def _model(wanted: str, agent: str, *, key: bool) -> str:
+def model_id(name: str) -> str:
+    """A model as the API calls it."""
+    return _ALIASES.get(name.lower(), name)
+
+
+def _model(wanted: str, agent: str, choice: Choice, *, key: bool) -> str:
     """The model as that agent has to be told it; empty where it takes none, or not this one."""
     if not _MODEL.fullmatch(wanted) or agent in ("", "command", "mock"):
         return ""
@@ -171,8 +177,8 @@ def _model(wanted: str, agent: str, *, key: bool) -> str:
         return ""
     if unmetered(agent, key=key):
         return wanted
-    known = _ALIASES.get(wanted.lower(), wanted)
-    return known if known.startswith("claude-") else ""
+    known = model_id(wanted)
+    return known if known in choice.priced else ""
 
 
 def hints(stories: Iterable[Story], choice: Choice, roles: Collection[str], *, key: bool) -> list[str]:

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from rad_engineer.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from rad_engineer.settings import Settings
 
 ANTHROPIC = "https://api.anthropic.com"
 REPLAY = "replay:"
+MOCK = "mock"
 DEFAULT_CAP_USD = 10.0
 MICRO = 1_000_000
 _TIERS = ("user", "session", "address", "model")
@@ -63,10 +67,13 @@ class GatewaySettings:
 
 
 def configured(found: "Settings", **more: Any) -> GatewaySettings:
-    """What a user has set, as a gateway is told it; without a budget there is the default cap."""
+    """What a user has set, as a gateway is told it; without a budget there is the default cap.
+
+    Raises ConfigInvalid for an upstream that nobody can ask.
+    """
     wanted = DEFAULT_CAP_USD if found.budget is None else found.budget
     return GatewaySettings(
-        upstream=found.upstream or ANTHROPIC,
+        upstream=_upstream(found),
         fallback_model=found.fallback_model or "",
         run_micro_usd=_micro(wanted),
         story_micro_usd=_micro(found.story_budget),
@@ -80,6 +87,31 @@ def configured(found: "Settings", **more: Any) -> GatewaySettings:
         offline=found.offline,
         **more,
     )
+
+
+def _upstream(found: "Settings") -> str:
+    """Where to ask. A password does not belong into a URL: those are shown, and written down."""
+    url = found.upstream or ANTHROPIC
+    if url in ("", MOCK) or url.startswith(REPLAY):
+        return url
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if (
+        not good
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+        or not url.isprintable()
+        or " " in url
+    ):
+        raise ConfigInvalid(
+            f"{found.origins.get('upstream', 'upstream')}: no model can be asked at this URL",
+            hint="give the base URL of a Messages API such as http://127.0.0.1:4000, without a user, or replay:DIR",
+        )
+    return url
 
 
 def _micro(usd: float | None) -> int | None:

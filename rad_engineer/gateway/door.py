@@ -18,13 +18,14 @@ from typing import Any
 
 from rad_engineer import process
 from rad_engineer.durable import writing
-from rad_engineer.errors import Refused
+from rad_engineer.errors import Refused, UsageError
 from rad_engineer.gateway import framing, tokens
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.credentials import SECRETS, Credentials
 from rad_engineer.gateway.exchange import Session
 
 _BACKLOG = 2048
+_LAST_PORT = 65535
 _CHUNK = 1 << 18
 _LONGEST_NAME = 100  # of a socket, on every system
 _PARKING = {
@@ -261,6 +262,8 @@ def _check_recordings(settings: GatewaySettings) -> None:
 
 
 def _listen_tcp(port: int) -> socket.socket:
+    if port > _LAST_PORT:
+        raise UsageError(f"there is no port {port}", hint=f"ports end at {_LAST_PORT}")
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if port:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

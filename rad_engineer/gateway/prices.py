@@ -15,6 +15,8 @@ from rad_engineer.core.budget import PICO, Amount, Want
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gateway.exchange import Call, Refusal, Usage
 
+UNPRICED = "no price is known for the model {!r}: it could spend without limit"
+GIVE_PRICE = 'Give its price in rad-engineer.toml, [gateway.prices]: "{}" = {{ input = 2.0, output = 10.0 }}'
 IMAGE_TOKENS = 5_000
 """No image counts for more."""
 SEARCH_TOKENS = 8_000
@@ -121,14 +123,14 @@ class Prices:
         )
         return -(-(pico + usage.server_tools.get(_SEARCH, 0) * (price.search or 0)) // PICO)
 
+    def knows(self, model: str) -> bool:
+        """Whether a call to that model has a price."""
+        return self._price(model) is not None
+
     def _known(self, model: str) -> Price:
         price = self._price(model)
         if price is None:
-            raise _refused(
-                f"no price is known for the model {model!r}: it could spend without limit. Give its price in"
-                f' rad-engineer.toml, [gateway.prices]: "{model}" = {{ input = 2.0, output = 10.0 }}',
-                "unknown-model",
-            )
+            raise _refused(f"{UNPRICED.format(model)}. {GIVE_PRICE.format(model)}", "unknown-model")
         return price
 
     def _price(self, model: str) -> Price | None:

@@ -1,7 +1,7 @@
 """Which gates judge a run, which files they protect, and which commands a user must trust before it starts."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rad_engineer import gates, git, roles, settings
 from rad_engineer.gates import Gate
 from rad_engineer.git.repository import Repository
+from rad_engineer.launch import models
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
 from rad_engineer.launch.run_branch import RunBranch
@@ -39,6 +40,7 @@ def rules(
         agent=",".join(agent.agents) or "mock",
         agent_command=agent.command,
         model=wanted.model or "",
+        priced=_priced(inputs, wanted, agent),
         **reading(ground, wanted),
         agent_settings={
             "effort": wanted.effort,
@@ -65,6 +67,14 @@ def rules(
         allow_unverified=wanted.allow_unverified,
         allow_missing_tests=wanted.allow_missing_tests,
     )
+
+
+def _priced(inputs: Inputs, wanted: Settings, agent: "Choice") -> tuple[str, ...]:
+    """The models of stories that the gateway would not refuse."""
+    asked = {
+        story.model for story in inputs.graph.stories if story.model and story.state in ("todo", "human")
+    }
+    return models.priced(asked, wanted) if asked and not agent.rehearsal else ()
 
 
 def reading(ground: Ground, wanted: Settings) -> dict[str, Any]:
@@ -130,7 +140,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
         found.append(("setup", wanted.setup))
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
-    found += [(kind, str(value)) for kind, value in _of_models(wanted)]
+    found += of_models(wanted)
     if agent.unmetered:
         from rad_engineer.agents.choice import grants  # noqa: PLC0415 - only where somebody is lent a login
 
@@ -141,13 +151,19 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
     return found
 
 
-def _of_models(wanted: Settings) -> Iterator[tuple[str, Any]]:
-    """Whom a file of the project wants to have asked with the user's key, and how much it wants to have spent."""
+def of_models(wanted: Settings) -> list[tuple[str, str]]:
+    """Whom a file of the project wants to have asked with the user's key, how much spent, and at which prices."""
     from_file = {name for name, origin in wanted.origins.items() if origin.endswith(".toml")}
+    found = []
     if "upstream" in from_file and not str(wanted.upstream).startswith("replay:"):
-        yield "models", wanted.upstream
+        found.append(("models", str(wanted.upstream)))
     if "budget" in from_file:
-        yield "budget", f"{wanted.budget:.2f} USD" if wanted.budget else "none"
+        found.append(("budget", f"{wanted.budget:.2f} USD" if wanted.budget else "none"))
+    for model, price in sorted(wanted.prices.items()):
+        if f"prices.{model}" in from_file:
+            parts = ", ".join(f"{name} {value:g}" for name, value in price.items())
+            found.append(("price", f"{model}: {parts} USD for a million tokens"))
+    return found
 
 
 def _named(table: Mapping[str, str], scope: str, files: Files, inputs: Inputs, of_prd: str) -> list[Gate]:

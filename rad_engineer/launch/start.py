@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -126,7 +127,8 @@ class _Launch:
             return []
         from rad_engineer.agents import choice  # noqa: PLC0415 - most PRDs leave that open
 
-        told = choice.hints(stories, self.order.agent, rules.roles, key=self.order.access is not None)
+        agent = replace(self.order.agent, priced=rules.priced)
+        told = choice.hints(stories, agent, rules.roles, key=self.order.access is not None)
         more = (
             [f"{len(told) - _HINTS} more stories ask for what is not known here"]
             if len(told) > _HINTS

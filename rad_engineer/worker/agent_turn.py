@@ -160,7 +160,9 @@ def _model(run: StoryRun, turn: Turn, name: str, first: str) -> str:
     """The model that was named, where it can be one of this agent's: others do not know each other's names."""
     named = turn.model or (wanted(run).model if not turn.agents else "") or run.place.rules.model
     alike = choice.unmetered(name, key=_key(run)) == choice.unmetered(first, key=_key(run))
-    return named if name == first or alike else ""
+    if not (name == first or alike):
+        return ""
+    return choice.model_id(named) if name == choice.OWN_LOOP else named
 
 
 def _key(run: StoryRun) -> bool:
@@ -171,7 +173,7 @@ def _key(run: StoryRun) -> bool:
 def _choice(run: StoryRun) -> choice.Choice:
     chain = run.place.rules.agents
     loose = tuple(name for name in chain if choice.unmetered(name, key=_key(run)))
-    return choice.Choice(chain, run.place.rules.agent_command, "", loose)
+    return choice.Choice(chain, run.place.rules.agent_command, "", loose, priced=run.place.rules.priced)
 
 
 def _hidden(run: StoryRun) -> dict[str, str]:

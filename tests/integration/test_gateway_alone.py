@@ -6,10 +6,58 @@ import subprocess
 import sys
 
 import httpx2
+import pytest
 
 from tests import billing_upstream
 from tests.billing_upstream import INPUT_TOKENS
 from tests.gateways import KEY, MODEL
+
+
+def ended(folder, *options, env=None):
+    """How a gateway ends that should not even begin."""
+    argv = [sys.executable, "-m", "rad_engineer", "gateway", *options]
+    env = {**os.environ, "ANTHROPIC_API_KEY": KEY, "HOME": str(folder), **(env or {})}
+    return subprocess.run(
+        argv,
+        check=False,
+        env=env,
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ('[gateway]\nupstream = "http://127.0.0.1:9"\n', "http://127.0.0.1:9"),
+        ("[budget]\nrun = 1000\n", "1000.00 USD"),
+        ("[gateway.prices]\nmine = { input = 0, output = 0 }\n", "mine: input 0, output 0"),
+    ],
+)
+def test_a_project_does_not_decide_who_gets_the_key_and_the_money(tmp_path, toml, said):
+    (tmp_path / "rad-engineer.toml").write_text(toml)
+    refused = ended(tmp_path)
+    assert (refused.returncode, refused.stdout) == (77, "")
+    assert said in refused.stderr
+    assert "--yes" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--port", "99999"), 2, "65535"),
+        (("--budget", "0"), 2, "none"),
+        (("--upstream", "models.example"), 78, "base URL"),
+        (("--fallback-model", "nobody-knows"), 78, "[gateway.prices]"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_before_it_serves(tmp_path, options, code, said):
+    refused = ended(tmp_path, *options)
+    assert (refused.returncode, refused.stdout) == (code, ""), refused.stderr
+    assert said in refused.stderr
 
 
 def test_a_client_of_a_gateway_that_runs_alone_and_the_bill_at_its_end(tmp_path):
