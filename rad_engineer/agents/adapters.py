@@ -92,6 +92,7 @@ _OPENCODE = Adapter(
     optional=(
         Option("--pure", ("--pure",), "plug-ins of the user's take part"),
         Option("--auto", ("--auto",), "what needs a permission is refused"),
+        Option("--title", ("--title", "rad-engineer"), "a model is asked for a title of each session"),
     ),
     help=("run", "--help"),
     environment={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1",

@@ -236,9 +236,10 @@ class Door:
                 standing.figures["calls"] += 1
                 standing.reason = standing.retry_at = None
             case "refused":
-                standing.reason = _PARKING.get(event["reason"], event["reason"])
-                standing.retry_at = event["retry_at"]
-                standing.why = event["why"]
+                if event["reason"] != "repeated":  # that says nothing new
+                    standing.reason = _PARKING.get(event["reason"], event["reason"])
+                    standing.retry_at = event["retry_at"]
+                    standing.why = event["why"]
 
 
 def open(settings: GatewaySettings, folder: Path, secret: bytes, key: Credentials | None) -> Door:  # noqa: A001

@@ -133,6 +133,12 @@ def fingerprint(normal: Mapping[str, Any]) -> str:
     })  # fmt: skip
 
 
+def same_turn(call: Call) -> str:
+    """Names what is asked for, whether at once or as a stream and however long: clients change that when they ask again."""
+    found = Forms(Redaction()).of(call).request
+    return digest({name: value for name, value in found.items() if name != "max_tokens"})
+
+
 def lane_of(normal: Mapping[str, Any]) -> str:
     """Names the conversations that a client leads side by side: by system prompt, tools and model."""
     return digest([normal.get(name) for name in _OF_A_LANE])[:12]

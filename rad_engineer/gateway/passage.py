@@ -19,9 +19,10 @@ from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Refusal, Usage,
 from rad_engineer.gateway.messages import LARGE, changed, estimate_tokens, shortened, usage_of
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.money import UNSEEN_TOKENS, Held
+from rad_engineer.gateway.normal_form import same_turn
 from rad_engineer.gateway.sessions import Kept, Sessions
 from rad_engineer.gateway.stations import Stations
-from rad_engineer.gateway.upstream import Opened, Request, Upstream
+from rad_engineer.gateway.upstream import Opened, Request, Upstream, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,14 @@ class Passed:
 
 @dataclass(slots=True)
 class _Pump:
-    """A call on its way. `alone` when its own client has left; `sent` once the upstream may have begun to work."""
+    """A call on its way. `alone` when its own client has left; `sent` once the upstream may have begun to work.
+
+    `tried` counts the tries of its request, `turn` names that where it had some before.
+    """
 
     lead: Leader
+    turn: str = ""
+    tried: int = 0
     task: "asyncio.Task[None] | None" = None
     alone: bool = False
     sent: bool = False
@@ -61,6 +67,7 @@ class Passage:
         self._flights = Flights()
         self._pumps: dict[str, _Pump] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._repeated = 0
 
     async def answer(self, call: Call, address: str) -> Passed:
         """The answer to a call, as soon as it begins; raises Refusal. When cancelled, its client has left."""
@@ -89,6 +96,7 @@ class Passage:
         found = await self._known(call, key)
         if found is not None:
             return found
+        turn, tried = await self._tried(call)
         admitted = await stations.admit(call, address)
         link = f"{call.session.name}/{call.number}"
         try:
@@ -99,7 +107,7 @@ class Passage:
         if isinstance(flown, Follower):
             self._on_event("coalesced", **named(call), link=flown.link, micro_usd=0)
             return Passed(flown.answer, {**admitted, "x-rad-coalesced": flown.link}, key)
-        return await self._lead(call, key, flown, admitted)
+        return await self._lead(call, key, _Pump(flown, turn, tried), admitted)
 
     def left(self, flight: str, *, leader: bool = False) -> None:
         """A client has gone before its answer was over."""
@@ -126,6 +134,7 @@ class Passage:
         """What is on its way and was shared, and what each station has to say of itself."""
         return {
             "flights": dict(self._flights.stats()),
+            "repeated": self._repeated,
             "sessions": len(self._sessions),
             **self._stations.state(),
         }
@@ -152,8 +161,32 @@ class Passage:
         self._on_event("cached", **named(call), tier="cache", link=stored.link, micro_usd=0)
         return Passed(stored.answer(), {"x-rad-cache": stored.link})
 
-    async def _lead(self, call: Call, key: str, lead: Leader, admitted: Mapping[str, str]) -> Passed:
-        pump = self._pumps[key] = _Pump(lead)
+    async def _tried(self, call: Call) -> tuple[str, int]:
+        """The name of a request and how often it was sent in vain; raises Refusal where it is not sent any more."""
+        tries = self._sessions.tries(call.session)
+        if not tries:
+            return "", 0
+        turn = await self._turn(call)
+        try:
+            return turn, tries.of(turn, time.monotonic())
+        except Refusal as refusal:
+            self._repeated += 1
+            self._on_event("repeated", **named(call), status=refusal.status)
+            raise
+
+    async def _in_vain(self, call: Call, pump: _Pump, refusal: Refusal) -> None:
+        """Counts the tries that a request has had, where the upstream was asked at all."""
+        tried = max(pump.tried, refusal.tries)
+        if tried and refusal.reason != "unreachable":
+            turn = pump.turn or await self._turn(call)
+            final = refusal.final or tried >= self._settings.attempts
+            self._sessions.tries(call.session).failed(turn, refusal, tried, time.monotonic(), final=final)
+
+    async def _turn(self, call: Call) -> str:
+        return await asyncio.to_thread(same_turn, call) if len(call.body) > LARGE else same_turn(call)
+
+    async def _lead(self, call: Call, key: str, pump: _Pump, admitted: Mapping[str, str]) -> Passed:
+        self._pumps[key] = pump
         began: asyncio.Future[Passed] = asyncio.get_running_loop().create_future()
         began.add_done_callback(_looked_at)
         task = pump.task = asyncio.create_task(self._fly(call, key, pump, began))
@@ -187,6 +220,7 @@ class Passage:
             await self._fetch(trip)
         except (Refusal, RadError) as error:
             refusal = _as_refusal(error)
+            await self._in_vain(call, pump, refusal)
             pump.lead.fail(refusal)
             if not began.done():
                 began.set_exception(refusal)
@@ -240,6 +274,7 @@ class Passage:
         parts: list[bytes] = []
         pump, began = trip.pump, trip.began
         trip.used = opened.meter.usage
+        pump.tried = max(pump.tried, opened.tries)
         pump.lead.begin(opened.headers)
         pump.begun = True
         if not began.done():
@@ -248,6 +283,8 @@ class Passage:
             async for events in stream:
                 trip.used = opened.meter.usage
                 self._stations.money.seen(trip.held, trip.used)
+                if opened.meter.error is not None:
+                    await self._in_vain(trip.call, pump, said(opened.headers, opened.meter.error).refusal)
                 parts.append(events)
                 if not opened.meter.complete:
                     pump.lead.publish(events)
@@ -278,6 +315,8 @@ class Passage:
     def _finish(self, trip: "_Trip", answer: Whole | bytes, headers: Mapping[str, str],
                 message: Mapping[str, Any]) -> None:  # fmt: skip
         """What is done with an answer that is over: it is kept, stored and recorded."""
+        if trip.pump.turn:
+            self._sessions.tries(trip.call.session).answered(trip.pump.turn)
         self._sessions.keep(trip.call, Kept(trip.key, answer, headers))
         if not trip.instead:
             self._stations.finished(trip.call, trip.key, answer, headers, message)
@@ -311,7 +350,8 @@ class _Trip:
             else shortened(call.data, self.held.max_tokens)
         )
         path = f"{call.path}?{call.query}" if call.query else call.path
-        return Request("POST", path, call.headers, body, stream=call.stream)
+        tried = 0 if self.instead else self.pump.tried
+        return Request("POST", path, call.headers, body, stream=call.stream, tried=tried)
 
 
 def named(call: Call) -> dict[str, Any]:

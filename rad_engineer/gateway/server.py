@@ -31,6 +31,7 @@ _MODEL = re.compile(r"/v1/models(?:/[A-Za-z0-9][\w.:@+-]*)*", re.ASCII)
 """What may be asked of models: a name with a `..` in it would open everything else that the key opens."""
 _KNOWN_TOKENS = 4096
 _JSON = "application/json"
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _T = TypeVar("_T")
 
 
@@ -224,7 +225,7 @@ def _response(refusal: Refusal) -> Response:
 async def _refuse(send: Send, refusal: Refusal) -> None:
     request_id = refusal.headers.get("request-id") or _new_id()
     headers = {**refusal.headers, "content-type": _JSON, "request-id": request_id, "x-should-retry": "false"}
-    if refusal.retry_after is not None:
+    if refusal.retry_after is not None and not refusal.final:  # some clients take it for leave to ask again
         headers["retry-after"] = str(max(0, round(refusal.retry_after + 0.499)))
     await _whole(send, refusal.status, headers, refusal.body(request_id))
 
@@ -326,4 +327,5 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 def _new_id() -> str:
-    return f"req_{secrets.token_hex(12)}"
+    """Letters only: some clients look for the digits of a status in all that an error says."""
+    return f"req_{secrets.token_hex(12).translate(_LETTERS)}"

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,11 +48,15 @@ _HOP = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An answer that has begun to stream: its head, and whole events as they come; `meter` has seen what was taken."""
+    """An answer that has begun to stream: its head, and whole events as they come; `meter` has seen what was taken.
+
+    `tries` is how often it was asked for.
+    """
 
     headers: Mapping[str, str]
     events: AsyncGenerator[bytes, None]
     meter: Meter
+    tries: int = 0
 
 
 class Fault(Exception):
@@ -74,13 +78,17 @@ class Fault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent: a method, a path with its query, and the headers of the client without its key."""
+    """What is sent: a method, a path with its query, and the headers of the client without its key.
+
+    `tried` is how often it was sent before, in vain: those tries are used up.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
     stream: bool = False
+    tried: int = 0
 
 
 class Upstream:
@@ -113,10 +121,14 @@ class Upstream:
         ask money for, although its answer did not come. `named` is added to the event of a retry.
         """
         until = time.monotonic() + self._settings.retry_seconds
-        tried = 0
+        tried = request.tried
         while True:
+            try:
+                await guard.before(until)
+            except Refusal as refusal:
+                refusal.tries = tried
+                raise
             tried += 1
-            await guard.before(until)
             ok: bool | None = None
             began = time.monotonic()
             try:
@@ -137,12 +149,13 @@ class Upstream:
                 wait = _wait(tried, self._settings.first_wait) if fault.wait is None else fault.wait
                 last = tried >= self._settings.attempts or time.monotonic() + wait > until
                 if last or not fault.again:
+                    fault.refusal.tries, fault.refusal.final = tried, True
                     raise fault.refusal from fault
                 self._on_event("retried", status=fault.refusal.status, reason=fault.refusal.reason,
                                tried=tried, wait=round(wait, 3), **named)  # fmt: skip
             else:
                 guard.heard(answer.headers)
-                return answer
+                return replace(answer, tries=tried) if isinstance(answer, Opened) else answer
             finally:
                 guard.after(ok=ok)
             await asyncio.sleep(wait)
@@ -201,7 +214,7 @@ class Upstream:
                 raise Fault(_cut("before its first event"), again=True, lost="begun") from None
         _see(meter, first)
         if meter.error is not None:
-            raise _said(headers, meter.error)
+            raise said(headers, meter.error)
         if not meter.began and not first.startswith((b":", b"event: ping")):
             raise Fault(_garbage("a stream that does not begin with message_start"), again=False)
         return Opened(headers, self._events(response, chunks, splitter, meter, first), meter)
@@ -311,8 +324,8 @@ def _answered(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     return _fault(status, headers, kind, message)
 
 
-def _said(headers: Mapping[str, str], error: Mapping[str, Any]) -> Fault:
-    """An error as the first event of a stream: the same as one instead of a stream."""
+def said(headers: Mapping[str, str], error: Mapping[str, Any]) -> Fault:
+    """An error as an event of a stream: the same as one instead of a stream."""
     kind = error.get("type")
     return _fault(_STATUS.get(str(kind), 500), headers, kind, error.get("message"))
 
@@ -373,7 +386,9 @@ def _late(seconds: float) -> Fault:
 
 
 def _cut(how: str) -> Refusal:
-    return Refusal(502, "api_error", f"the upstream's answer was cut off: {how}", reason="cut")
+    return Refusal(
+        502, "api_error", f"connection lost: the upstream's answer was cut off ({how})", reason="cut"
+    )
 
 
 def _garbage(what: str) -> Refusal:

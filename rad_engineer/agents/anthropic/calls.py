@@ -271,6 +271,8 @@ def _meaning(error: anthropic.APIStatusError) -> Exception:
     reason = str(ours.get("reason"))
     told = str(error.api_message or error.message)
     retry_at = _retry_at(headers, ours.get("retry_at"))
+    if reason == "limit" and ours.get("final"):  # the upstream's own, after all tries
+        return AskLater(told, "limit", retry_at)
     if reason in _BUSY:
         seconds = 1.0 if retry_at is None else max(0.0, retry_at - time.time())
         return _Busy(told, _BUSY[reason], seconds, retry_at)
