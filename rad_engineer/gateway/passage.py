@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rad_engineer.errors import RadError
+from rad_engineer.gateway import faults
 from rad_engineer.gateway.coalescing import Flights, Follower, Leader
 from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Refusal, Usage, Whole
@@ -22,7 +23,7 @@ from rad_engineer.gateway.money import UNSEEN_TOKENS, Held
 from rad_engineer.gateway.normal_form import same_turn
 from rad_engineer.gateway.sessions import Kept, Sessions
 from rad_engineer.gateway.stations import Stations
-from rad_engineer.gateway.upstream import Opened, Request, Upstream, said
+from rad_engineer.gateway.upstream import Opened, Request, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +285,9 @@ class Passage:
                 trip.used = opened.meter.usage
                 self._stations.money.seen(trip.held, trip.used)
                 if opened.meter.error is not None:
-                    await self._in_vain(trip.call, pump, said(opened.headers, opened.meter.error).refusal)
+                    await self._in_vain(
+                        trip.call, pump, faults.said(opened.headers, opened.meter.error).refusal
+                    )
                 parts.append(events)
                 if not opened.meter.complete:
                     pump.lead.publish(events)
