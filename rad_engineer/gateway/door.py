@@ -32,7 +32,9 @@ _PARKING = {
     "usage-limit": "limit",
     "auth": "login",
     "billing": "budget",
-    **dict.fromkeys(("breaker", "overloaded", "unreachable", "reset", "timeout", "tls"), "offline"),
+    **dict.fromkeys(
+        ("breaker", "overloaded", "unreachable", "repeated", "reset", "timeout", "tls"), "offline"
+    ),
 }  # as the end of an attempt is called
 _CALM_SECONDS = 5.0
 _LONGEST_WAIT = 10.0
@@ -236,7 +238,7 @@ class Door:
                 standing.figures["calls"] += 1
                 standing.reason = standing.retry_at = None
             case "refused":
-                if event["reason"] != "repeated":  # that says nothing new
+                if event["reason"] != "repeated" or standing.reason is None:  # it says nothing new
                     standing.reason = _PARKING.get(event["reason"], event["reason"])
                     standing.retry_at = event["retry_at"]
                     standing.why = event["why"]

@@ -65,7 +65,7 @@ def _repeated(first: Refusal, seconds: float) -> Refusal:
     Some decide by the words and digits of what they get: so there is nothing in it of what the upstream has said.
     """
     if first.status < 500 and first.status not in _ASKED_AGAIN:
-        return Refusal(first.status, first.kind, first.message, reason="repeated")
+        return Refusal(first.status, first.kind, first.message, reason=first.reason)
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     return Refusal(
         400,

@@ -147,11 +147,11 @@ def test_every_reason_to_stop_has_a_meaning(tmp_path, answers, outcome, output, 
     assert (ended.outcome, ended.output, ended.turns) == (outcome, output, turns)
 
 
-def refused(reason, *headers, status=429):
+def refused(reason, *headers, status=429, final=False):
     error = {
         "type": "error",
         "error": {"type": "rate_limit_error", "message": "wait"},
-        "rad": {"reason": reason, "retry_at": None},
+        "rad": {"reason": reason, "retry_at": None, "final": final},
     }
     body = json.dumps(error).encode()
     lines = [
@@ -170,6 +170,8 @@ def refused(reason, *headers, status=429):
         ([refused("limit", "retry-after: 0"), stopping("tool_use", reporting())], "finished", ""),
         ([refused("breaker", "retry-after: 0")] * 4, "later", "offline"),
         ([refused("limit", "retry-after: 3600")], "later", "limit"),
+        ([refused("limit", final=True)], "later", "limit"),
+        ([refused("repeated", status=400)], "later", "offline"),
         ([refused("usage-limit", "retry-after: 60")], "later", "limit"),
         ([refused("offline")], "later", "offline"),
         ([refused("auth")], "later", "login"),

@@ -50,7 +50,7 @@ def test_what_stops_clients_anyway_is_told_as_it_was(status, kind):
     tries.failed("a", refused(status, kind), 1, 0.0, final=True)
     with pytest.raises(Refusal, match="Overloaded") as told:
         tries.of("a", 1.0)
-    assert (told.value.status, told.value.kind, told.value.reason) == (status, kind, "repeated")
+    assert (told.value.status, told.value.kind, told.value.reason) == (status, kind, "overloaded")
 
 
 @pytest.mark.parametrize(

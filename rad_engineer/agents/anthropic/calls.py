@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, TypeVar
 
 import anthropic
@@ -17,7 +18,7 @@ _MOST_TRIES = 4
 _PAUSE = 0.05  # s before the second try; four times as long before each one more
 _LONGEST_WAIT = 120.0
 _LATER = {"budget": "budget", "billing": "budget", "usage-limit": "limit", "offline": "offline", "ledger": "ledger",
-          "auth": "login"}  # fmt: skip
+          "auth": "login", "repeated": "offline"}  # fmt: skip
 """What the gateway says when it has given up, and what the story waits for then: none of it is the story's fault."""
 _DOWN = frozenset({"overloaded", "upstream", "unreachable", "reset", "timeout", "cut", "garbage", "tls"})
 _BUSY = {"limit": "limit", "breaker": "offline"}
@@ -271,10 +272,10 @@ def _meaning(error: anthropic.APIStatusError) -> Exception:
     reason = str(ours.get("reason"))
     told = str(error.api_message or error.message)
     retry_at = _retry_at(headers, ours.get("retry_at"))
-    if reason == "limit" and ours.get("final"):  # the upstream's own, after all tries
-        return AskLater(told, "limit", retry_at)
     if reason in _BUSY:
         seconds = 1.0 if retry_at is None else max(0.0, retry_at - time.time())
+        if ours.get("final"):  # it is the upstream's own limit, and has had all its tries
+            seconds = inf
         return _Busy(told, _BUSY[reason], seconds, retry_at)
     if error.type == "billing_error" or error.status_code == 402:
         return AskLater(told, "budget", retry_at)
