@@ -24,6 +24,7 @@ class Spending:
     door: "Door"
     ledger: Ledger
     exhausted: bool = False  # the run's budget is spent: nothing more is started
+    gaps: int = 0  # exchanges that were to be recorded and could not be
     broken: CannotWrite | None = None  # what is spent cannot be written down: no model is asked any more
 
     def account(self, story: int, attempt: int) -> dict[str, str]:
@@ -38,6 +39,8 @@ class Spending:
                 self._spent(event)
             elif event["event"] == "soft-limit":
                 self._soft_limit(event)
+            elif event["event"] == "unrecorded":
+                self._unrecorded(event)
             elif event["event"] == "unwritable":
                 self._break(event["why"])
             elif event["event"] == "refused" and event.get("scope") == "run":
@@ -62,6 +65,12 @@ class Spending:
             "the budget of this run" if index is None else f"the budget of {self.ledger.graph.keys[index]}"
         )
         self.ledger.record("note", text=f"{event['percent']} % of {whose} are spent")
+
+    def _unrecorded(self, event: Mapping[str, Any]) -> None:
+        if not self.gaps:
+            text = f"the recording has gaps and cannot be played again: {event['why']}"
+            self.ledger.record("note", text=text)
+        self.gaps += 1
 
     def judged(self, story: int, attempt: int, outcome: Outcome) -> Outcome:
         """The end of an attempt as the gateway explains it: an agent that was refused for no fault of its own waits.

@@ -6,8 +6,9 @@ import secrets
 import select
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rad_engineer import settings, trust
 from rad_engineer.errors import NoAgent
@@ -15,6 +16,8 @@ from rad_engineer.gateway import credentials, door, spend
 from rad_engineer.gateway.configuration import ANTHROPIC, MICRO, GatewaySettings, configured
 from rad_engineer.launch import gate_plan, ground, models
 from rad_engineer.signals import Stop
+
+_ALARMING = ("failed", "unwritable", "unrecorded")
 
 
 def gateway(*, port: int, idle: float, verbose: bool, flags: Mapping[str, object]) -> int:
@@ -37,6 +40,7 @@ def gateway(*, port: int, idle: float, verbose: bool, flags: Mapping[str, object
             _serve(opened, stop, verbose=verbose)
         finally:
             opened.close()
+            _tell(opened.poll(), verbose=verbose)
         print(_summary(spend.read(Path(folder) / "spend.jsonl").get("", spend.Spent())), file=sys.stderr)
     return 0
 
@@ -58,9 +62,15 @@ def _serve(opened: door.Door, stop: Stop, *, verbose: bool) -> None:
     poller.register(stop.fileno(), select.POLLIN)
     while not stop.received:
         poller.poll()
-        for event in opened.poll():
-            if verbose:
-                print(json.dumps(event), file=sys.stderr, flush=True)
+        _tell(opened.poll(), verbose=verbose)
+
+
+def _tell(events: Sequence[Mapping[str, Any]], *, verbose: bool) -> None:
+    for event in events:
+        if verbose:
+            print(json.dumps(event), file=sys.stderr, flush=True)
+        elif event["event"] in _ALARMING:
+            print(f"{event['event']}: {event['why']}", file=sys.stderr, flush=True)
 
 
 def _summary(spent: spend.Spent) -> str:

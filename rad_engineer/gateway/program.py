@@ -133,6 +133,7 @@ class Gateway:
             self._on_event("state", **self._passage.state())
             await self._upstream.aclose()
             self._stations.close()
+            await asyncio.sleep(0)  # what its threads have said meanwhile is told
             await asyncio.sleep(0)  # what could not be recorded is told
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from rad_engineer.errors import RadError
 from rad_engineer.gateway import tape
 from rad_engineer.gateway.answers import encoded
 from rad_engineer.gateway.drift import described, differences
@@ -33,11 +34,14 @@ class Replay:
     def answer(self, call: Call) -> Answer:
         """The recorded answer; raises Refusal 409 with the fields in which the request is not the recorded one.
 
-        An attempt that was not recorded is answered from the one before it. A count of tokens that was not recorded is
+        A recording that is damaged is drift as well. An attempt that was not recorded is answered from the one before it. A count of tokens that was not recorded is
         no drift: that is a 404, as of an upstream that does not count.
         """
         with self._lock:
-            story = self._story(call.session)
+            try:
+                story = self._story(call.session)
+            except RadError as error:
+                raise Refusal(409, "invalid_request_error", f"drift: {error}", reason="drift") from error
             normal = story.forms.of(call)
             found = story.recorded.get(normal.fingerprint)
             if found is None and normal.request["path"].endswith("/count_tokens"):

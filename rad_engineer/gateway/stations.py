@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 from rad_engineer.core.breaker import BreakerSettings
 from rad_engineer.core.budget import Amount, Budget, Cap, Caps
+from rad_engineer.errors import RadError
 from rad_engineer.gateway.cache import Cache, worth_keeping
 from rad_engineer.gateway.circuits import Circuits
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
@@ -93,7 +94,8 @@ class Stations:
         """What can be said without a network; raises Refusal where that is nothing."""
         replay = self._replay
         if replay is None and self._recorded is not None:
-            replay = await asyncio.to_thread(Replay, *self._recorded)  # anew: it grows
+            with suppress(RadError):  # somebody has removed it
+                replay = await asyncio.to_thread(Replay, *self._recorded)  # anew: it grows
         found = await answer_offline(call, key, self._cache, replay, why)
         return found.answer() if isinstance(found, Stored) else found
 

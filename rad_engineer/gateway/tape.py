@@ -142,9 +142,21 @@ def _exchange(data: dict[str, Any], path: Path, number: int, lane: str, fixed: M
         if earlier is not None:
             request["messages"] = [*found[earlier].conversation[:same], *request["messages"]]
         of_lane = {name: value for name, value in fixed.items() if name in _LANE}
-        return Exchange(number, lane, {**of_lane, **request}, dict(data["answer"]))
+        return Exchange(number, lane, {**of_lane, **request}, _answer(data["answer"]))
     except (KeyError, TypeError, ValueError) as error:
         raise _broken(path, f"there is no {error}") from error
+
+
+def _answer(found: Any) -> Mapping[str, Any]:
+    """An answer that can be given; raises KeyError and TypeError for what is none."""
+    if not isinstance(found["status"], int):
+        raise TypeError("status of the answer")
+    if "message" not in found:
+        return {"status": found["status"], "body": found["body"]}
+    for block in found["message"]["content"]:
+        if not isinstance(block["type"], str):
+            raise TypeError("type of a block of the answer")
+    return dict(found)
 
 
 def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -166,6 +178,8 @@ def _read(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise _broken(path, "it does not exist") from error
+    except OSError as error:
+        raise _broken(path, str(error.strerror)) from error
     except (ValueError, RecursionError) as error:
         raise _broken(path, str(error)) from error
     if not isinstance(data, dict):

@@ -161,6 +161,19 @@ def test_models_are_asked_for_by_the_names_that_people_use_and_those_without_a_p
         assert "claude-nobody" in ran.err
 
 
+def test_a_recording_with_gaps_is_not_taken_for_a_whole_one(project):
+    with playing(project, script("A"), "A") as (_seen, command):
+        recording = project.folder.parent / "recording"
+        recording.mkdir()
+        (recording / "recording.json").write_text('{"schema_version": 1}')
+        (recording / "stories").write_text("no folder")
+        ran = project.rad(*command, "--record", str(recording))
+        assert ran.code == 0, ran.err
+        (note,) = (note for note in project.report()["notes"] if "recording" in note)
+        assert "has gaps" in note
+        assert str(recording / "stories") in note
+
+
 def below(pid):
     """The processes of a run: the one that workers are forked from, its workers, and the gateway."""
     found = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in process.children(pid)}

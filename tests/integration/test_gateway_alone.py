@@ -60,6 +60,26 @@ def test_what_cannot_be_meant_is_said_before_it_serves(tmp_path, options, code, 
     assert said in refused.stderr
 
 
+def test_what_could_not_be_recorded_is_said(tmp_path):
+    (tmp_path / "recording").mkdir()
+    (tmp_path / "recording" / "recording.json").write_text('{"schema_version": 1}')
+    (tmp_path / "recording" / "stories").write_text("no folder")
+    env = {**os.environ, "HOME": str(tmp_path), "RAD_UPSTREAM": "mock"}
+    argv = [sys.executable, "-m", "rad_engineer", "gateway", "--record", "recording"]
+    with subprocess.Popen(argv, env=env, cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as running:  # fmt: skip
+        lines = [running.stdout.readline().strip() for _ in range(4)]
+        said = dict(line.removeprefix("export ").split("=", 1) for line in lines[1:])
+        data = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+        headers = {"x-api-key": said["ANTHROPIC_AUTH_TOKEN"]}
+        url = f"{said['ANTHROPIC_BASE_URL']}/v1/messages"
+        assert httpx2.post(url, json=data, headers=headers, trust_env=False, timeout=60).status_code == 200
+        running.send_signal(signal.SIGINT)
+        _out, told = running.communicate()
+    assert "unrecorded: cannot write" in told
+    assert str(tmp_path / "recording" / "stories") in told
+
+
 def test_a_client_of_a_gateway_that_runs_alone_and_the_bill_at_its_end(tmp_path):
     with billing_upstream.serve(output=1_000) as bill:
         env = {**os.environ, "ANTHROPIC_API_KEY": KEY, "RAD_UPSTREAM": bill.url, "RAD_BUDGET": "0.05"}
