@@ -139,6 +139,8 @@ _GATEWAY = (
     Setting("fallback_model", "text", None, "the model that is asked when the wanted one does not answer",
             "gateway.fallback_model", ("--fallback-model",), "MODEL"),
     Setting("cache", "switch", True, "answer identical requests from a cache", "gateway.cache"),
+    Setting("share", "switch", False, "also from what other runs in this repository were answered, where they are the same "
+            "byte for byte", "gateway.share"),
     Setting("model_concurrency", "count", 16, "how many requests each model gets at once",
             "gateway.concurrency", least=1),
     Setting("requests_per_minute", "count", None, "requests to all models in a minute",

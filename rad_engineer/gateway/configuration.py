@@ -83,6 +83,7 @@ def configured(found: "Settings", **more: Any) -> GatewaySettings:
         limits=_limits(found),
         per_model=found.model_concurrency,
         cache=found.cache,
+        share=found.share,
         record=found.record or "",
         offline=found.offline,
         **more,
