@@ -1,10 +1,11 @@
 """What stories spend at the gateway: heard by the loop, written into the journal, held against how their agents end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer.core.failures import PARKED
+from rad_engineer.core.printable import several
 from rad_engineer.errors import CannotWrite, ExitCode
 from rad_engineer.ledger import Ledger
 from rad_engineer.outcome import DRIFT, Outcome, difference
@@ -25,6 +26,7 @@ class Spending:
     ledger: Ledger
     exhausted: bool = False  # the run's budget is spent: nothing more is started
     gaps: int = 0  # exchanges that were to be recorded and could not be
+    told: set[int] = field(default_factory=set)  # stories of which it was said that they wait for money
     broken: CannotWrite | None = None  # what is spent cannot be written down: no model is asked any more
 
     def account(self, story: int, attempt: int) -> dict[str, str]:
@@ -41,6 +43,8 @@ class Spending:
                 self._soft_limit(event)
             elif event["event"] == "unrecorded":
                 self._unrecorded(event)
+            elif event["event"] == "waiting":
+                self._waiting(event)
             elif event["event"] == "unwritable":
                 self._break(event["why"])
             elif event["event"] == "refused" and event.get("scope") == "run":
@@ -71,6 +75,20 @@ class Spending:
             text = f"the recording has gaps and cannot be played again: {event['why']}"
             self.ledger.record("note", text=text)
         self.gaps += 1
+
+    def _waiting(self, event: Mapping[str, Any]) -> None:
+        """Somebody waits for money that calls under way hold: once for each story."""
+        index = self.ledger.graph.by_identity.get(event["story"])
+        if index is None or index in self.told:
+            return
+        self.told.add(index)
+        held = f"{event['held_micro_usd'] / MICRO:.2f} USD and {event['held_tokens']:,} tokens"
+        calls = f"{several(event['calls'], 'call')} under way, the longest for {event['longest']:.0f} s"
+        key = self.ledger.graph.keys[index]
+        self.ledger.record(
+            "note",
+            text=f"{key} waits for its turn to spend: {held} are held for {calls}; it goes on by itself",
+        )
 
     def judged(self, story: int, attempt: int, outcome: Outcome) -> Outcome:
         """The end of an attempt as the gateway explains it: an agent that was refused for no fault of its own waits.

@@ -51,6 +51,7 @@ class GatewaySettings:
         1.0  # after so long an upstream that hangs up may have worked, and ask money for it
     )
     gap_seconds: float = 120.0  # between two events of a stream
+    longest_seconds: float = 3600.0  # a call as a whole, from the upstream's side: so long it may hold money
     idle_seconds: float = 1800.0
     drain_seconds: float = 60.0  # how long a call goes on that nobody reads any more
     linger_seconds: float = 4.0  # and how long when the gateway is to end

@@ -15,6 +15,8 @@ from rad_engineer.gateway.spend import MARK_SECONDS, Open, Spend
 
 UNSEEN_TOKENS = 256
 """So many tokens of an answer a call is taken to have cost in each second in which nothing of it can be seen."""
+PATIENCE_SECONDS = 30.0
+"""When somebody has waited so long for money that others hold, it is worth a word."""
 _Answer: TypeAlias = Granted | Refused
 
 
@@ -173,14 +175,26 @@ class Money:
 
     async def _answer(self, call: Call, cost: Cost) -> _Answer:
         ticket, answers = self._budget.ask(cost.want(call))
-        waits = self._waiting[ticket] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waits = self._waiting[ticket] = loop.create_future()
         self._hear(answers)
+        patience = loop.call_later(PATIENCE_SECONDS, self._tell_waiting, call)
         try:
             answer: _Answer = await waits
         except asyncio.CancelledError:
             self._give_up(ticket, waits)
             raise
+        finally:
+            patience.cancel()
         return answer
+
+    def _tell_waiting(self, call: Call) -> None:
+        """Somebody waits for what others hold: for whom, and how long they may go on to do so."""
+        sent = [under_way.sent for under_way in self._under_way.values() if under_way.sent is not None]
+        longest = self._clock() - min(sent, default=self._clock())
+        self._on_event("waiting", story=call.session.story, attempt=call.session.attempt, call=call.number, model=call.model,
+                       held_micro_usd=self._budget.held().micro_usd, held_tokens=self._budget.held().tokens,
+                       calls=len(self._under_way), longest=round(longest, 1))  # fmt: skip
 
     def _give_up(self, ticket: int, waits: "asyncio.Future[_Answer]") -> None:
         """Who waited has left: before the answer came, or just behind it."""

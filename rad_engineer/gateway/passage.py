@@ -243,7 +243,7 @@ class Passage:
     async def _ask(self, trip: "_Trip") -> None:
         stations = self._stations
         try:
-            async with stations.slot(trip.call):
+            async with stations.slot(trip.call), asyncio.timeout(self._settings.longest_seconds):
                 guard = stations.guard(trip.call.model)
                 trip.pump.sent = True
                 stations.money.sent(trip.held)
@@ -253,10 +253,12 @@ class Passage:
                     await self._whole(trip, answer)
                 else:
                     await self._stream(trip, answer)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, TimeoutError) as error:
             if trip.lost or trip.used is not None:  # we end it: the upstream is ahead of what was seen
                 trip.settled = True
                 stations.abandon(trip.call, trip.held)
+            if isinstance(error, TimeoutError):
+                raise _endless(self._settings.longest_seconds) from error
             raise
         finally:
             if not trip.settled:
@@ -392,6 +394,12 @@ def _as_refusal(error: Refusal | RadError) -> Refusal:
     if isinstance(error, Refusal):
         return error
     return Refusal(500, "api_error", f"the gateway cannot go on: {error}", reason="ledger")
+
+
+def _endless(seconds: float) -> Refusal:
+    return Refusal(
+        504, "timeout_error", f"the answer had not come to its end after {seconds:g} s", reason="timeout"
+    )
 
 
 def _broken_off() -> Refusal:
