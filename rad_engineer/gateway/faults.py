@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 
+from rad_engineer.errors import RadError
 from rad_engineer.gateway.exchange import Refusal
 from rad_engineer.gateway.upstream_limits import seconds_of
 
@@ -125,3 +126,22 @@ def garbage(what: str) -> Refusal:
 def why(error: httpx2.HTTPError) -> str:
     """What the library says of it, or at least its name."""
     return str(error) or type(error).__name__
+
+
+def as_refusal(error: Refusal | RadError) -> Refusal:
+    """What cannot be written down is not spent."""
+    if isinstance(error, Refusal):
+        return error
+    return Refusal(500, "api_error", f"the gateway cannot go on: {error}", reason="ledger")
+
+
+def endless(seconds: float) -> Refusal:
+    """An answer that goes on and on."""
+    return Refusal(
+        504, "timeout_error", f"the answer had not come to its end after {seconds:g} s", reason="timeout"
+    )
+
+
+def broken_off() -> Refusal:
+    """Whoever led the call has given it up."""
+    return Refusal(502, "api_error", "the call was broken off", reason="cut", retry_at=time.time())

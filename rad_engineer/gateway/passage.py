@@ -208,19 +208,19 @@ class Passage:
             if self._pumps.get(key) is pump:
                 del self._pumps[key]
             if not began.done():
-                began.set_exception(_broken_off())
+                began.set_exception(faults.broken_off())
 
     async def _go(self, call: Call, key: str, pump: _Pump, began: "asyncio.Future[Passed]") -> None:
         try:
             trip = _Trip(call, await self._stations.reserve(call), key, pump, began)
         except (Refusal, RadError) as error:
-            began.set_exception(_as_refusal(error))
+            began.set_exception(faults.as_refusal(error))
             pump.lead.hand_over()
             return
         try:
             await self._fetch(trip)
         except (Refusal, RadError) as error:
-            refusal = _as_refusal(error)
+            refusal = faults.as_refusal(error)
             await self._in_vain(call, pump, refusal)
             pump.lead.fail(refusal)
             if not began.done():
@@ -258,7 +258,7 @@ class Passage:
                 trip.settled = True
                 stations.abandon(trip.call, trip.held)
             if isinstance(error, TimeoutError):
-                raise _endless(self._settings.longest_seconds) from error
+                raise faults.endless(self._settings.longest_seconds) from error
             raise
         finally:
             if not trip.settled:
@@ -387,20 +387,3 @@ def _looked_at(began: "asyncio.Future[Passed]") -> None:
     """Nobody may be left to read why a call failed: that is no error."""
     if not began.cancelled():
         began.exception()
-
-
-def _as_refusal(error: Refusal | RadError) -> Refusal:
-    """What cannot be written down is not spent."""
-    if isinstance(error, Refusal):
-        return error
-    return Refusal(500, "api_error", f"the gateway cannot go on: {error}", reason="ledger")
-
-
-def _endless(seconds: float) -> Refusal:
-    return Refusal(
-        504, "timeout_error", f"the answer had not come to its end after {seconds:g} s", reason="timeout"
-    )
-
-
-def _broken_off() -> Refusal:
-    return Refusal(502, "api_error", "the call was broken off", reason="cut", retry_at=time.time())
