@@ -18,6 +18,11 @@ def test_a_budget_is_a_cap_and_without_one_there_is_the_default():
     assert told(budget="0.000001").run_micro_usd == 1
 
 
+def test_answers_are_shared_with_other_runs_only_where_that_is_wanted():
+    assert (told().cache, told().share) == (True, False)
+    assert configured(settings.load(None, {}, {"RAD_SHARE": "yes"})).share
+
+
 @pytest.mark.parametrize(
     "url",
     ["https://models.example", "http://127.0.0.1:4000/v1", "http://[::1]:80/", "replay:any where", "mock"],
