@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import agents, git, story_files, timings
+from rad_engineer.core.printable import one_line
 from rad_engineer.outcome import DRIFT, FEEDBACK_TAIL, Outcome, difference, text_fingerprint
 from rad_engineer.worker import agent_turn, commits, review, setup, verdict
 from rad_engineer.worker.agent_turn import Took, Turn
@@ -19,6 +20,7 @@ from rad_engineer.worker.progress import Progress, back_to
 from rad_engineer.worker.story_run import StoryRun, with_patch
 
 MAX_LEARNINGS = 20
+_MOST_LEARNED = 24_000  # bytes
 _AGENT_REASONS = {
     "failed": "agent-failed",
     "missing": "agent-missing",
@@ -173,8 +175,8 @@ def _learnings(run: StoryRun) -> tuple[str, ...]:
         return ()
     try:
         with path.open("rb") as handle:
-            text = handle.read(4_000).decode("utf-8", "replace")
+            text = handle.read(_MOST_LEARNED).decode("utf-8", "replace")
     except OSError:
         return ()
-    lines = [" ".join(line.split())[:300] for line in text.splitlines()]
+    lines = [one_line(line)[:300] for line in text.splitlines()]
     return tuple(line for line in lines if line)[:MAX_LEARNINGS]
