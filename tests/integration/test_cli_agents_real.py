@@ -18,7 +18,7 @@ from tests.conftest import prd, story
 BIN = Path(__file__).parents[1] / "npm-agents/node_modules/.bin"
 DEAD = "http://127.0.0.1:9"
 NAMES = ("claude", "opencode")
-TOOLS = {"claude": "Bash", "opencode": "bash"}
+TOOLS = {"claude": "Bash", "opencode": "bash", "opencode:acp": "bash"}
 
 pytestmark = [
     pytest.mark.skipif(os.environ.get("RAD_CLI_AGENTS") != "1", reason="NO EVIDENCE: RAD_CLI_AGENTS=1 is not set"),
@@ -148,7 +148,7 @@ def test_refusals_park_the_story_after_few_calls(real, word, reason):
         assert real.opened.door.standing("story", 1)["reason"] == "limit"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "opencode:acp"])
 def test_a_run_of_stories(project, tmp_path, name):
     """From the command line to landed commits, with a dead proxy set; the report's figure is the mock's bill."""
     if not (BIN / ADAPTERS[name].program).exists():
