@@ -69,6 +69,7 @@ KINDS = [
     once("garbage in a stream", faulty.streams(*GOOD[:3], b"data: {oh\n\n")),
     once("error in a stream", faulty.streams(*GOOD[:3], OVERLOADED)),
     always("429, come back in an hour", limited("3600"), "waiting", 4, 1),
+    always("429 for ever", faulty.says(429, "rate_limit_error"), "waiting", 4, 4),
     always("400", faulty.says(400, "invalid_request_error"), "failed", 1, 1),
     always("401", faulty.says(401, "authentication_error"), "waiting", 4, 1),
     always("403", faulty.says(403, "permission_error"), "waiting", 4, 1),
