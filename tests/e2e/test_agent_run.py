@@ -174,6 +174,19 @@ def test_a_recording_with_gaps_is_not_taken_for_a_whole_one(project):
         assert str(recording / "stories") in note
 
 
+def test_a_story_that_was_offline_goes_on_when_it_is_not(project):
+    with playing(project, script("A"), "A") as (seen, command):
+        ran = project.rad(*command, "--offline")
+        assert (ran.code, seen.exchanges) == (4, []), ran.err
+        [told] = project.report()["stories"]
+        assert (told["status"], told["reason"], told["attempts"]) == ("waiting", "offline", 1)
+        still = project.rad("resume", env={"RAD_OFFLINE": "true"})
+        assert (still.code, seen.exchanges) == (4, []), still.err
+        ran = project.rad("resume")
+        assert (ran.code, len(seen.exchanges)) == (0, 3), ran.err
+        assert project.report()["stories"][0]["attempts"] == 1
+
+
 def below(pid):
     """The processes of a run: the one that workers are forked from, its workers, and the gateway."""
     found = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in process.children(pid)}
