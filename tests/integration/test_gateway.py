@@ -212,6 +212,17 @@ def test_a_dead_proxy_does_not_stop_calls_on_this_machine(upstream, tmp_path, mo
         assert running.ask("through").status_code == 200
 
 
+def test_other_machines_are_asked_through_the_proxy_that_is_set(upstream, tmp_path, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", upstream.url)
+    with opened(tmp_path, "http://models.invalid/api") as running:
+        assert running.ask("through the proxy").status_code == 200
+        assert running.ask("a stream, too", stream=True).status_code == 200
+    lines = [line for line, _, body in upstream.seen if b"proxy" in body or b"too" in body]
+    assert lines == ["POST http://models.invalid/api/v1/messages HTTP/1.1"] * 2
+
+
 def test_an_upstream_that_is_not_there(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
