@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from rad_engineer.core.budget import PICO, SOFT_PERCENT, Amount, Answers, Budget, Granted, Refused
 from rad_engineer.errors import CannotWrite
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage
+from rad_engineer.gateway.messages import LARGE
 from rad_engineer.gateway.prices import Cost, Prices
 from rad_engineer.gateway.spend import MARK_SECONDS, Open, Spend
 
@@ -62,7 +63,10 @@ class Money:
 
     async def reserve(self, call: Call) -> Held:
         """Holds the most that a call may cost, as soon as there is room; raises Refusal where there will be none."""
-        cost = self._prices.estimate(call)
+        if len(call.body) > LARGE and b"\\u" in call.body:  # it is spelt out anew
+            cost = await asyncio.to_thread(self._prices.estimate, call)
+        else:
+            cost = self._prices.estimate(call)
         answer = await self._answer(call, cost)
         if isinstance(answer, Refused):
             self._refused += 1
