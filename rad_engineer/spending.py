@@ -45,6 +45,8 @@ class Spending:
                 self._unrecorded(event)
             elif event["event"] == "waiting":
                 self._waiting(event)
+            elif event["event"] == "hung":
+                self.ledger.record("note", text=f"the gateway hung: {event['why']}")
             elif event["event"] == "unwritable":
                 self._break(event["why"])
             elif event["event"] == "refused" and event.get("scope") == "run":

@@ -17,7 +17,8 @@ from rad_engineer.gateway.configuration import ANTHROPIC, MICRO, GatewaySettings
 from rad_engineer.launch import gate_plan, ground, models
 from rad_engineer.signals import Stop
 
-_ALARMING = ("failed", "unwritable", "unrecorded")
+_ALARMING = ("failed", "hung", "unwritable", "unrecorded")
+_LOOK_MS = 1000  # that a gateway hangs is seen by looking
 
 
 def gateway(*, port: int, idle: float, verbose: bool, flags: Mapping[str, object]) -> int:
@@ -61,7 +62,7 @@ def _serve(opened: door.Door, stop: Stop, *, verbose: bool) -> None:
     poller.register(opened.fileno(), select.POLLIN)
     poller.register(stop.fileno(), select.POLLIN)
     while not stop.received:
-        poller.poll()
+        poller.poll(_LOOK_MS)
         _tell(opened.poll(), verbose=verbose)
 
 

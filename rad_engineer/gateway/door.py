@@ -23,6 +23,7 @@ from rad_engineer.gateway import framing, tokens
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.credentials import SECRETS, Credentials
 from rad_engineer.gateway.exchange import Session
+from rad_engineer.gateway.silence import Silence
 
 _BACKLOG = 2048
 _LAST_PORT = 65535
@@ -37,6 +38,7 @@ _PARKING = {
     ),
 }  # as the end of an attempt is called
 _CALM_SECONDS = 5.0
+_START_SECONDS = 60.0  # until one that has been started says its first word
 _LONGEST_WAIT = 10.0
 _FAREWELL_SECONDS = 5.0
 
@@ -111,9 +113,13 @@ class Door:
         return {**found.figures, "reason": found.reason, "retry_at": found.retry_at, "why": found.why}
 
     def poll(self) -> list[dict[str, Any]]:
-        """What has happened since; a gateway that has died is started again on the same sockets."""
+        """What has happened since; a gateway that has died, or hangs, is started again on the same sockets.
+
+        It hangs when it says nothing for long: so whoever waits for something to poll looks in from time to time.
+        """
         if not self._over:
             self._receive()
+            self._end_if_it_hangs()
         heard, self._events = self._events, []
         return heard
 
@@ -130,19 +136,34 @@ class Door:
                 return
             self._take(data)
 
+    def _end_if_it_hangs(self) -> None:
+        """What it leaves is what a dead one leaves."""
+        most = self._settings.silence_seconds
+        if self._silence.unbroken:
+            most = max(most, _START_SECONDS + self._wait)
+        if self._silence.look(time.monotonic()) > most:
+            why = f"it said nothing for {self._silence.seconds:.0f} s, and is started again"
+            self._events.append({"event": "hung", "why": why})
+            self._silence.seconds = 0.0
+            with suppress(ProcessLookupError):
+                os.kill(self._child.pid, 9)
+
     def _take(self, data: bytes) -> None:
+        self._silence.broken()
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             event = json.loads(line)
-            if event["event"] == "state":
-                self.state = event
-                continue
-            if event["event"] == "ledger":
-                self._reconcile(event["stories"])
-                continue
-            if "story" in event and "attempt" in event:
-                self._note(event)
-            self._events.append(event)
+            match event["event"]:
+                case "beat":
+                    pass
+                case "state":
+                    self.state = event
+                case "ledger":
+                    self._reconcile(event["stories"])
+                case _:
+                    if "story" in event and "attempt" in event:
+                        self._note(event)
+                    self._events.append(event)
 
     def _reconcile(self, booked: Mapping[str, Sequence[int]]) -> None:
         """What a gateway that was killed had written down and not told. At the first start its owner knows it all."""
@@ -198,7 +219,9 @@ class Door:
             os.close(log)
             os.close(nothing)
         self._rest = b""
+        self._wait = wait
         self._born = time.monotonic()
+        self._silence = Silence(self._born)
         with suppress(BrokenPipeError, ConnectionResetError):  # it has died already: polling will find out
             framing.send(ours, {**told, "key": len(key)}, key + self._secret, self._sockets)
         ours.setblocking(False)

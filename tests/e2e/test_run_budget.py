@@ -64,6 +64,35 @@ def test_a_killed_gateway_is_started_again_and_the_stories_land(tmp_path: Path) 
     assert sorted(project.landed("rad/pocketbook")) == ["PB-1", "PB-2", "PB-3", "PB-4", "PB-5"]
 
 
+@pytest.mark.skipif(
+    not os.environ.get("RAD_CAMPAIGN"), reason="waits until a gateway has been silent for long"
+)
+def test_a_gateway_that_hangs_is_started_again_and_the_stories_land(tmp_path: Path) -> None:
+    project = pocketbook(tmp_path)
+    with serve(tmp_path / "mock", quickstart.fixtures(), "--latency", "20") as mock, tap(mock.url) as seen:
+        run = project.start("run", "prd.json", "--yes", "--upstream", seen.url, "--attempts", "1", env=KEY)
+        while len(seen.exchanges) < 6:
+            assert run.poll() is None, run.communicate()
+            time.sleep(0.005)
+        for pid in _gateways(run.pid):
+            os.kill(pid, signal.SIGSTOP)
+        out, err = run.communicate(timeout=100)
+        assert run.returncode == 0, f"{out}{err}"
+        bill = sum(2 * one.usage["input_tokens"] + 10 * one.usage["output_tokens"] for one in seen.exchanges)
+    assert "the gateway hung: it said nothing for 15 s" in "".join(
+        path.read_text() for path in _journals(project.folder)
+    )
+    assert sorted(project.landed("rad/pocketbook")) == ["PB-1", "PB-2", "PB-3", "PB-4", "PB-5"]
+    entries = [*spend.read(next(project.folder.glob(".rad-engineer/runs/*/gateway/spend.jsonl"))).values()]
+    orphans = sum(entry.uncertain_calls for entry in entries)
+    assert 20 <= len(seen.exchanges) <= 20 + orphans
+    assert (
+        bill
+        <= sum(entry.micro_usd for entry in entries)
+        <= bill + orphans * 10 * (1_000 + spend.SLACK_TOKENS)
+    )
+
+
 def test_a_ledger_that_cannot_be_written_stops_the_run_and_burns_no_attempt(tmp_path: Path) -> None:
     project = pocketbook(tmp_path)
     with serve(tmp_path / "mock", quickstart.fixtures(), "--latency", "5") as mock, tap(mock.url) as seen:
