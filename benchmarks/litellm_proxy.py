@@ -1,4 +1,4 @@
-"""LiteLLM's proxy as a rival of the gateway: one worker before the same mock, in an environment of its own."""
+"""LiteLLM's proxy, a process with one worker and an environment of its own: before the same mock, as a rival of the gateway, or behind it."""
 
 import os
 import secrets
@@ -13,17 +13,21 @@ _PATIENCE = 180.0
 
 
 @contextmanager
-def running(program, upstream, model, folder):
-    """Starts it, waits until it is alive, and says its base URL, its key and its process."""
+def running(program, upstream, model, folder, *, provider="anthropic", settings=()):
+    """Starts it, waits until it is alive, and says its base URL, its key and its process.
+
+    `provider` is what it speaks with the upstream: with `openai` every answer is encoded by it. `settings` are its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = "sk-" + secrets.token_hex(8)
     (folder / "config.yaml").write_text(
-        f"model_list:\n  - model_name: {model}\n    litellm_params:\n      model: anthropic/{model}\n"
+        f"model_list:\n  - model_name: {model}\n    litellm_params:\n      model: {provider}/{model}\n"
         f"      api_base: {upstream}\n      api_key: k\n"
         f"general_settings:\n  master_key: {token}\nlitellm_settings:\n  telemetry: false\n  num_retries: 0\n"
+        + "".join(f"  {line}\n" for line in settings)
     )
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     env = {

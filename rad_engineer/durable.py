@@ -99,16 +99,35 @@ def looks_whole(data: bytes) -> bool:
 
 def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replaces a file whole and durably."""
-    temporary = path.with_name(path.name + ".new")
     with writing(path):
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-        try:
-            write_all(handle, data)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.rename(temporary, path)  # noqa: PTH104 - one call, no Path made
+        os.rename(_beside(path, data, mode), path)  # noqa: PTH104 - one call, no Path made
         sync_folder(path.parent)
+
+
+def replace_all(files: Mapping[Path, bytes]) -> None:
+    """Replaces several files whole and durably, and syncs each folder once. None takes its place before all are written."""
+    written: dict[Path, Path] = {}
+    for path, data in files.items():
+        with writing(path):
+            written[path] = _beside(path, data)
+    for path, temporary in written.items():
+        with writing(path):
+            temporary.rename(path)
+    for folder in dict.fromkeys(path.parent for path in files):
+        with writing(folder):
+            sync_folder(folder)
+
+
+def _beside(path: Path, data: bytes, mode: int = 0o644) -> Path:
+    """A new file beside another one, synced."""
+    temporary = path.with_name(path.name + ".new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        write_all(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return temporary
 
 
 def sync_folder(folder: Path) -> None:

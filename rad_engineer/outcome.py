@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 FEEDBACK_TAIL = 4_000
+DRIFT = "drift"
 OutcomeKind = Literal["verified", "unverified", "unchanged", "failed", "later", "interrupted"]
 
 
@@ -51,6 +52,11 @@ class Outcome:
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Outcome) if field.name != "kind"}
+
+
+def difference(told: str) -> str:
+    """In what a request differs from the recorded one, without the word for it."""
+    return told.strip().removeprefix(f"{DRIFT}: ")[:2_000]
 
 
 _VARYING = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?|/tmp/\S+")

@@ -34,6 +34,7 @@ class Rules:
     agent: str  # those that work, in the order in which they are asked, with commas
     agent_command: str
     model: str = ""
+    priced: tuple[str, ...] = ()  # models that stories may ask for
     agent_settings: Mapping[str, Any] = field(
         default_factory=dict
     )  # of the built-in agent: max_turns, effort, …
@@ -84,6 +85,6 @@ class Rules:
         values = {entry.name: data[entry.name] for entry in fields(cls) if entry.name in data}
         for name in ("gates", "wave_gates", "final_gates"):
             values[name] = tuple(GateRule(**gate) for gate in values.get(name, ()))
-        for name in ("protected", "protect", "dropped", "keep", "copy", *GRANTS):
+        for name in ("priced", "protected", "protect", "dropped", "keep", "copy", *GRANTS):
             values[name] = tuple(values.get(name, ()))
         return cls(**values)

@@ -173,6 +173,7 @@ class Runner:
         with timings.part("schedule"):
             if self.spending is not None:
                 self.spending.hear()  # first: it explains how an agent has ended
+                self.disk = self.disk or self.spending.broken
             for message in messages:
                 self._handle(message)
         self.stop.drain()
@@ -285,7 +286,9 @@ class Runner:
         outcome = Outcome.from_json(told)
         if self.spending is None or running.story is None:
             return outcome
-        return self.spending.judged(running.story, running.job["attempt"], outcome)
+        explained = self.spending.judged(running.story, running.job["attempt"], outcome)
+        self.disk = self.disk or self.spending.broken
+        return explained
 
     def _ready_to_land(self) -> bool:
         return self.queue is not None and self.queue.can_go_on and not self.stop.received and not self.disk

@@ -82,6 +82,7 @@ class Settings:
     offline: bool
     fallback_model: str | None
     cache: bool
+    share: bool
     model_concurrency: int
     requests_per_minute: int | None
     tokens_per_minute: int | None

@@ -48,8 +48,9 @@ class Setting:
 
 
 AGENTS = ("auto", "anthropic", "claude", "codex", "opencode", "gemini", "cursor-agent", "amp", "aider", "goose",
-          "copilot", "qwen", "command", "mock")  # fmt: skip
-"""Who can write the code; `auto` is whoever of them is at hand."""
+          "copilot", "qwen", "claude:acp", "codex:acp", "opencode:acp", "gemini:acp", "cursor-agent:acp", "goose:acp",
+          "copilot:acp", "qwen:acp", "command", "mock")  # fmt: skip
+"""Who can write the code; `auto` is whoever of them is at hand, `:acp` the same one over the Agent Client Protocol."""
 
 _AGENT = (
     Setting("agent", "chain", None, "who writes the code, see `rad-engineer agents`; of several, separated by commas, "
@@ -133,6 +134,8 @@ _GATEWAY = (
     Setting("fallback_model", "text", None, "the model that is asked when the wanted one does not answer",
             "gateway.fallback_model", ("--fallback-model",), "MODEL"),
     Setting("cache", "switch", True, "answer identical requests from a cache", "gateway.cache"),
+    Setting("share", "switch", False, "also from what other runs in this repository were answered, where they are the same "
+            "byte for byte", "gateway.share"),
     Setting("model_concurrency", "count", 16, "how many requests each model gets at once",
             "gateway.concurrency", least=1),
     Setting("requests_per_minute", "count", None, "requests to all models in a minute",

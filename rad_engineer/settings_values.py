@@ -7,6 +7,7 @@ from typing import Any
 from rad_engineer.settings_schema import Setting
 
 _PRICES = frozenset({"input", "output", "cache_read", "cache_write", "cache_write_1h", "web_search", "fast"})
+_LEAST_USD = 0.000001
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _YES = frozenset({"1", "true", "yes", "on", "y"})
@@ -132,14 +133,21 @@ def _duration(setting: Setting, value: Any) -> float | None:
 
 
 def _money(value: Any) -> float:
-    """US dollars; 0, or none, is no limit, and a million is more than anybody means."""
+    """US dollars; none is no limit, kept as 0. Who says 0 means nothing at all, or everything: nobody can know.
+
+    A million is more than anybody means.
+    """
     if isinstance(value, str) and value.strip().lower() in ("none", "off"):
         return 0.0
     try:
         found = math.nan if isinstance(value, bool) else float(str(value).strip().removeprefix("$"))
     except ValueError:
         found = math.nan
-    if not 0 <= found <= 1_000_000:
+    if 0 <= found < _LEAST_USD:
+        raise BadValue(
+            f"{_shown(value)} is no budget: say none for no limit; with --offline nothing is spent"
+        )
+    if not _LEAST_USD <= found <= 1_000_000:
         raise BadValue(f"expected US dollars such as 10 or 0.50, or none, found {_shown(value)}")
     return found
 

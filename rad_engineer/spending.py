@@ -1,18 +1,21 @@
 """What stories spend at the gateway: heard by the loop, written into the journal, held against how their agents end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer.core.failures import PARKED
+from rad_engineer.core.printable import several
 from rad_engineer.errors import CannotWrite, ExitCode
 from rad_engineer.ledger import Ledger
-from rad_engineer.outcome import Outcome
+from rad_engineer.outcome import DRIFT, Outcome, difference
 
 if TYPE_CHECKING:
     from rad_engineer.gateway.door import Door
 
 MICRO = 1_000_000
+LEDGER = "ledger"
+"""Why a call is refused that could not be booked."""
 
 
 @dataclass(slots=True)
@@ -22,6 +25,9 @@ class Spending:
     door: "Door"
     ledger: Ledger
     exhausted: bool = False  # the run's budget is spent: nothing more is started
+    gaps: int = 0  # exchanges that were to be recorded and could not be
+    told: set[int] = field(default_factory=set)  # stories of which it was said that they wait for money
+    broken: CannotWrite | None = None  # what is spent cannot be written down: no model is asked any more
 
     def account(self, story: int, attempt: int) -> dict[str, str]:
         """What an attempt gets to ask models with."""
@@ -35,6 +41,14 @@ class Spending:
                 self._spent(event)
             elif event["event"] == "soft-limit":
                 self._soft_limit(event)
+            elif event["event"] == "unrecorded":
+                self._unrecorded(event)
+            elif event["event"] == "waiting":
+                self._waiting(event)
+            elif event["event"] == "hung":
+                self.ledger.record("note", text=f"the gateway hung: {event['why']}")
+            elif event["event"] == "unwritable":
+                self._break(event["why"])
             elif event["event"] == "refused" and event.get("scope") == "run":
                 self.exhausted = self.exhausted or event["reason"] == "budget"
             elif event["event"] == "failed" and event["exit_code"] != ExitCode.LOCKED:
@@ -58,6 +72,26 @@ class Spending:
         )
         self.ledger.record("note", text=f"{event['percent']} % of {whose} are spent")
 
+    def _unrecorded(self, event: Mapping[str, Any]) -> None:
+        if not self.gaps:
+            text = f"the recording has gaps and cannot be played again: {event['why']}"
+            self.ledger.record("note", text=text)
+        self.gaps += 1
+
+    def _waiting(self, event: Mapping[str, Any]) -> None:
+        """Somebody waits for money that calls under way hold: once for each story."""
+        index = self.ledger.graph.by_identity.get(event["story"])
+        if index is None or index in self.told:
+            return
+        self.told.add(index)
+        held = f"{event['held_micro_usd'] / MICRO:.2f} USD and {event['held_tokens']:,} tokens"
+        calls = f"{several(event['calls'], 'call')} under way, the longest for {event['longest']:.0f} s"
+        key = self.ledger.graph.keys[index]
+        self.ledger.record(
+            "note",
+            text=f"{key} waits for its turn to spend: {held} are held for {calls}; it goes on by itself",
+        )
+
     def judged(self, story: int, attempt: int, outcome: Outcome) -> Outcome:
         """The end of an attempt as the gateway explains it: an agent that was refused for no fault of its own waits.
 
@@ -65,10 +99,25 @@ class Spending:
         """
         identity = self.ledger.graph.identities[story]
         self.door.end_session(identity, attempt)
-        if outcome.kind != "failed" or outcome.reason not in ("agent-failed", "timeout", "idle"):
+        refused = outcome.kind == "failed" and outcome.reason in ("agent-failed", "timeout", "idle")
+        if (outcome.kind, outcome.reason) == ("later", LEDGER) or (refused and self._cannot_book()):
+            self._break("what is spent cannot be written down")
+            return Outcome("interrupted", commit=outcome.commit)  # it goes on as after a crash
+        if not refused:
             return outcome
         found = self.door.standing(identity, attempt)
         why = str(found.get("reason"))
+        if why == DRIFT:
+            return replace(outcome, reason=DRIFT, detail=difference(found["why"]), final=True)
         if why not in PARKED:
             return outcome
         return Outcome("later", reason=why, until=found.get("retry_at"), commit=outcome.commit)
+
+    def _cannot_book(self) -> bool:
+        self.hear()  # it was told before whoever was refused could end
+        return self.broken is not None
+
+    def _break(self, why: str) -> None:
+        self.broken = self.broken or CannotWrite(
+            why, hint="no model is asked while that is so; make room, then rad-engineer resume"
+        )

@@ -31,6 +31,10 @@ with open(here + "/asked.jsonl", "a") as handle:
 for name, text in plan["files"].items():
     os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
     open(name, "w").write(text)
+if plan["kills"] and not os.path.exists(plan["kills"]):
+    open(plan["kills"], "w").close()
+    os.kill(os.getppid(), 9)
+    time.sleep(600)
 sys.stdout.write(plan["prints"]); sys.stdout.flush()
 if plan["echoes"]:
     print("environment:", sorted(os.environ.items())); sys.stdout.flush()
@@ -57,6 +61,7 @@ class FakeCli:
             "files": {},
             "hangs": False,
             "echoes": False,
+            "kills": "",  # its parent, the first time: then there is this file
             "folders": [],
             "by": [],
             **more,

@@ -203,6 +203,16 @@ async def resets(wire: Wire) -> None:
     wire.reset()
 
 
+def hangs_up(after: float) -> Move:
+    """The connection breaks after some time in which there may have been work."""
+
+    async def move(wire: Wire) -> None:
+        await asyncio.sleep(after)
+        wire.reset()
+
+    return move
+
+
 async def is_silent(_wire: Wire) -> None:
     """Nothing ever comes."""
     await asyncio.Event().wait()

@@ -65,10 +65,10 @@ def door_waits(opened: door.Door) -> None:
 
 
 @contextmanager
-def opened(folder: Path, upstream: str, **settings: Any) -> Iterator[Opened]:
+def opened(folder: Path, upstream: str, *, key: str = KEY, **settings: Any) -> Iterator[Opened]:
     """A gateway before that upstream."""
     told = GatewaySettings(upstream=upstream, **settings)
-    found = door.open(told, folder, b"s" * 32, Credentials("key", "a test", Secret(KEY.encode())))
+    found = door.open(told, folder, b"s" * 32, Credentials("key", "a test", Secret(key.encode())))
     try:
         with httpx2.Client(base_url=found.base_url, trust_env=False, timeout=60) as client:
             yield Opened(found, client)

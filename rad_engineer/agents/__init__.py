@@ -40,7 +40,7 @@ class AgentWork:
     cancel: int | None = None
     on_line: Callable[[str], None] | None = None
     on_started: Callable[[int], None] | None = None  # told the process in whose exit code its word will be
-    on_finished: Callable[[], None] | None = None  # told at once: finished work is paid work
+    on_finished: "Callable[[AgentResult], None] | None" = None  # told at once: finished work is paid work
     base_url: str = ""  # where models are asked, for agents that speak the Messages API
     token: str = ""  # sent there as the bearer: a session's, never a key
     model: str = ""
@@ -64,9 +64,13 @@ class AgentResult:
     cost_usd: float = 0.0
     tokens: int = 0
     retry_at: float | None = None
-    reason: str = ""  # of `later`: limit, login, budget or offline
+    reason: str = ""  # of `later`: limit, login, budget, offline, ledger; of `failed`: drift
     summary: str = ""
-    criteria: tuple[Mapping[str, Any], ...] = ()  # text, met, evidence (`path:line`), as the agent says
+    criteria: tuple[Mapping[str, Any], ...] = ()  # criterion, met, evidence (`path:line`), as the agent says
+    files: tuple[str, ...] = ()  # and so are these
+    tests: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    next_steps: tuple[str, ...] = ()
     turns: int = 0
     model: str = ""
     unmetered: bool = False  # its calls passed nobody who counts

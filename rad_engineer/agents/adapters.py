@@ -6,8 +6,8 @@ argument: every user of the machine can read those.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 Dialect = Literal["claude", "opencode", "codex", "gemini", "goose", "copilot", "aider"]
 
@@ -45,7 +45,7 @@ class Adapter:
         default_factory=dict
     )  # file below $HOME -> its place in that folder
     variables: tuple[str, ...] = ()  # credentials in the environment
-    acp: tuple[str, ...] = ()  # how it is started as a server of the Agent Client Protocol
+    acp: bool = False  # it is spoken with over the Agent Client Protocol, and prints nothing to be read
     costs: bool = True  # whether it tells what it has spent
     honest: bool = True  # whether exit code 0 says that it did not fail
     login: str = ""  # what a user does when it says that it is not logged in
@@ -80,6 +80,10 @@ _CODEX = Adapter(
     variables=("CODEX_API_KEY", "OPENAI_API_KEY"), costs=False, login="codex login",
 )  # fmt: skip
 
+_OPENCODE_CONFIG = (
+    '"autoupdate":false,"share":"disabled","provider":{"anthropic":{"options":{"baseURL":"{base_url}/v1",'
+    '"apiKey":"{token}"},"models":{"{model}":{}}}}}'
+)
 _OPENCODE = Adapter(
     "opencode", "opencode",
     ("run", "--format", "json", "{optional}", "{model}", "{resume}"),
@@ -88,16 +92,16 @@ _OPENCODE = Adapter(
     optional=(
         Option("--pure", ("--pure",), "plug-ins of the user's take part"),
         Option("--auto", ("--auto",), "what needs a permission is refused"),
+        Option("--title", ("--title", "rad-engineer"), "a model is asked for a title of each session"),
     ),
     help=("run", "--help"),
     environment={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1",
                  "OPENCODE_DISABLE_SHARE": "1", "OPENCODE_DISABLE_LSP_DOWNLOAD": "1"},
-    metered={"OPENCODE_CONFIG_CONTENT": '{"autoupdate":false,"share":"disabled","provider":{"anthropic":{"options":'
-             '{"baseURL":"{base_url}/v1","apiKey":"{token}"},"models":{"{model}":{}}}}}',
+    metered={"OPENCODE_CONFIG_CONTENT": "{" + _OPENCODE_CONFIG,
              "OPENCODE_AUTH_CONTENT": "{}"},
     variables=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENCODE_API_KEY"),
     credentials={".local/share/opencode/auth.json": ""},
-    acp=("acp",), login="opencode auth login",
+    login="opencode auth login",
 )  # fmt: skip
 
 _GEMINI = Adapter(
@@ -112,7 +116,7 @@ _GEMINI = Adapter(
                  ".gemini/settings.json": ".gemini/settings.json"},
     variables=("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GENAI_USE_VERTEXAI",
                "GOOGLE_GENAI_USE_GCA", "GOOGLE_CLOUD_PROJECT"),
-    acp=("--acp",), costs=False, login="gemini, then choose how to log in",
+    costs=False, login="gemini, then choose how to log in",
 )  # fmt: skip
 
 _CURSOR = Adapter(
@@ -159,7 +163,7 @@ _GOOSE = Adapter(
              "GOOSE_MODEL": "{model}"},
     credentials={".config/goose/config.yaml": "", ".config/goose/secrets.yaml": ""},
     variables=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GOOGLE_API_KEY", "OPENROUTER_API_KEY"),
-    acp=("acp",), login="goose configure",
+    login="goose configure",
 )  # fmt: skip
 
 _COPILOT = Adapter(
@@ -172,7 +176,7 @@ _COPILOT = Adapter(
         Option("--no-auto-update", ("--no-auto-update",), "it may update itself during a run"),
     ),
     home={"COPILOT_HOME": "{state}"}, credentials={".copilot/config.json": "config.json"},
-    variables=("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"), acp=("--acp",), costs=False,
+    variables=("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"), costs=False,
     login="copilot, then /login",
 )  # fmt: skip
 
@@ -184,14 +188,43 @@ _QWEN = Adapter(
     metered_way=("--auth-type", "anthropic", "--bare"),
     credentials={".qwen/oauth_creds.json": "", ".qwen/settings.json": ""},
     variables=("OPENAI_API_KEY", "OPENAI_BASE_URL", "DASHSCOPE_API_KEY", "ANTHROPIC_API_KEY"),
-    acp=("--acp",), costs=False, honest=False, login="qwen auth",
+    costs=False, honest=False, login="qwen auth",
+)  # fmt: skip
+
+
+def _over_acp(row: Adapter, *argv: str, checked: str = "", **other: Any) -> Adapter:
+    """The same agent, spoken with over the protocol: leave is asked of us, and the model is set in the session."""
+    return replace(
+        row, name=f"{row.name}:acp", argv=argv, dialect="claude", checked=checked, prompt="file", model=(), resume=(),
+        optional=(), acp=True, honest=True, **other,
+    )  # fmt: skip
+
+
+_OPENCODE_ASKS = '{"permission":{"edit":"ask","external_directory":"ask"},"model":"anthropic/{model}",'
+_OVER_ACP = (
+    _over_acp(
+        _CLAUDE, checked="0.100.0", program="claude-agent-acp", metered_way=(), default_model="claude-sonnet-5-5",
+        metered={**_CLAUDE.metered, "ANTHROPIC_MODEL": "{model}"},
+    ),
+    _over_acp(_CODEX, checked="2.6.0", program="codex-acp", variables=()),  # it would write a key down beside its login
+    _over_acp(
+        _OPENCODE, "acp", checked="1.18.33",
+        metered={**_OPENCODE.metered, "OPENCODE_CONFIG_CONTENT": _OPENCODE_ASKS + _OPENCODE_CONFIG},
+    ),
+    _over_acp(_GEMINI, "--acp", checked="0.61.0", costs=True),
+    _over_acp(_CURSOR, "acp"),
+    _over_acp(_GOOSE, "acp", "--with-builtin", "developer", environment={**_GOOSE.environment, "GOOSE_MODE": "approve"}),
+    _over_acp(_COPILOT, "--acp", checked="1.0.102"),
+    _over_acp(_QWEN, "--acp", "{way}", checked="0.15.10"),
 )  # fmt: skip
 
 ADAPTERS: Mapping[str, Adapter] = {
     row.name: row
-    for row in (_CLAUDE, _CODEX, _OPENCODE, _GEMINI, _CURSOR, _AMP, _AIDER, _GOOSE, _COPILOT, _QWEN)
-}
-"""Every command-line agent, in the order in which `--agent auto` looks for one."""
+    for row in (
+        _CLAUDE, _CODEX, _OPENCODE, _GEMINI, _CURSOR, _AMP, _AIDER, _GOOSE, _COPILOT, _QWEN, *_OVER_ACP
+    )
+}  # fmt: skip
+"""Every command-line agent, in the order in which `--agent auto` looks for one; those over the protocol only by name."""
 
 PRIVATE: frozenset[str] = frozenset(
     {name for row in ADAPTERS.values() for name in (*row.variables, *row.metered)}

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from rad_engineer.agents.adapters import ADAPTERS, account
-from rad_engineer.agents.cli_agents import Installed, probe
+from rad_engineer.agents.cli_agents import Installed, lacking, probe
 from rad_engineer.core.prd import Story
 from rad_engineer.errors import NoAgent, Refused
 from rad_engineer.settings import AgentChoice
@@ -25,6 +25,7 @@ class Choice:
     unmetered: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
+    priced: tuple[str, ...] = ()  # the models that stories may ask for: the gateway refuses others
 
     @property
     def rehearsal(self) -> bool:
@@ -106,7 +107,8 @@ def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool, readers: I
 def _auto(env: Mapping[str, str], *, key: bool) -> tuple[str, ...]:
     if key:
         return (OWN_LOOP,)
-    return next(((name,) for name, row in ADAPTERS.items() if probe(row, env).path), ("mock",))
+    own = (row for row in ADAPTERS.values() if not row.acp)
+    return next(((row.name,) for row in own if probe(row, env).path), ("mock",))
 
 
 def _lacking(name: str, found: Mapping[str, Installed], *, key: bool) -> str:
@@ -114,7 +116,7 @@ def _lacking(name: str, found: Mapping[str, Installed], *, key: bool) -> str:
         return "anthropic: there is no key for it"
     if name in found and not found[name].path:
         return f"{name}: `{ADAPTERS[name].program}` is not installed"
-    return ""
+    return lacking(ADAPTERS[name]) if name in found else ""
 
 
 def unmetered(name: str, *, key: bool) -> bool:
@@ -142,7 +144,7 @@ def hint(story: Story, choice: Choice, roles: Collection[str], *, key: bool) -> 
     if story.model is None:
         return found
     agent = found.agent or next(iter(choice.agents), "")
-    model = _model(story.model, agent, key=key)
+    model = _model(story.model, agent, choice, key=key)
     if model:
         return replace(found, model=model)
     return replace(
@@ -162,16 +164,21 @@ def _who(story: Story, choice: Choice, roles: Collection[str], *, key: bool) -> 
     return Hint(told=(f"{story.id}: agent `{name}` {why}; it is only told to whoever works",))
 
 
-def _model(wanted: str, agent: str, *, key: bool) -> str:
+def model_id(name: str) -> str:
+    """A model as the API calls it."""
+    return _ALIASES.get(name.lower(), name)
+
+
+def _model(wanted: str, agent: str, choice: Choice, *, key: bool) -> str:
     """The model as that agent has to be told it; empty where it takes none, or not this one."""
     if not _MODEL.fullmatch(wanted) or agent in ("", "command", "mock"):
         return ""
-    if agent in ADAPTERS and not ADAPTERS[agent].model:
+    if agent in ADAPTERS and not (ADAPTERS[agent].model or ADAPTERS[agent].acp):
         return ""
     if unmetered(agent, key=key):
         return wanted
-    known = _ALIASES.get(wanted.lower(), wanted)
-    return known if known.startswith("claude-") else ""
+    known = model_id(wanted)
+    return known if known in choice.priced else ""
 
 
 def hints(stories: Iterable[Story], choice: Choice, roles: Collection[str], *, key: bool) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rad_engineer import process
-from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork
+from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork, acp
 from rad_engineer.agents.adapters import ADAPTERS, PRIVATE, Adapter
 from rad_engineer.agents.cli_events import Reader, Told
 from rad_engineer.durable import write_all
@@ -95,7 +95,16 @@ def command_line(found: Installed, work: AgentWork, state: Path, session: str = 
         ],
     }
     arguments = [part for argument in adapter.argv for part in marks.get(argument, (argument,))]
-    return [found.path or adapter.program, *(_filled(argument, values) for argument in arguments)]
+    line = [found.path or adapter.program, *(_filled(argument, values) for argument in arguments)]
+    if adapter.acp:  # through the gateway its environment says which model
+        return acp.command(work.prompt, session, "" if work.base_url else work.model, line)
+    return line
+
+
+def lacking(adapter: Adapter) -> str:
+    """What is to be installed here for an agent that is installed itself; empty where nothing is."""
+    why = acp.lacking() if adapter.acp else ""
+    return why and f"{adapter.name}: {why}"
 
 
 def environment(adapter: Adapter, work: AgentWork, state: Path) -> dict[str, str]:
@@ -176,10 +185,10 @@ class _Log:
 def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
     """Runs the agent once, to its end or to a limit; `session` is one of its own to go on with."""
     found = probe(adapter, work.env)
-    if not found.path:
-        return AgentResult(
-            "missing", 127, output=f"{adapter.program}: command not found\n", unmetered=not work.base_url
-        )
+    missing = "" if found.path else f"{adapter.program}: command not found"
+    missing = missing or lacking(adapter)
+    if missing:
+        return AgentResult("missing", 127, output=f"{missing}\n", unmetered=not work.base_url)
     state = _state(adapter, work)
     env = environment(adapter, work, state)
     reader = Reader(adapter.dialect)
@@ -218,7 +227,15 @@ def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
 
 def _tell_finished(adapter: Adapter, work: AgentWork, code: int, told: Told) -> None:
     if work.on_finished is not None and _outcome(adapter, "exited", code, told) == "finished":
-        work.on_finished()
+        work.on_finished(
+            AgentResult(
+                "finished",
+                code,
+                model=told.model or work.model,
+                session=told.session,
+                unmetered=not work.base_url,
+            )
+        )
 
 
 def _result(
@@ -269,7 +286,7 @@ def _outcome(adapter: Adapter, reason: process.Reason, code: int | None, told: T
 def _state(adapter: Adapter, work: AgentWork) -> Path:
     """A folder of the agent's own, the same for all attempts at a story: its sessions lie there."""
     attempt = work.folder or work.log.parent
-    state = attempt.parent / f"agent-{adapter.name}"
+    state = attempt.parent / f"agent-{adapter.name.replace(':', '-')}"
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

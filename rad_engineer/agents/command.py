@@ -28,9 +28,14 @@ def run(work: AgentWork) -> AgentResult:
         cancel=work.cancel,
         on_line=work.on_line,
         on_start=work.on_started,
-        on_exit=lambda code: work.on_finished() if code == 0 and work.on_finished is not None else None,
+        on_exit=lambda code: _tell_finished(work, code),
     )
     return AgentResult(_outcome(ended), ended.code, ended.seconds, ended.output)
+
+
+def _tell_finished(work: AgentWork, code: int) -> None:
+    if code == 0 and work.on_finished is not None:
+        work.on_finished(AgentResult("finished", code))
 
 
 def _models(work: AgentWork) -> dict[str, str]:

@@ -13,6 +13,7 @@ def run(work: AgentWork) -> AgentResult:
         encoding="utf-8",
         errors="replace",
     )
+    result = AgentResult("finished", 0, 0.0, f"mock: wrote {note.name}\n")
     if work.on_finished is not None:
-        work.on_finished()
-    return AgentResult("finished", 0, 0.0, f"mock: wrote {note.name}\n")
+        work.on_finished(result)
+    return result

@@ -176,7 +176,7 @@ VERBS = (
          (), (_value("port", "N", "listen on this port of 127.0.0.1; else on any that is free", kind="count", default=0),
               _value("idle", "TIME", "forget a client's session after this time", kind="span", default=1800.0),
               _VERBOSE),
-         ("upstream", "record", "offline", "fallback_model", "budget", "token_budget")),
+         ("upstream", "record", "offline", "fallback_model", "budget", "token_budget", "yes")),
     Verb("agents", "Set up", "show which agents are installed, what each can do, and who counts what it spends",
          "rad_engineer.commands.agents:agents", ("rad-engineer agents", "rad-engineer agents --json"), (), (_JSON,)),
     Verb("doctor", "Set up", "check what rad-engineer needs on this machine and in this repository",

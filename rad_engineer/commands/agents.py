@@ -53,13 +53,14 @@ def _row(adapter: Adapter, *, key: bool) -> Row:
     can = [
         "text" if adapter.dialect == "aider" else "events",
         *(["cost"] if adapter.costs else []),
-        *(["model"] if adapter.model else []),
-        *(["resume"] if adapter.resume else []),
-        *(["acp"] if adapter.acp else []),
+        *(["model"] if adapter.model or adapter.acp else []),
+        *(["resume"] if adapter.resume or adapter.acp else []),
+        *(["permissions"] if adapter.acp else []),
     ]
+    lacks = cli_agents.lacking(adapter) if found.path else ""
     metered = not unmetered(adapter.name, key=key)
     return Row(adapter.name, found.version, bool(found.path), metered, tuple(can),
-               "" if metered else account(adapter), adapter.checked, found.warnings)  # fmt: skip
+               "" if metered else account(adapter), adapter.checked, (*found.warnings, *filter(None, [lacks])))  # fmt: skip
 
 
 def _lines(rows: list[Row]) -> list[str]:

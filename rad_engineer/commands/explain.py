@@ -11,9 +11,10 @@ from typing import Any
 from rad_engineer import gates, past_run, store, story_files
 from rad_engineer.commands.status import columns
 from rad_engineer.core import failures, reasons, standing
+from rad_engineer.core.agent_word import AgentWord
 from rad_engineer.core.printable import cut, duration, hang, lines, one_line
 from rad_engineer.core.report import StoryReport
-from rad_engineer.core.report_text import mark, why
+from rad_engineer.core.report_text import mark, spent_on, why
 from rad_engineer.errors import ExitCode
 from rad_engineer.launch import inputs
 from rad_engineer.past_run import PastRun
@@ -145,9 +146,13 @@ def _lines(explanation: Explanation, width: int) -> Iterator[str]:
         yield from hang("needs:   ", ", ".join(one_line(need) for need in story.needs), width)
     if story.commit:
         yield f"commit:  {story.commit}"
+    if spent_on(story):
+        yield f"spent:   {spent_on(story)}"
     yield from _evidence(story, width)
     yield from _gates(story.gates, width)
     yield from _policy(explanation.policy, width)
+    if story.agent_says is not None:
+        yield from _claims(story.agent_says, width)
     if explanation.output:
         yield from ("", f"from {_near(Path(explanation.output_of))}:")
         yield from (f"  {cut(line, _WIDEST)}" for line in lines(explanation.output))
@@ -207,6 +212,21 @@ def _policy(violations: tuple[Mapping[str, Any], ...], width: int) -> Iterator[s
         yield from hang(f"  {one.get('severity', '')!s:12}", one_line(text), width)
     if len(violations) > _VIOLATIONS:
         yield f"{' ' * 14}and {len(violations) - _VIOLATIONS} more"
+
+
+def _claims(word: AgentWord, width: int) -> Iterator[str]:
+    """What the agent says, which proves nothing."""
+    yield from ("", f"{one_line(word.agent) or 'the agent'} says (nobody has checked it):")
+    yield from hang("  ", one_line(word.summary), width)
+    for claim in word.criteria:
+        yield from hang("  says met    " if claim.met else "  says unmet  ", one_line(claim.criterion), width)
+        if claim.evidence:
+            yield from hang(" " * 14, f"at {', '.join(map(one_line, claim.evidence))}", width)
+    for name, said in (("files", word.files), ("tests", word.tests)):
+        if said:
+            yield from hang(f"  {name:12}", ", ".join(map(one_line, said)), width)
+    yield from (line for error in word.errors for line in hang("  error       ", one_line(error), width))
+    yield from (line for step in word.next_steps for line in hang("  left to do  ", one_line(step), width))
 
 
 def _near(path: Path) -> str:

@@ -6,22 +6,28 @@ import secrets
 import select
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rad_engineer import settings
+from rad_engineer import settings, trust
 from rad_engineer.errors import NoAgent
 from rad_engineer.gateway import credentials, door, spend
 from rad_engineer.gateway.configuration import ANTHROPIC, MICRO, GatewaySettings, configured
-from rad_engineer.launch import ground
+from rad_engineer.launch import gate_plan, ground, models
 from rad_engineer.signals import Stop
+
+_ALARMING = ("failed", "hung", "unwritable", "unrecorded")
+_LOOK_MS = 1000  # that a gateway hangs is seen by looking
 
 
 def gateway(*, port: int, idle: float, verbose: bool, flags: Mapping[str, object]) -> int:
     """Prints what a client needs, then serves until a signal comes; at the end it says what was spent."""
     key = credentials.find(credentials.take(), os.environ)
-    here = ground.folder()
-    found = settings.load(ground.work_tree(here) or here, flags, os.environ)
+    place = ground.look(os.environ)
+    found = models.with_folders(settings.with_flags(place.settings, flags), place.top)
+    trust.require(place.id, gate_plan.of_models(found), yes=found.yes, stdin=sys.stdin, stderr=sys.stderr)
+    models.check_models(found, ["fallback_model"])
     told = configured(found, port=port, idle_seconds=idle, tenant="local")
     if key is None and told.upstream == ANTHROPIC:
         raise NoAgent(
@@ -35,13 +41,14 @@ def gateway(*, port: int, idle: float, verbose: bool, flags: Mapping[str, object
             _serve(opened, stop, verbose=verbose)
         finally:
             opened.close()
+            _tell(opened.poll(), verbose=verbose)
         print(_summary(spend.read(Path(folder) / "spend.jsonl").get("", spend.Spent())), file=sys.stderr)
     return 0
 
 
 def _introduction(opened: door.Door, told: GatewaySettings, key: credentials.Credentials | None) -> list[str]:
     url, token = opened.session("", 0)
-    cap = f"{told.run_micro_usd / MICRO:.2f} USD" if told.run_micro_usd else "none"
+    cap = "none" if told.run_micro_usd is None else f"{told.run_micro_usd / MICRO:.2f} USD"
     return [
         f"# upstream {told.upstream}, key from {key.source if key else 'nowhere: none is sent'}, budget {cap}",
         f"export ANTHROPIC_BASE_URL={url}",
@@ -55,10 +62,16 @@ def _serve(opened: door.Door, stop: Stop, *, verbose: bool) -> None:
     poller.register(opened.fileno(), select.POLLIN)
     poller.register(stop.fileno(), select.POLLIN)
     while not stop.received:
-        poller.poll()
-        for event in opened.poll():
-            if verbose:
-                print(json.dumps(event), file=sys.stderr, flush=True)
+        poller.poll(_LOOK_MS)
+        _tell(opened.poll(), verbose=verbose)
+
+
+def _tell(events: Sequence[Mapping[str, Any]], *, verbose: bool) -> None:
+    for event in events:
+        if verbose:
+            print(json.dumps(event), file=sys.stderr, flush=True)
+        elif event["event"] in _ALARMING:
+            print(f"{event['event']}: {event['why']}", file=sys.stderr, flush=True)
 
 
 def _summary(spent: spend.Spent) -> str:

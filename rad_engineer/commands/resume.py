@@ -35,7 +35,7 @@ def resume(
     if not _goes_on(rundir, allowed=allowed):
         return _again(rundir, here, json=json)
     about = rundir.read_run()
-    wanted = settings.with_flags(Settings.from_json(about["settings"]), flags)
+    wanted = settings.with_flags(_of_now(Settings.from_json(about["settings"]), os.environ), flags)
     place = replace(here, settings=wanted)
     rules = about["rules"]
     if rules["workspace"] == "shared":
@@ -56,6 +56,14 @@ def resume(
         ended = start.launch(order, only=rundir)
     screen.finish(found.graph, ended, place)
     return int(ended.exit_code)
+
+
+def _of_now(kept: Settings, env: Mapping[str, str]) -> Settings:
+    """What a run was started with, but for being offline: that was said of the moment, not of the run."""
+    if not kept.offline or kept.origins.get("offline", "").endswith(".toml"):
+        return kept
+    said = env.get("RAD_OFFLINE", "")
+    return settings.with_flags(kept, {"offline": said or False})
 
 
 def _goes_on(rundir: store.RunDir, *, allowed: bool) -> bool:

@@ -32,6 +32,9 @@ class StoryRecord:
     tokens: int = 0
     metered_usd: float = 0.0  # what of it the gateway has settled
     metered_tokens: int = 0
+    unmetered: bool = False  # somebody worked on it whom nobody counts
+    stated_usd: float = 0.0  # what those said themselves
+    said: Mapping[str, Any] | None = None  # of the last attempt, by the agent: it proves nothing
     by_hand: bool = False
     landed: bool = False  # on the run branch, proved or not
     unproved: bool = False  # green only because --allow-unverified lets it land
@@ -62,6 +65,7 @@ class Checkpoint:
     workspace: str = "slots"
     sandbox: str = ""  # what confines the commands of the run; empty where nobody wrote it down
     agent: str = ""
+    metered: bool = True  # calls pass a gateway, which counts
     pid: int | None = None
     seq: int = 0
     at: float = 0.0  # of the last event
@@ -117,6 +121,7 @@ def _run_started(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.workspace = data.get("workspace", "slots")
     checkpoint.sandbox = data.get("sandbox", "")
     checkpoint.agent = data.get("agent", "")
+    checkpoint.metered = data.get("metered", True)
     checkpoint.pid = data.get("pid")
     checkpoint.started_at = event.at
 
@@ -126,6 +131,7 @@ def _run_resumed(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.pid = event.data.get("pid")
     checkpoint.head = event.data.get("head") or checkpoint.head
     checkpoint.sandbox = event.data.get("sandbox") or checkpoint.sandbox
+    checkpoint.metered = event.data.get("metered", checkpoint.metered)
     checkpoint.exit_code = checkpoint.ended_at = None
 
 
@@ -152,12 +158,25 @@ def _story_started(record: StoryRecord, event: Event) -> None:
     record.slot = event.data.get("slot")
     record.stage = record.reason = None
     record.detail = ""
+    if not event.data.get("resumed"):
+        record.said = None
 
 
 def _stage_finished(record: StoryRecord, event: Event) -> None:
     record.stage = event.data["stage"]
-    record.cost_usd += event.data.get("cost_usd", 0.0)
     record.tokens += event.data.get("tokens", 0)
+    if event.data.get("unmetered"):
+        record.stated_usd += event.data.get("stated_usd", 0.0)
+    else:
+        record.cost_usd += event.data.get("cost_usd", 0.0)
+
+
+def _agent_reported(record: StoryRecord, event: Event) -> None:
+    record.said = event.data
+
+
+def _story_unmetered(record: StoryRecord, _event: Event) -> None:
+    record.unmetered = True
 
 
 def _story_spent(record: StoryRecord, event: Event) -> None:
@@ -276,6 +295,8 @@ _RUN_CHANGES: dict[str, Callable[[Checkpoint, Event], None]] = {
 _STORY_CHANGES: dict[str, Callable[[StoryRecord, Event], None]] = {
     "story_started": _story_started,
     "stage_finished": _stage_finished,
+    "agent_reported": _agent_reported,
+    "story_unmetered": _story_unmetered,
     "story_spent": _story_spent,
     "attempt_failed": _attempt_failed,
     "story_verified": _story_verified,

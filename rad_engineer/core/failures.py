@@ -80,6 +80,11 @@ _LIST = (
         "the agent finished but changed nothing, and no verify command of the story is green",
         "say in the story what must change, or give it a verify command that is green when nothing is left to do",
     ),
+    Reason(
+        "drift", "agent",
+        "what was asked is not what was recorded, so the recording has no answer",
+        "undo what makes the request another one, or record anew with --record",
+    ),
     # What it made is not good enough.
     Reason(
         "gate-red", "work",
@@ -232,8 +237,8 @@ _LIST = (
     ),
     Reason(
         "offline", "waiting",
-        "no model can be asked: the run is offline, and neither cache nor recordings have the answer",
-        "go on with `rad-engineer resume` when there is a connection",
+        "no model can be asked: there is no connection, or the upstream does not answer",
+        "go on with `rad-engineer resume` when it does (`rad-engineer logs {story}` has its last word)",
     ),
     Reason(
         "deadline", "waiting",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rad_engineer.core import failures
+from rad_engineer.core.agent_word import AgentWord, heard
 from rad_engineer.core.checkpoint import Checkpoint, StoryRecord
 from rad_engineer.core.evidence import Proof, prove
 from rad_engineer.core.graph import Graph
@@ -41,7 +42,9 @@ class StoryReport:
     attempts: int
     commit: str | None
     seconds: float
-    cost_usd: float
+    cost_usd: float | None  # as a gateway counted it; None where nobody did
+    unmetered: bool
+    stated_usd: float  # what those say whom nobody counted
     tokens: int
     criteria: tuple[ProvedCriterion, ...]
     gates: tuple[Mapping[str, Any], ...]
@@ -56,6 +59,7 @@ class StoryReport:
     until: float | None
     by_hand: bool
     landed: bool
+    agent_says: AgentWord | None  # it proves nothing
 
     def to_json(self) -> dict[str, Any]:
         """The public form."""
@@ -68,7 +72,9 @@ class StoryReport:
             data[name] = list(data[name])
         data["gates"] = [{key: gate[key] for key in gate if key != "output"} for gate in self.gates]
         data["seconds"] = round(self.seconds, 3)
-        data["cost_usd"] = round(self.cost_usd, 6)
+        data["cost_usd"] = None if self.cost_usd is None else round(self.cost_usd, 6)
+        data["stated_usd"] = round(self.stated_usd, 6)
+        data["agent_says"] = None if self.agent_says is None else self.agent_says.to_json()
         return data
 
 
@@ -107,6 +113,17 @@ class Report:
         return min((story.until for story in self.stories if story.until is not None), default=None)
 
     @property
+    def cost_usd(self) -> float | None:
+        """What a gateway has counted for all stories; None where nobody counted anything."""
+        counted = [story.cost_usd for story in self.stories if story.cost_usd is not None]
+        return sum(counted) if any(counted) or len(counted) == len(self.stories) else None
+
+    @property
+    def unmetered(self) -> int:
+        """On how many stories somebody worked whom nobody counts."""
+        return sum(story.unmetered for story in self.stories)
+
+    @property
     def criteria(self) -> tuple[int, int]:
         """Proved and all criteria of the stories that ended well in this run."""
         items = [item for story in self.stories if story.status == "passed" for item in story.criteria]
@@ -115,6 +132,7 @@ class Report:
     def to_json(self, *, stories: bool = True) -> dict[str, Any]:
         """report.json and `status --json`; without `stories`, null stands for them."""
         proved, criteria = self.criteria
+        cost = self.cost_usd
         return {
             "schema_version": SCHEMA_VERSION,
             "run": self.run,
@@ -136,7 +154,9 @@ class Report:
                 **self.counts,
                 "attempts": sum(story.attempts for story in self.stories),
                 "seconds": round(sum(story.seconds for story in self.stories), 3),
-                "cost_usd": round(sum(story.cost_usd for story in self.stories), 6),
+                "cost_usd": None if cost is None else round(cost, 6),
+                "stated_usd": round(sum(story.stated_usd for story in self.stories), 6),
+                "unmetered": self.unmetered,
                 "tokens": sum(story.tokens for story in self.stories),
                 "criteria": criteria,
                 "criteria_proved": proved,
@@ -166,8 +186,9 @@ def build(
     standing = standings(
         graph, checkpoint, alive=alive and checkpoint.state == "running", keep_going=keep_going
     )
+    counts = checkpoint.metered or checkpoint.kind != "real"
     stories = tuple(
-        _story(graph, index, checkpoint.stories.get(identity, _NOTHING), standing[index], standing)
+        _story(graph, index, checkpoint.stories.get(identity, _NOTHING), standing, counts=counts)
         for index, identity in enumerate(graph.identities)
     )
     return Report(
@@ -201,9 +222,9 @@ def _state(checkpoint: Checkpoint, *, alive: bool) -> str:
 
 
 def _story(
-    graph: Graph, index: int, record: StoryRecord, standing: Standing, everyone: Sequence[Standing]
+    graph: Graph, index: int, record: StoryRecord, everyone: Sequence[Standing], *, counts: bool
 ) -> StoryReport:
-    story = graph.stories[index]
+    story, standing = graph.stories[index], everyone[index]
     ended = standing.status in ("passed", "done-unverified", "landing")
     gates = record.gates if ended and not record.by_hand else ()
     proofs = prove(story.criteria, gates, commit=record.commit)
@@ -216,7 +237,9 @@ def _story(
         attempts=record.attempts,
         commit=record.commit,
         seconds=record.seconds,
-        cost_usd=record.cost_usd,
+        cost_usd=None if _uncounted(record, counts=counts) else record.cost_usd,
+        unmetered=record.unmetered,
+        stated_usd=record.stated_usd,
         tokens=record.tokens,
         criteria=tuple(
             ProvedCriterion(criterion.text, proof)
@@ -234,7 +257,13 @@ def _story(
         until=record.until if standing.status == "waiting" else None,
         by_hand=record.by_hand,
         landed=record.landed or (standing.status == "passed" and not record.by_hand),
+        agent_says=None if record.said is None else heard(record.said),
     )
+
+
+def _uncounted(record: StoryRecord, *, counts: bool) -> bool:
+    """Whether what it has cost is not nothing, but unknown."""
+    return not record.cost_usd and (record.unmetered or (bool(record.attempts) and not counts))
 
 
 def _explanation(graph: Graph, story: Story, standing: Standing, everyone: Sequence[Standing]) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from rad_engineer.core import failures
+from rad_engineer.core.agent_word import AgentWord
 from rad_engineer.core.printable import duration, one_line
 from rad_engineer.core.report import Report, StoryReport
-from rad_engineer.core.report_text import branch_name, exit_line, headline, mark, why
+from rad_engineer.core.report_text import branch_name, exit_line, headline, mark, spent, spent_on, why
 from rad_engineer.core.standing import ENDED_WELL
 
 
@@ -18,7 +19,7 @@ def markdown(report: Report) -> str:
     held = [s for s in open_ones if s.by]
     parts += [_section("What did not, and why", stuck, _open_rows)]
     parts += [_section("Who waits for whom", held, _waiting_rows)]
-    parts += [_counts(report), _criteria(report)]
+    parts += [_counts(report), _criteria(report), _claims(report)]
     if report.how_to_merge:
         parts.append(f"## How to merge\n\n    {report.how_to_merge}")
     if report.not_part:
@@ -41,6 +42,9 @@ def _facts(report: Report) -> str:
     if report.sandbox:
         facts.append(f"sandbox {report.sandbox}")
     facts.append(f"state {report.state}")
+    stated = sum(story.stated_usd for story in report.stories)
+    if money := spent(report.cost_usd, stated, unmetered=bool(report.unmetered)):
+        facts.append(f"spent: {money}")
     if report.exit_code is not None:
         facts.append(exit_line(report.exit_code))
     return ", ".join(facts) + "."
@@ -53,15 +57,16 @@ def _section(
 
 
 def _landed_rows(stories: Sequence[StoryReport]) -> Iterable[str]:
-    yield "| story | title | commit | attempts | time | criteria proved |"
-    yield "|---|---|---|--:|--:|--:|"
+    paid = any(map(spent_on, stories))
+    yield "| story | title | commit | attempts | time | criteria proved |" + (" spent |" if paid else "")
+    yield "|---|---|---|--:|--:|--:|" + ("--:|" if paid else "")
     for story in stories:
         proved = sum(item.proved_by is not None for item in story.criteria)
         shown = f"{proved} of {len(story.criteria)}" if story.criteria else "none stated"
         commit = "by hand" if story.by_hand else _code(story.commit[:12]) if story.commit else "-"
         yield (
             f"| {_escape(story.key)} | {_escape(story.title)} | {commit} | {story.attempts} "
-            f"| {duration(story.seconds)} | {shown} |"
+            f"| {duration(story.seconds)} | {shown} |" + (f" {spent_on(story) or '-'} |" if paid else "")
         )
 
 
@@ -110,6 +115,30 @@ def _criteria(report: Report) -> str:
         f"{proved} of {criteria} criteria of landed stories are proved; {criteria - proved} are unverified."
     )
     return "## Criteria\n\n" + head + "\n" + "\n".join(lines)
+
+
+def _claims(report: Report) -> str:
+    """What agents say, apart from what was proved."""
+    told = [(story, story.agent_says) for story in report.stories if story.agent_says is not None]
+    if not told:
+        return ""
+    head = "Nobody has checked this. What gates have proved stands under Criteria, and only that counts."
+    return f"## What the agents say\n\n{head}\n" + "\n".join(_claim(story, word) for story, word in told)
+
+
+def _claim(story: StoryReport, word: AgentWord) -> str:
+    lines = [f"\n{_escape(story.key)}, {_escape(word.agent)} says: {_escape(word.summary)}\n"]
+    for one in word.criteria:
+        places = ", ".join(map(_code, one.evidence))
+        lines.append(
+            f"- says {'met' if one.met else 'not met'}: {_escape(one.criterion)}{f' ({places})' if places else ''}"
+        )
+    for name, said in (("files", word.files), ("tests", word.tests)):
+        if said:
+            lines.append(f"- {name}: {', '.join(map(_code, said))}")
+    lines += [f"- error: {_escape(one)}" for one in word.errors]
+    lines += [f"- left to do: {_escape(one)}" for one in word.next_steps]
+    return "\n".join(lines)
 
 
 _SPECIAL = str.maketrans({char: "\\" + char for char in "\\`*_[]<>|#"})

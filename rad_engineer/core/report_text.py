@@ -180,10 +180,34 @@ def _row(story: StoryReport, mark_width: int, key_width: int, columns: int) -> l
     title = one_line(story.title)
     if story.status == "passed":
         took = f"{duration(story.seconds)}  " if story.seconds else ""
-        return [cut(f"{head}{took}{title}{' (by hand)' if story.by_hand else ''}", columns).rstrip()]
+        said = f"{' ' * width(head)}the agent says: {claim(story)}" if claim(story) else ""
+        lines = [f"{head}{took}{title}{' (by hand)' if story.by_hand else ''}", said]
+        return [cut(line, columns).rstrip() for line in lines if line]
     if columns - width(head) < 24:
         return [head.rstrip(), *hang("    ", why(story) or title, columns, most=3)]
     return hang(head, why(story) or title, columns, most=3)
+
+
+def claim(story: StoryReport) -> str:
+    """What its agent says it has done, in a line. Not even half a proof: it is never shown without the word "says"."""
+    return "" if story.agent_says is None else one_line(story.agent_says.summary)
+
+
+def spent(cost_usd: float | None, stated_usd: float, *, unmetered: bool) -> str:
+    """Money in words: what was counted, and that something was not; "" where there is nothing to say."""
+    parts = [_usd(cost_usd)] if cost_usd else []
+    if unmetered:
+        parts.append(f"unmetered (the agent says {_usd(stated_usd)})" if stated_usd else "unmetered")
+    return " and ".join(parts)
+
+
+def spent_on(story: StoryReport) -> str:
+    """What was spent on a story, in words."""
+    return spent(story.cost_usd, story.stated_usd, unmetered=story.unmetered)
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:.2f} USD" if amount >= 0.1 else f"{amount:.4f} USD"
 
 
 def _totals(report: Report, columns: int) -> list[str]:
@@ -194,11 +218,11 @@ def _totals(report: Report, columns: int) -> list[str]:
     if attempts:
         parts.append(several(attempts, "attempt"))
     tokens = sum(story.tokens for story in report.stories)
-    cost = sum(story.cost_usd for story in report.stories)
     if tokens:
         parts.append(f"{tokens:,} tokens")
-    if cost:
-        parts.append(f"{cost:.2f} USD")
+    stated = sum(story.stated_usd for story in report.stories)
+    if money := spent(report.cost_usd, stated, unmetered=bool(report.unmetered)):
+        parts.append(money)
     return ["", *wrap(", ".join(parts), columns)] if parts else []
 
 

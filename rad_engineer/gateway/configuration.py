@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from rad_engineer.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from rad_engineer.settings import Settings
 
 ANTHROPIC = "https://api.anthropic.com"
 REPLAY = "replay:"
+MOCK = "mock"
 DEFAULT_CAP_USD = 10.0
 MICRO = 1_000_000
 _TIERS = ("user", "session", "address", "model")
@@ -43,9 +47,16 @@ class GatewaySettings:
     retry_seconds: float = 60.0  # how long one request may spend waiting between those
     connect_seconds: float = 10.0
     answer_seconds: float = 600.0  # until an answer begins
+    unheard_seconds: float = (
+        1.0  # after so long an upstream that hangs up may have worked, and ask money for it
+    )
     gap_seconds: float = 120.0  # between two events of a stream
+    longest_seconds: float = 3600.0  # a call as a whole, from the upstream's side: so long it may hold money
     idle_seconds: float = 1800.0
-    drain_seconds: float = 60.0
+    drain_seconds: float = 60.0  # how long a call goes on that nobody reads any more
+    linger_seconds: float = 4.0  # and how long when the gateway is to end
+    beat_seconds: float = 1.0  # it says so often that it is there
+    silence_seconds: float = 15.0  # one that says nothing for so long is started again
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -59,10 +70,13 @@ class GatewaySettings:
 
 
 def configured(found: "Settings", **more: Any) -> GatewaySettings:
-    """What a user has set, as a gateway is told it; without a budget there is the default cap."""
+    """What a user has set, as a gateway is told it; without a budget there is the default cap.
+
+    Raises ConfigInvalid for an upstream that nobody can ask.
+    """
     wanted = DEFAULT_CAP_USD if found.budget is None else found.budget
     return GatewaySettings(
-        upstream=found.upstream or ANTHROPIC,
+        upstream=_upstream(found),
         fallback_model=found.fallback_model or "",
         run_micro_usd=_micro(wanted),
         story_micro_usd=_micro(found.story_budget),
@@ -72,10 +86,36 @@ def configured(found: "Settings", **more: Any) -> GatewaySettings:
         limits=_limits(found),
         per_model=found.model_concurrency,
         cache=found.cache,
+        share=found.share,
         record=found.record or "",
         offline=found.offline,
         **more,
     )
+
+
+def _upstream(found: "Settings") -> str:
+    """Where to ask. A password does not belong into a URL: those are shown, and written down."""
+    url = found.upstream or ANTHROPIC
+    if url in ("", MOCK) or url.startswith(REPLAY):
+        return url
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if (
+        not good
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+        or not url.isprintable()
+        or " " in url
+    ):
+        raise ConfigInvalid(
+            f"{found.origins.get('upstream', 'upstream')}: no model can be asked at this URL",
+            hint="give the base URL of a Messages API such as http://127.0.0.1:4000, without a user, or replay:DIR",
+        )
+    return url
 
 
 def _micro(usd: float | None) -> int | None:

@@ -18,18 +18,29 @@ from typing import Any
 
 from rad_engineer import process
 from rad_engineer.durable import writing
-from rad_engineer.errors import Refused
+from rad_engineer.errors import Refused, UsageError
 from rad_engineer.gateway import framing, tokens
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.credentials import SECRETS, Credentials
 from rad_engineer.gateway.exchange import Session
+from rad_engineer.gateway.silence import Silence
 
 _BACKLOG = 2048
+_LAST_PORT = 65535
 _CHUNK = 1 << 18
 _LONGEST_NAME = 100  # of a socket, on every system
-_PARKING = {"usage-limit": "limit"}  # as the end of an attempt is called
+_PARKING = {
+    "usage-limit": "limit",
+    "auth": "login",
+    "billing": "budget",
+    **dict.fromkeys(
+        ("breaker", "overloaded", "unreachable", "repeated", "reset", "timeout", "tls"), "offline"
+    ),
+}  # as the end of an attempt is called
 _CALM_SECONDS = 5.0
+_START_SECONDS = 60.0  # until one that has been started says its first word
 _LONGEST_WAIT = 10.0
+_FAREWELL_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -39,6 +50,7 @@ class _Standing:
     figures: dict[str, Any] = field(default_factory=lambda: {"micro_usd": 0, "tokens": 0, "calls": 0})
     reason: str | None = None
     retry_at: float | None = None
+    why: str = ""
 
 
 class Door:
@@ -98,12 +110,16 @@ class Door:
         if not self._over:
             self._receive()
         found = self._standings.get((story, attempt)) or _Standing()
-        return {**found.figures, "reason": found.reason, "retry_at": found.retry_at}
+        return {**found.figures, "reason": found.reason, "retry_at": found.retry_at, "why": found.why}
 
     def poll(self) -> list[dict[str, Any]]:
-        """What has happened since; a gateway that has died is started again on the same sockets."""
+        """What has happened since; a gateway that has died, or hangs, is started again on the same sockets.
+
+        It hangs when it says nothing for long: so whoever waits for something to poll looks in from time to time.
+        """
         if not self._over:
             self._receive()
+            self._end_if_it_hangs()
         heard, self._events = self._events, []
         return heard
 
@@ -120,19 +136,34 @@ class Door:
                 return
             self._take(data)
 
+    def _end_if_it_hangs(self) -> None:
+        """What it leaves is what a dead one leaves."""
+        most = self._settings.silence_seconds
+        if self._silence.unbroken:
+            most = max(most, _START_SECONDS + self._wait)
+        if self._silence.look(time.monotonic()) > most:
+            why = f"it said nothing for {self._silence.seconds:.0f} s, and is started again"
+            self._events.append({"event": "hung", "why": why})
+            self._silence.seconds = 0.0
+            with suppress(ProcessLookupError):
+                os.kill(self._child.pid, 9)
+
     def _take(self, data: bytes) -> None:
+        self._silence.broken()
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             event = json.loads(line)
-            if event["event"] == "state":
-                self.state = event
-                continue
-            if event["event"] == "ledger":
-                self._reconcile(event["stories"])
-                continue
-            if "story" in event and "attempt" in event:
-                self._note(event)
-            self._events.append(event)
+            match event["event"]:
+                case "beat":
+                    pass
+                case "state":
+                    self.state = event
+                case "ledger":
+                    self._reconcile(event["stories"])
+                case _:
+                    if "story" in event and "attempt" in event:
+                        self._note(event)
+                    self._events.append(event)
 
     def _reconcile(self, booked: Mapping[str, Sequence[int]]) -> None:
         """What a gateway that was killed had written down and not told. At the first start its owner knows it all."""
@@ -152,7 +183,7 @@ class Door:
     def close(self) -> None:
         """Ends the gateway, which settles what is on its way, and gives up the sockets."""
         self._channel.setblocking(True)
-        self._channel.settimeout(5.0)
+        self._channel.settimeout(self._settings.linger_seconds + _FAREWELL_SECONDS)
         with suppress(OSError):
             self._channel.shutdown(socket.SHUT_WR)
         with suppress(TimeoutError, ConnectionResetError):
@@ -188,7 +219,9 @@ class Door:
             os.close(log)
             os.close(nothing)
         self._rest = b""
+        self._wait = wait
         self._born = time.monotonic()
+        self._silence = Silence(self._born)
         with suppress(BrokenPipeError, ConnectionResetError):  # it has died already: polling will find out
             framing.send(ours, {**told, "key": len(key)}, key + self._secret, self._sockets)
         ours.setblocking(False)
@@ -228,8 +261,10 @@ class Door:
                 standing.figures["calls"] += 1
                 standing.reason = standing.retry_at = None
             case "refused":
-                standing.reason = _PARKING.get(event["reason"], event["reason"])
-                standing.retry_at = event["retry_at"]
+                if event["reason"] != "repeated" or standing.reason is None:  # it says nothing new
+                    standing.reason = _PARKING.get(event["reason"], event["reason"])
+                    standing.retry_at = event["retry_at"]
+                    standing.why = event["why"]
 
 
 def open(settings: GatewaySettings, folder: Path, secret: bytes, key: Credentials | None) -> Door:  # noqa: A001
@@ -253,6 +288,8 @@ def _check_recordings(settings: GatewaySettings) -> None:
 
 
 def _listen_tcp(port: int) -> socket.socket:
+    if port > _LAST_PORT:
+        raise UsageError(f"there is no port {port}", hint=f"ports end at {_LAST_PORT}")
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if port:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -57,6 +57,7 @@ class Usage:
     server_tools: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     model: str = ""  # the one that answered
     speed: str = ""
+    stated: bool = True  # whether the answer says how long its input was; else that is for others to estimate
 
     @property
     def tokens(self) -> int:
@@ -84,7 +85,7 @@ Answer = Whole | AsyncIterator[bytes]
 
 
 class OnEvent(Protocol):
-    """Is told what happens: request, cached, coalesced, clamped, limited, retried, breaker, spend, soft-limit, state."""
+    """Is told what happens: request, cached, coalesced, limited, retried, repeated, breaker, spend, state and others."""
 
     def __call__(self, name: str, /, **fields: Any) -> None:
         """Takes an event with its fields, which JSON can hold."""
@@ -95,7 +96,8 @@ class Refusal(Exception):
 
     `kind` is one of the vendor's error types, `reason` our own word for it: budget, limit, breaker, offline, drift,
     unknown-model, upstream, auth … `scope` says whose budget is used up: that of the run, or of a story. `retry_after` is
-    in seconds, `retry_at` a time of day; both are None where another try would not help.
+    in seconds, `retry_at` a time of day; both are None where another try would not help. `tries` is how often the upstream
+    has been asked, and `final` that it will not be asked again.
     """
 
     def __init__(self, status: int, kind: str, message: str, *, reason: str, retry_after: float | None = None,
@@ -109,6 +111,8 @@ class Refusal(Exception):
         self.retry_after = retry_after
         self.retry_at = retry_at
         self.headers = dict(headers or {})
+        self.tries = 0
+        self.final = False
 
     def hide(self, secret: str) -> None:
         """Takes a secret out, should an upstream have sent it back."""
@@ -117,13 +121,13 @@ class Refusal(Exception):
             self.headers = {name: value.replace(secret, "***") for name, value in self.headers.items()}
 
     def body(self, request_id: str) -> bytes:
-        """The error as a body; `reason` and `retry_at` stand beside what the vendor has."""
+        """The error as a body; `reason`, `retry_at` and `final` stand beside what the vendor has."""
         return json.dumps(
             {
                 "type": "error",
                 "error": {"type": self.kind, "message": self.message},
                 "request_id": request_id,
-                "rad": {"reason": self.reason, "retry_at": self.retry_at},
+                "rad": {"reason": self.reason, "retry_at": self.retry_at, "final": self.final},
             },
             separators=(",", ":"),
         ).encode()

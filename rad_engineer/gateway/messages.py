@@ -12,6 +12,7 @@ LARGE = 64 * 1024
 MOST_OF_A_BODY = 32 * 1024 * 1024
 _FRAME = 120  # what a delta is wrapped in
 _BYTES_PER_TOKEN = 4
+_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _COUNTED = (
     "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",
     "iterations", "server_tool_use", "speed",
@@ -32,7 +33,7 @@ def understand(body: bytes) -> dict[str, Any]:
         raise invalid("messages: Field required")
     most = data.get("max_tokens", 0)
     if isinstance(most, bool) or not isinstance(most, int) or most < 0:
-        raise invalid("max_tokens: Input should be a whole number, at least 1")
+        raise invalid("max_tokens: Input should be a whole number, not below 0")
     return data
 
 
@@ -43,7 +44,10 @@ def invalid(message: str) -> Refusal:
 
 def changed(data: Mapping[str, Any], **fields: Any) -> bytes:
     """A request with some of its fields replaced, as a body."""
-    return json.dumps({**data, **fields}, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps({**data, **fields}, separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8",
+        "backslashreplace",  # half a character is written as it came
+    )
 
 
 def shortened(data: Mapping[str, Any], max_tokens: int) -> bytes:
@@ -58,13 +62,17 @@ def shortened(data: Mapping[str, Any], max_tokens: int) -> bytes:
 def estimate_tokens(data: Mapping[str, Any]) -> int:
     """How many tokens a request may have, where nobody can be asked: its text, by length."""
     parts = {name: data[name] for name in ("system", "messages", "tools") if name in data}
-    return max(1, len(json.dumps(parts, ensure_ascii=False).encode()) // _BYTES_PER_TOKEN)
+    return max(1, len(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
 
 
 def usage_of(message: Mapping[str, Any]) -> Usage:
-    """The usage that a whole message states."""
+    """The usage that a whole message states; an output that it does not state is estimated by its length."""
     found = message.get("usage")
-    return _usage(found if isinstance(found, dict) else {}, str(message.get("model") or ""))
+    said = found if isinstance(found, dict) else {}
+    if not _states(said, "output_tokens"):
+        size = len(json.dumps(message.get("content")))
+        said = {**said, "output_tokens": -(-size // _BYTES_PER_TOKEN)}
+    return _usage(said, str(message.get("model") or ""))
 
 
 def _usage(said: Mapping[str, Any], model: str) -> Usage:
@@ -84,7 +92,13 @@ def _usage(said: Mapping[str, Any], model: str) -> Usage:
         server_tools={name: _count(tools, name) for name in tools} if isinstance(tools, dict) else {},
         model=model,
         speed=str(said.get("speed") or ""),
+        stated=any(_states(part, name) for part in parts for name in _INPUT),
     )
+
+
+def _states(said: Mapping[str, Any], name: str) -> bool:
+    value = said.get(name)
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _shortens(iteration: Any) -> bool:
@@ -101,8 +115,7 @@ def _sum(parts: Sequence[Mapping[str, Any]], name: str) -> int:
 
 
 def _count(said: Mapping[str, Any], name: str) -> int:
-    value = said.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return int(said[name]) if _states(said, name) else 0
 
 
 class Splitter:
@@ -168,10 +181,11 @@ class Meter:
                 block = found.get("content_block")
                 self._kinds.append(block.get("type") if isinstance(block, dict) else None)
             case "message_delta":
-                self._take(found.get("usage"))
+                usage = found.get("usage")
+                self._take(usage)
                 delta = found.get("delta")
                 self._stop = delta.get("stop_reason") if isinstance(delta, dict) else None
-                self._final = True
+                self._final = self._final or (isinstance(usage, dict) and _states(usage, "output_tokens"))
             case "message_stop":
                 self.complete = True
             case "error":
@@ -202,7 +216,7 @@ class Meter:
 
     @property
     def usage(self) -> Usage:
-        """What has been used so far; before the end of the stream, output is what has been seen of it."""
+        """What has been used so far; until its end is stated, output is what has been seen of it."""
         said = self._said
         if not self._final:
             seen = -(-self._seen // _BYTES_PER_TOKEN)

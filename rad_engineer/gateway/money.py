@@ -10,11 +10,14 @@ from typing import Any, TypeAlias
 from rad_engineer.core.budget import PICO, SOFT_PERCENT, Amount, Answers, Budget, Granted, Refused
 from rad_engineer.errors import CannotWrite
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage
+from rad_engineer.gateway.messages import LARGE
 from rad_engineer.gateway.prices import Cost, Prices
 from rad_engineer.gateway.spend import MARK_SECONDS, Open, Spend
 
 UNSEEN_TOKENS = 256
 """So many tokens of an answer a call is taken to have cost in each second in which nothing of it can be seen."""
+PATIENCE_SECONDS = 30.0
+"""When somebody has waited so long for money that others hold, it is worth a word."""
 _Answer: TypeAlias = Granted | Refused
 
 
@@ -56,10 +59,14 @@ class Money:
         self._waiting: dict[int, asyncio.Future[_Answer]] = {}
         self._under_way: dict[int, _UnderWay] = {}
         self._refused = 0
+        self._told = False
 
     async def reserve(self, call: Call) -> Held:
         """Holds the most that a call may cost, as soon as there is room; raises Refusal where there will be none."""
-        cost = self._prices.estimate(call)
+        if len(call.body) > LARGE and b"\\u" in call.body:  # it is spelt out anew
+            cost = await asyncio.to_thread(self._prices.estimate, call)
+        else:
+            cost = self._prices.estimate(call)
         answer = await self._answer(call, cost)
         if isinstance(answer, Refused):
             self._refused += 1
@@ -72,9 +79,7 @@ class Money:
             self._spend.reserved(held.id, Open(held.story, held.attempt, amount, cost.input, cost.pico_usd))
         except CannotWrite as error:
             self._end(held, Amount())
-            raise Refusal(
-                503, "api_error", f"what is spent cannot be written down: {error}", reason="ledger"
-            ) from error
+            raise Refusal(503, "api_error", self._unwritable(error), reason="ledger") from error
         if held.max_tokens < call.max_tokens:
             self._on_event("clamped", story=held.story, attempt=held.attempt, call=call.number, model=call.model,
                            asked=call.max_tokens, granted=held.max_tokens)  # fmt: skip
@@ -90,7 +95,7 @@ class Money:
         if call is None:
             return
         first, call.used = call.used is None, usage
-        if first and call.cost.closed:
+        if first and usage.stated and call.cost.closed:
             known = Amount(self._prices.settle(held.model, usage), usage.tokens)
             rest = held.max_tokens - usage.output_tokens
             self._hear(
@@ -104,14 +109,34 @@ class Money:
         micro_usd = self._prices.settle(held.model, usage)
         try:
             self._spend.settled(held.id, held.story, micro_usd, usage, uncertain=uncertain)
+        except CannotWrite as error:
+            self._unwritable(error)
+            raise
         finally:
             self._end(held, Amount(micro_usd, usage.tokens))
         self._on_event("spend", story=held.story, attempt=held.attempt, model=usage.model or held.model, micro_usd=micro_usd,
                        tokens=usage.tokens, uncertain=uncertain)  # fmt: skip
-        for crossing in self._budget.crossings():
-            self._on_event("soft-limit", scope=crossing.scope, story=crossing.story, unit=crossing.unit,
-                           cap=crossing.cap, spent=crossing.spent, percent=SOFT_PERCENT)  # fmt: skip
+        self._tell_crossings()
         return micro_usd
+
+    def abandon(self, held: Held) -> Amount:
+        """Books what a call may have cost by now that is not followed to its end, as if the gateway had ended with it."""
+        under_way = self._under_way[held.id]
+        sent = under_way.sent
+        mark = None if sent is None else self._so_far(under_way, self._clock() - sent)
+        amount, cost = Amount(held.micro_usd, held.tokens), under_way.cost
+        used = Amount()
+        try:
+            used = self._spend.orphaned(
+                held.id, Open(held.story, held.attempt, amount, cost.input, cost.pico_usd, mark)
+            )
+        except CannotWrite as error:
+            self._unwritable(error)
+            raise
+        finally:
+            self._end(held, used)
+        self._tell_crossings()
+        return used
 
     def release(self, held: Held) -> None:
         """Gives back what was held for a call that has cost nothing."""
@@ -154,14 +179,26 @@ class Money:
 
     async def _answer(self, call: Call, cost: Cost) -> _Answer:
         ticket, answers = self._budget.ask(cost.want(call))
-        waits = self._waiting[ticket] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waits = self._waiting[ticket] = loop.create_future()
         self._hear(answers)
+        patience = loop.call_later(PATIENCE_SECONDS, self._tell_waiting, call)
         try:
             answer: _Answer = await waits
         except asyncio.CancelledError:
             self._give_up(ticket, waits)
             raise
+        finally:
+            patience.cancel()
         return answer
+
+    def _tell_waiting(self, call: Call) -> None:
+        """Somebody waits for what others hold: for whom, and how long they may go on to do so."""
+        sent = [under_way.sent for under_way in self._under_way.values() if under_way.sent is not None]
+        longest = self._clock() - min(sent, default=self._clock())
+        self._on_event("waiting", story=call.session.story, attempt=call.session.attempt, call=call.number, model=call.model,
+                       held_micro_usd=self._budget.held().micro_usd, held_tokens=self._budget.held().tokens,
+                       calls=len(self._under_way), longest=round(longest, 1))  # fmt: skip
 
     def _give_up(self, ticket: int, waits: "asyncio.Future[_Answer]") -> None:
         """Who waited has left: before the answer came, or just behind it."""
@@ -185,6 +222,19 @@ class Money:
                 waits.set_result(answer)
             elif isinstance(answer, Granted):
                 left += self._budget.settle(answer.ticket, Amount())
+
+    def _tell_crossings(self) -> None:
+        for crossing in self._budget.crossings():
+            self._on_event("soft-limit", scope=crossing.scope, story=crossing.story, unit=crossing.unit,
+                           cap=crossing.cap, spent=crossing.spent, percent=SOFT_PERCENT)  # fmt: skip
+
+    def _unwritable(self, error: CannotWrite) -> str:
+        """Nothing is spent that cannot be written down; whoever runs the gateway is told once."""
+        why = f"what is spent cannot be written down: {error}"
+        if not self._told:
+            self._told = True
+            self._on_event("unwritable", why=why)
+        return why
 
     def _so_far(self, call: _UnderWay, seconds: float) -> Amount:
         if call.used is not None:

@@ -11,7 +11,9 @@ Everywhere: secrets, and the folder in which the client says that it works.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice, repeat
 from typing import Any
 
 from rad_engineer.gateway.exchange import Call
@@ -19,10 +21,13 @@ from rad_engineer.gateway.fingerprint import betas, digest
 from rad_engineer.gateway.redaction import Redaction
 
 WORKPLACE = "<workplace>"
+_OF_A_LANE = ("path", "model", "system", "tools")
+_MOST_LANES = 63
 _LEFT_OUT = ("stream", "metadata", "cache_control")
 _WORKS_IN = re.compile(r"\b(?:working directory|cwd): ?(/[^\s<>'\"]{2,})", re.IGNORECASE)
 _REMINDER = re.compile(r"<system-reminder>[\s\S]*?</system-reminder>")
 _OF_OTHERS = re.compile(r"\n## (?:What earlier stories changed|Learnings)\n\n[\s\S]*?\n(?=\n#+ |\Z)")
+_RECENT = 4  # so many requests of a session are looked at for parts that come again
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? "
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _ROOTS = tuple(
@@ -47,29 +52,96 @@ _ALIKE = tuple(  # what a text must contain, the shape, and what stands there in
 )  # fmt: skip
 
 
-def normal_form(call: Call, redaction: Redaction) -> dict[str, Any]:
-    """A request as it is recorded and compared."""
-    where = workplace(call.data)
-    data = {name: value for name, value in call.data.items() if name not in _LEFT_OUT}
-    data = moved(data, where, WORKPLACE) if where else data  # first: it may lie in a temporary folder, or not
-    found: dict[str, Any] = {
-        "path": call.path.removeprefix("/v1"),
-        "query": call.query,
-        "betas": betas(call),
-        **data,
-    }
-    if "system" in found:
-        found["system"] = _blocks(found["system"], volatile=True)
-    if isinstance(found.get("tools"), list):
-        found["tools"] = [_without(tool) for tool in found["tools"]]
-    found["messages"] = [_message(message) for message in data.get("messages") or ()]
-    normal: dict[str, Any] = redaction.tree(found)
-    return normal
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """A request as it is recorded and compared, with its lane, what names it, and the folder that it comes from."""
+
+    request: Mapping[str, Any]
+    lane: str
+    fingerprint: str
+    workplace: str
+
+
+class Forms:
+    """Makes normal forms of a session's requests, each part of them once: a next turn has nearly all of them again.
+
+    May be called from any thread.
+    """
+
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
+        self._recent: tuple[_Made, ...] = ()
+        self._lanes: dict[str, str] = {}
+
+    def of(self, call: Call) -> Normal:
+        """The normal form of a request."""
+        data = {name: value for name, value in call.data.items() if name not in _LEFT_OUT}
+        earlier = _earlier(self._recent, data)
+        as_before = earlier is not None and earlier.system == data.get("system")
+        where = earlier.where if earlier is not None and as_before else workplace(data)
+        before = earlier.parts if earlier is not None and earlier.where == where else {}
+        parts = {
+            name: self._parts(name, listed, where, before.get(name, ()))
+            for name in _FORMS
+            if isinstance(listed := _as_list(data.get(name)), list)
+        }
+        normal = self._put_together(call, data, where, parts)
+        made = _Made(where, data.get("system"), parts)
+        others = (one for one in self._recent if not one.begins_with(data.get("messages")))
+        self._recent = (made, *others)[:_RECENT]
+        return normal
+
+    def _parts(
+        self, name: str, listed: Sequence[Any], where: str, before: Sequence["_Part"]
+    ) -> "list[_Part]":
+        known = chain(before, repeat(None))
+        return [
+            had if had is not None and had.raw == raw else self._part(name, raw, where)
+            for raw, had in zip(listed, known, strict=False)
+        ]
+
+    def _part(self, name: str, raw: Any, where: str) -> "_Part":
+        placed_here = (
+            moved(raw, where, WORKPLACE) if where else raw
+        )  # first: it may lie in a temporary folder, or not
+        normal = self._redaction.tree(_FORMS[name](placed_here))
+        return _Part(raw, normal, digest(normal))
+
+    def _put_together(self, call: Call, data: Mapping[str, Any], where: str,
+                      parts: "Mapping[str, list[_Part]]") -> Normal:  # fmt: skip
+        rest = {name: None if name in parts else value for name, value in data.items()}
+        found = {
+            "path": call.path.removeprefix("/v1"),
+            "query": call.query,
+            "betas": betas(call),
+            **(moved(rest, where, WORKPLACE) if where else rest),
+        }
+        request = self._redaction.tree(found)
+        request |= {name: [part.normal for part in made] for name, made in parts.items()}
+        names = {name: [part.digest for part in made] for name, made in parts.items()}
+        head = digest([names.get(name, request.get(name)) for name in _OF_A_LANE])
+        if head not in self._lanes:
+            self._lanes = {**dict(islice(self._lanes.items(), _MOST_LANES)), head: lane_of(request)}
+        return Normal(request, self._lanes[head], digest({**request, **names}), where)
+
+
+def fingerprint(normal: Mapping[str, Any]) -> str:
+    """Names a request by what it says."""
+    return digest({
+        name: [digest(part) for part in value] if name in _FORMS and isinstance(value, list) else value
+        for name, value in normal.items()
+    })  # fmt: skip
+
+
+def same_turn(call: Call) -> str:
+    """Names what is asked for, whether at once or as a stream and however long: clients change that when they ask again."""
+    found = Forms(Redaction()).of(call).request
+    return digest({name: value for name, value in found.items() if name != "max_tokens"})
 
 
 def lane_of(normal: Mapping[str, Any]) -> str:
     """Names the conversations that a client leads side by side: by system prompt, tools and model."""
-    return digest([normal.get(name) for name in ("path", "model", "system", "tools")])[:12]
+    return digest([normal.get(name) for name in _OF_A_LANE])[:12]
 
 
 def workplace(data: Mapping[str, Any]) -> str:
@@ -103,6 +175,40 @@ def normal_message(message: Mapping[str, Any], redaction: Redaction) -> Any:
     return redaction.tree(_message(message))
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A block of a system prompt, a tool or a message: as it came, in normal form, and what names that."""
+
+    raw: Any
+    normal: Any
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What was made of one request."""
+
+    where: str
+    system: Any
+    parts: Mapping[str, Sequence[_Part]]
+
+    def begins_with(self, messages: Any) -> bool:
+        """Whether it is of the same conversation, as far as its first message tells."""
+        mine = self.parts.get("messages", ())
+        return bool(mine and messages) and bool(mine[0].raw == messages[0])
+
+
+def _earlier(recent: Sequence[_Made], data: Mapping[str, Any]) -> _Made | None:
+    """The last request that began with the same message, else the last one."""
+    alike = (one for one in recent if one.begins_with(data.get("messages")))
+    return next(alike, recent[0] if recent else None)
+
+
+def _as_list(content: Any) -> Any:
+    """A text alone as a list of one block."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
 def _message(message: Any) -> Any:
     if not isinstance(message, dict):
         return message
@@ -111,11 +217,8 @@ def _message(message: Any) -> Any:
 
 
 def _blocks(content: Any, *, volatile: bool) -> Any:
-    if isinstance(content, str):
-        content = [{"type": "text", "text": content}]
-    if not isinstance(content, list):
-        return content
-    return [_block(block, volatile=volatile) for block in content]
+    content = _as_list(content)
+    return [_block(block, volatile=volatile) for block in content] if isinstance(content, list) else content
 
 
 def _block(block: Any, *, volatile: bool) -> Any:
@@ -146,8 +249,10 @@ def _source(source: dict[str, Any]) -> dict[str, Any]:
 
 def _alike(text: str) -> str:
     for marks, shape, alike in _ALIKE:
-        if any(mark in text for mark in marks):
-            text = shape.sub(alike, text)
+        for mark in marks:
+            if mark in text:
+                text = shape.sub(alike, text)
+                break
     return text
 
 
@@ -162,3 +267,11 @@ def _without(block: Any) -> Any:
 def _text(block: Any) -> str:
     text = block.get("text") if isinstance(block, dict) else None
     return text if isinstance(text, str) else ""
+
+
+_FORMS: Mapping[str, Callable[[Any], Any]] = {
+    "system": lambda block: _block(block, volatile=True),
+    "tools": _without,
+    "messages": _message,
+}
+"""What is a list in a request, and how one of its parts becomes normal."""

@@ -9,16 +9,18 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rad_engineer.errors import RadError
+from rad_engineer.gateway import faults
 from rad_engineer.gateway.coalescing import Flights, Follower, Leader
 from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Refusal, Usage, Whole
 from rad_engineer.gateway.messages import LARGE, changed, estimate_tokens, shortened, usage_of
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.money import UNSEEN_TOKENS, Held
+from rad_engineer.gateway.normal_form import same_turn
 from rad_engineer.gateway.sessions import Kept, Sessions
 from rad_engineer.gateway.stations import Stations
 from rad_engineer.gateway.upstream import Opened, Request, Upstream
@@ -35,9 +37,14 @@ class Passed:
 
 @dataclass(slots=True)
 class _Pump:
-    """A call on its way. `alone` when its own client has left; `sent` once the upstream may have begun to work."""
+    """A call on its way. `alone` when its own client has left; `sent` once the upstream may have begun to work.
+
+    `tried` counts the tries of its request, `turn` names that where it had some before.
+    """
 
     lead: Leader
+    turn: str = ""
+    tried: int = 0
     task: "asyncio.Task[None] | None" = None
     alone: bool = False
     sent: bool = False
@@ -61,9 +68,11 @@ class Passage:
         self._flights = Flights()
         self._pumps: dict[str, _Pump] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._repeated = 0
 
     async def answer(self, call: Call, address: str) -> Passed:
         """The answer to a call, as soon as it begins; raises Refusal. When cancelled, its client has left."""
+        await self._stations.caught_up()
         key = await self._key(call)
         try:
             passed = await self._found(call, key, address)
@@ -88,6 +97,7 @@ class Passage:
         found = await self._known(call, key)
         if found is not None:
             return found
+        turn, tried = await self._tried(call)
         admitted = await stations.admit(call, address)
         link = f"{call.session.name}/{call.number}"
         try:
@@ -98,7 +108,7 @@ class Passage:
         if isinstance(flown, Follower):
             self._on_event("coalesced", **named(call), link=flown.link, micro_usd=0)
             return Passed(flown.answer, {**admitted, "x-rad-coalesced": flown.link}, key)
-        return await self._lead(call, key, flown, admitted)
+        return await self._lead(call, key, _Pump(flown, turn, tried), admitted)
 
     def left(self, flight: str, *, leader: bool = False) -> None:
         """A client has gone before its answer was over."""
@@ -110,16 +120,22 @@ class Passage:
             seconds = self._settings.drain_seconds if pump.sent else 0.0
             asyncio.get_running_loop().call_later(seconds, _end_deserted, pump)
 
-    def cancel(self) -> list["asyncio.Task[None]"]:
-        """Breaks off what is on its way; each call is settled at what has been seen of it."""
+    async def end(self) -> None:
+        """Lets what the upstream works on come to its end for a moment, so that its cost is known; breaks off the rest."""
+        for pump in [*self._pumps.values()]:
+            if not pump.sent and pump.task is not None:
+                pump.task.cancel()
+        if self._tasks:
+            await asyncio.wait([*self._tasks], timeout=self._settings.linger_seconds)
         for task in self._tasks:
             task.cancel()
-        return [*self._tasks]
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def state(self) -> dict[str, Any]:
         """What is on its way and was shared, and what each station has to say of itself."""
         return {
             "flights": dict(self._flights.stats()),
+            "repeated": self._repeated,
             "sessions": len(self._sessions),
             **self._stations.state(),
         }
@@ -146,8 +162,32 @@ class Passage:
         self._on_event("cached", **named(call), tier="cache", link=stored.link, micro_usd=0)
         return Passed(stored.answer(), {"x-rad-cache": stored.link})
 
-    async def _lead(self, call: Call, key: str, lead: Leader, admitted: Mapping[str, str]) -> Passed:
-        pump = self._pumps[key] = _Pump(lead)
+    async def _tried(self, call: Call) -> tuple[str, int]:
+        """The name of a request and how often it was sent in vain; raises Refusal where it is not sent any more."""
+        tries = self._sessions.tries(call.session)
+        if not tries:
+            return "", 0
+        turn = await self._turn(call)
+        try:
+            return turn, tries.of(turn, time.monotonic())
+        except Refusal as refusal:
+            self._repeated += 1
+            self._on_event("repeated", **named(call), status=refusal.status)
+            raise
+
+    async def _in_vain(self, call: Call, pump: _Pump, refusal: Refusal) -> None:
+        """Counts the tries that a request has had, where the upstream was asked at all."""
+        tried = max(pump.tried, refusal.tries)
+        if tried and refusal.reason != "unreachable":
+            turn = pump.turn or await self._turn(call)
+            final = refusal.final or tried >= self._settings.attempts
+            self._sessions.tries(call.session).failed(turn, refusal, tried, time.monotonic(), final=final)
+
+    async def _turn(self, call: Call) -> str:
+        return await asyncio.to_thread(same_turn, call) if len(call.body) > LARGE else same_turn(call)
+
+    async def _lead(self, call: Call, key: str, pump: _Pump, admitted: Mapping[str, str]) -> Passed:
+        self._pumps[key] = pump
         began: asyncio.Future[Passed] = asyncio.get_running_loop().create_future()
         began.add_done_callback(_looked_at)
         task = pump.task = asyncio.create_task(self._fly(call, key, pump, began))
@@ -168,19 +208,20 @@ class Passage:
             if self._pumps.get(key) is pump:
                 del self._pumps[key]
             if not began.done():
-                began.set_exception(_broken_off())
+                began.set_exception(faults.broken_off())
 
     async def _go(self, call: Call, key: str, pump: _Pump, began: "asyncio.Future[Passed]") -> None:
         try:
             trip = _Trip(call, await self._stations.reserve(call), key, pump, began)
         except (Refusal, RadError) as error:
-            began.set_exception(_as_refusal(error))
+            began.set_exception(faults.as_refusal(error))
             pump.lead.hand_over()
             return
         try:
             await self._fetch(trip)
         except (Refusal, RadError) as error:
-            refusal = _as_refusal(error)
+            refusal = faults.as_refusal(error)
+            await self._in_vain(call, pump, refusal)
             pump.lead.fail(refusal)
             if not began.done():
                 began.set_exception(refusal)
@@ -202,41 +243,31 @@ class Passage:
     async def _ask(self, trip: "_Trip") -> None:
         stations = self._stations
         try:
-            async with stations.slot(trip.call):
+            async with stations.slot(trip.call), asyncio.timeout(self._settings.longest_seconds):
                 guard = stations.guard(trip.call.model)
                 trip.pump.sent = True
-                trip.sent = time.monotonic()
                 stations.money.sent(trip.held)
-                answer = await self._upstream.send(trip.request(), guard, **named(trip.call))
+                request, lost = trip.request(), trip.lost.append
+                answer = await self._upstream.send(request, guard, lost=lost, **named(trip.call))
                 if isinstance(answer, Whole):
                     await self._whole(trip, answer)
                 else:
                     await self._stream(trip, answer)
-        except (Refusal, asyncio.CancelledError) as error:
-            if not isinstance(error, Refusal) or error.reason in ("cut", "timeout"):
-                trip.used = trip.used or self._unseen(trip)
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if trip.lost or trip.used is not None:  # we end it: the upstream is ahead of what was seen
+                trip.settled = True
+                stations.abandon(trip.call, trip.held)
+            if isinstance(error, TimeoutError):
+                raise faults.endless(self._settings.longest_seconds) from error
             raise
         finally:
             if not trip.settled:
-                trip.settled = True
-                if trip.used is not None:
-                    stations.settle(trip.call, trip.held, trip.used, uncertain=True)
-                else:
-                    stations.money.release(trip.held)
-
-    def _unseen(self, trip: "_Trip") -> Usage | None:
-        """What a call may have cost that was sent, and of which nothing was seen; None where it was not sent."""
-        if not trip.sent:
-            return None
-        seconds = 0.0 if trip.call.stream else time.monotonic() - trip.sent  # a stream shows what it says
-        output = min(trip.held.max_tokens, int(seconds * UNSEEN_TOKENS))
-        return Usage(
-            input_tokens=estimate_tokens(trip.call.data), output_tokens=output, model=trip.call.model
-        )
+                self._settle(trip, trip.used, whole=False)
 
     async def _whole(self, trip: "_Trip", answer: Whole) -> None:
+        trip.used = Usage(model=trip.call.model, stated=False)  # it is to be paid, whatever happens to us now
         message = await _parsed(answer.body)
-        self._settle(trip, usage_of(message))
+        self._settle(trip, usage_of(message), whole=True)
         self._finish(trip, answer, answer.headers, message)
         trip.pump.lead.whole(answer)
         if not trip.began.done():
@@ -245,6 +276,8 @@ class Passage:
     async def _stream(self, trip: "_Trip", opened: Opened) -> None:
         parts: list[bytes] = []
         pump, began = trip.pump, trip.began
+        trip.used = opened.meter.usage
+        pump.tried = max(pump.tried, opened.tries)
         pump.lead.begin(opened.headers)
         pump.begun = True
         if not began.done():
@@ -253,23 +286,42 @@ class Passage:
             async for events in stream:
                 trip.used = opened.meter.usage
                 self._stations.money.seen(trip.held, trip.used)
+                if opened.meter.error is not None:
+                    await self._in_vain(
+                        trip.call, pump, faults.said(opened.headers, opened.meter.error).refusal
+                    )
                 parts.append(events)
                 if not opened.meter.complete:
                     pump.lead.publish(events)
                 elif not trip.settled:
-                    self._settle(trip, trip.used)
+                    self._settle(trip, trip.used, whole=True)
                     self._finish(trip, b"".join(parts), opened.headers, opened.meter.shape)
                     pump.lead.publish(events)
                     pump.lead.end()
         pump.lead.end()
 
-    def _settle(self, trip: "_Trip", usage: Usage) -> None:
-        trip.used, trip.settled = usage, True
-        self._stations.settle(trip.call, trip.held, usage, uncertain=False)
+    def _settle(self, trip: "_Trip", usage: Usage | None, *, whole: bool) -> None:
+        """Books what the answer says, and what tries may have cost of which nothing was seen."""
+        trip.settled = True
+        if usage is None and not trip.lost:
+            self._stations.money.release(trip.held)
+            return
+        found = Usage(model=trip.call.model) if usage is None else usage
+        guessed = len(trip.lost) + (not found.stated)
+        if guessed:
+            inputs = guessed * estimate_tokens(trip.call.data)
+            found = replace(
+                found,
+                input_tokens=found.input_tokens + inputs,
+                output_tokens=found.output_tokens + trip.unseen_output(),
+            )
+        self._stations.settle(trip.call, trip.held, found, uncertain=bool(guessed) or not whole)
 
     def _finish(self, trip: "_Trip", answer: Whole | bytes, headers: Mapping[str, str],
                 message: Mapping[str, Any]) -> None:  # fmt: skip
         """What is done with an answer that is over: it is kept, stored and recorded."""
+        if trip.pump.turn:
+            self._sessions.tries(trip.call.session).answered(trip.pump.turn)
         self._sessions.keep(trip.call, Kept(trip.key, answer, headers))
         if not trip.instead:
             self._stations.finished(trip.call, trip.key, answer, headers, message)
@@ -285,9 +337,14 @@ class _Trip:
     pump: _Pump
     began: "asyncio.Future[Passed]"
     instead: bool = False  # the fallback model is asked: what it says is not the answer to what was asked
-    sent: float = 0.0
+    lost: list[float] = field(default_factory=list)  # seconds of each try that nobody has heard the end of
     used: Usage | None = None
     settled: bool = False
+
+    def unseen_output(self) -> int:
+        """How long the answers may have been that were lost; a stream would have shown what it says."""
+        seen = [0 if self.call.stream else int(seconds * UNSEEN_TOKENS) for seconds in self.lost]
+        return sum(min(self.held.max_tokens, each) for each in seen)
 
     def request(self) -> Request:
         """What is sent: the body as it came, unless less was granted than it asks for."""
@@ -298,7 +355,8 @@ class _Trip:
             else shortened(call.data, self.held.max_tokens)
         )
         path = f"{call.path}?{call.query}" if call.query else call.path
-        return Request("POST", path, call.headers, body, stream=call.stream)
+        tried = 0 if self.instead else self.pump.tried
+        return Request("POST", path, call.headers, body, stream=call.stream, tried=tried)
 
 
 def named(call: Call) -> dict[str, Any]:
@@ -329,14 +387,3 @@ def _looked_at(began: "asyncio.Future[Passed]") -> None:
     """Nobody may be left to read why a call failed: that is no error."""
     if not began.cancelled():
         began.exception()
-
-
-def _as_refusal(error: Refusal | RadError) -> Refusal:
-    """What cannot be written down is not spent."""
-    if isinstance(error, Refusal):
-        return error
-    return Refusal(500, "api_error", f"the gateway cannot go on: {error}", reason="ledger")
-
-
-def _broken_off() -> Refusal:
-    return Refusal(502, "api_error", "the call was broken off", reason="cut", retry_at=time.time())

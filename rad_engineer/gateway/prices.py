@@ -14,7 +14,10 @@ from typing import Any
 from rad_engineer.core.budget import PICO, Amount, Want
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gateway.exchange import Call, Refusal, Usage
+from rad_engineer.gateway.fingerprint import canonical
 
+UNPRICED = "no price is known for the model {!r}: it could spend without limit"
+GIVE_PRICE = 'Give its price in rad-engineer.toml, [gateway.prices]: "{}" = {{ input = 2.0, output = 10.0 }}'
 IMAGE_TOKENS = 5_000
 """No image counts for more."""
 SEARCH_TOKENS = 8_000
@@ -95,9 +98,10 @@ class Prices:
         others = [self._known(model) for model in _fallbacks(data, call.model)]
         passes = 2 if _compacts(data) else 1
         added, searches = _server_tools(data, price)
-        tokens = (min(_input_tokens(call, price.window), price.window) + added) * passes
+        said = call.body if b"\\u" not in call.body else canonical(data)  # names can be spelt with escapes
+        tokens = (min(_input_tokens(call, said, price.window), price.window) + added) * passes
         rates = [each.at(tokens) for each in (price, *others)]
-        micro = -(-(tokens * sum(_dearest(call.body, each) for each in rates) + searches) // PICO)
+        micro = -(-(tokens * sum(_dearest(said, each) for each in rates) + searches) // PICO)
         output = max(each.output for each in rates) * passes
         most = micro - (-call.max_tokens * output // PICO)
         tokens *= len(rates)
@@ -121,14 +125,14 @@ class Prices:
         )
         return -(-(pico + usage.server_tools.get(_SEARCH, 0) * (price.search or 0)) // PICO)
 
+    def knows(self, model: str) -> bool:
+        """Whether a call to that model has a price."""
+        return self._price(model) is not None
+
     def _known(self, model: str) -> Price:
         price = self._price(model)
         if price is None:
-            raise _refused(
-                f"no price is known for the model {model!r}: it could spend without limit. Give its price in"
-                f' rad-engineer.toml, [gateway.prices]: "{model}" = {{ input = 2.0, output = 10.0 }}',
-                "unknown-model",
-            )
+            raise _refused(f"{UNPRICED.format(model)}. {GIVE_PRICE.format(model)}", "unknown-model")
         return price
 
     def _price(self, model: str) -> Price | None:
@@ -219,11 +223,11 @@ def _own_rates(of: Mapping[str, Decimal], times: Decimal) -> Rates:
     )
 
 
-def _input_tokens(call: Call, window: int) -> int:
+def _input_tokens(call: Call, said: bytes, window: int) -> int:
     """The tokens of a request at most, but for those that server tools add; an unknown length is the whole window."""
     size = len(call.body)
     extra = 0
-    if b'"image"' in call.body or b'"document"' in call.body:
+    if b'"image"' in said or b'"document"' in said:
         for block in _attachments(call.data.get("messages")):
             source = block.get("source")
             data = source.get("data") if isinstance(source, dict) else None

@@ -31,7 +31,7 @@ from rad_engineer.gateway.upstream import Upstream
 _EXPIRY_SECONDS = 15.0
 _SWITCH_SECONDS = 0.0005  # threads write recordings and caches: calls do not wait for them
 _MOST_UNREAD = 4 << 20
-_DISPENSABLE = frozenset({"joined", "request", "cached", "coalesced", "retried"})
+_DISPENSABLE = frozenset({"beat", "joined", "request", "cached", "coalesced", "retried"})
 
 
 def main() -> int:
@@ -93,6 +93,7 @@ class Gateway:
                  on_event: Callable[..., None]) -> None:  # fmt: skip
         self.sessions = Sessions(settings.idle_seconds)
         self._on_event = on_event
+        self._beat_seconds = settings.beat_seconds
         text = key.decode()
         self._upstream = (
             Upstream(settings, authorization(kind, key), text, on_event) if _asks(settings) else Mock()
@@ -115,27 +116,38 @@ class Gateway:
             timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
+        self._ending: asyncio.Task[None] | None = None
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Answers until it is stopped; then settles what was on its way."""
-        lasting = [asyncio.create_task(self._expire()), asyncio.create_task(self._stations.keep_marks())]
+        each = (self._expire(), self._beat(), self._stations.keep_marks())
+        lasting = [asyncio.create_task(one) for one in each]
         gc.freeze()
         self._on_event("ledger", stories=self._stations.booked())
         self._on_event("ready")
         try:
             await self._server.serve(list(sockets))
         finally:
+            await (self._ending or self._passage.end())
             for task in lasting:
                 task.cancel()
-            await asyncio.gather(*lasting, *self._passage.cancel(), return_exceptions=True)
+            await asyncio.gather(*lasting, return_exceptions=True)
             self._on_event("state", **self._passage.state())
             await self._upstream.aclose()
             self._stations.close()
+            await asyncio.sleep(0)  # what its threads have said meanwhile is told
+            await asyncio.sleep(0)  # what could not be recorded is told
 
     def stop(self) -> None:
-        """Ends `serve`."""
-        self._passage.cancel()
+        """Ends `serve`: nobody new is let in, and what is on its way gets a moment."""
+        self._ending = self._ending or asyncio.create_task(self._passage.end())
         self._server.should_exit = True
+
+    async def _beat(self) -> None:
+        """Says that calls are served, for as long as that is so."""
+        while True:
+            self._on_event("beat")
+            await asyncio.sleep(self._beat_seconds)
 
     async def _expire(self) -> None:
         while True:

@@ -1,26 +1,37 @@
 """Keeps every exchange with a model, so that a run can be played again without one."""
 
+import asyncio
 import json
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import Any
 
+from rad_engineer.durable import replace_all
 from rad_engineer.errors import RadError
 from rad_engineer.gateway import tape
 from rad_engineer.gateway.answers import decoded
 from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Session, Whole
-from rad_engineer.gateway.fingerprint import digest
-from rad_engineer.gateway.normal_form import lane_of, normal_form, placed, workplace
+from rad_engineer.gateway.normal_form import Forms, placed
 from rad_engineer.gateway.redaction import Redaction
 from rad_engineer.gateway.tape import Exchange
 
 _MAY_SUCCEED_LATER = frozenset({401, 402, 403, 408, 409, 425, 429})
 _GOES_ON_FROM = 4  # so many exchanges of a lane are looked at for the one that the next goes on from
 _MOST_SESSIONS = 256
+_UNRECORDABLE = (
+    RadError,
+    RecursionError,
+    LookupError,
+    TypeError,
+    ValueError,
+)  # a disk, or a request, that refuses
+_TOGETHER_SECONDS = 0.02
+_MOST_TOGETHER = 32
+_MOST_WAITING = 64 * 1024 * 1024
 
 
 class Recorder:
@@ -30,7 +41,7 @@ class Recorder:
         tape.create(folder)
         self._folder = folder
         self._redaction = Redaction(secrets)
-        self._sessions: OrderedDict[Session, dict[str, _Lane]] = OrderedDict()
+        self._sessions: OrderedDict[Session, _Session] = OrderedDict()
         self._lock = Lock()
 
     def keep(self, call: Call, answer: Whole | bytes) -> bool:
@@ -39,34 +50,46 @@ class Recorder:
         What another try may change is none: it comes again, and a request that comes again is the same exchange. Its
         later answer counts, unless the conversation has gone on from the earlier one.
         """
-        said = _said(answer)
-        if said is None:
-            return False
-        normal = normal_form(call, self._redaction)
-        said = placed(said, workplace(call.data), self._redaction)
-        lane = lane_of(normal)
-        with self._lock:
-            known = self._session(call.session).setdefault(lane, _Lane())
-            fingerprint = digest(normal)
-            again = fingerprint in known.numbers
-            exchange = Exchange(known.number_of(fingerprint, call.number), lane, normal, said)
-            recent = known.recent
-            if not (again and any(one.number > exchange.number for one in recent)):
-                tape.write(self._folder, call.session.story, call.session.attempt, exchange, recent)
-                recent[:] = [*(one for one in recent if one.number != exchange.number), exchange][
-                    -_GOES_ON_FROM:
-                ]
-        return True
+        return bool(self.keep_all([(call, answer)]))
 
-    def _session(self, name: Session) -> "dict[str, _Lane]":
+    def keep_all(self, exchanges: Sequence[tuple[Call, Whole | bytes]]) -> int:
+        """Adds exchanges and syncs them together; how many of them count. Where it raises, none was added."""
+        found = [(call, said) for call, answer in exchanges if (said := _said(answer)) is not None]
+        with self._lock:
+            files: dict[Path, bytes] = {}
+            try:
+                for call, said in found:
+                    files |= self._pages(call, said)
+                replace_all(files)
+            except _UNRECORDABLE:
+                for call, _ in found:
+                    self._sessions.pop(call.session, None)  # nothing goes on from what was not written
+                raise
+        return len(found)
+
+    def _pages(self, call: Call, said: Mapping[str, Any]) -> Mapping[Path, bytes]:
+        session = self._session(call.session)
+        normal = session.forms.of(call)
+        known = session.lanes.setdefault(normal.lane, _Lane())
+        again = normal.fingerprint in known.numbers
+        number = known.number_of(normal.fingerprint, call.number)
+        if again and any(one.number > number for one in known.recent):
+            return {}
+        answer = placed(said, normal.workplace, self._redaction)
+        exchange = Exchange(number, normal.lane, normal.request, answer)
+        pages = tape.pages(self._folder, call.session.story, call.session.attempt, exchange, known.recent)
+        others = [one for one in known.recent if one.number != number]
+        known.recent = [*others, exchange][-_GOES_ON_FROM:]
+        return pages
+
+    def _session(self, name: Session) -> "_Session":
         found = self._sessions.get(name)
         if found is None:
-            earlier = tape.read(self._folder, name.story, name.attempt)
-            found = {one.lane: _Lane() for one in earlier}
-            for one in earlier:
-                lane = found[one.lane]
+            found = _Session(Forms(self._redaction))
+            for one in tape.read(self._folder, name.story, name.attempt):
+                lane = found.lanes.setdefault(one.lane, _Lane())
                 lane.numbers[one.fingerprint] = lane.first = one.number
-                lane.recent.append(one)
+                lane.recent = [*lane.recent, one][-_GOES_ON_FROM:]
             self._sessions[name] = found
             while len(self._sessions) > _MOST_SESSIONS:
                 self._sessions.popitem(last=False)
@@ -75,7 +98,7 @@ class Recorder:
 
 
 class Listener:
-    """Hears the answers as they go to clients, and has them recorded beside the event loop.
+    """Hears the answers as they go to clients, and has them recorded by a thread, a moment later and several together.
 
     So an answer that was shared, cached or kept is recorded for everyone who got it, and one that nobody got is not.
     """
@@ -83,18 +106,31 @@ class Listener:
     def __init__(self, recorder: Recorder, on_event: OnEvent) -> None:
         self._recorder = recorder
         self._on_event = on_event
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="recording")
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[Call, Whole | bytes]] = deque()
+        self._heard = self._done = 0  # bytes; each is counted by one thread only
+        self._wanted = Event()
+        self._ended = Event()
+        self._thread = Thread(target=self._run, name="recording", daemon=True)
+        self._thread.start()
+
+    async def caught_up(self) -> None:
+        """Returns when not too much waits for the disk: nothing is left out, and memory has its bounds."""
+        while self._heard - self._done > _MOST_WAITING:  # noqa: ASYNC110 -- a thread is waited for
+            await asyncio.sleep(_TOGETHER_SECONDS)
 
     def heard(self, call: Call, answer: Answer) -> Answer:
         """The same answer; when it has come to its end, it is recorded."""
         if isinstance(answer, Whole):
-            self._thread.submit(self._keep, call, answer)
+            self._record(call, answer)
             return answer
         return self._pass_on(call, answer)
 
     def close(self) -> None:
         """Returns when everything is on disk."""
-        self._thread.shutdown()
+        self._ended.set()
+        self._wanted.set()
+        self._thread.join()
 
     async def _pass_on(self, call: Call, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         parts = []
@@ -106,16 +142,44 @@ class Listener:
             close = getattr(events, "aclose", None)
             if close is not None:
                 await close()
-            self._thread.submit(self._keep, call, b"".join(parts))  # clients may leave at the last event
+            self._record(call, b"".join(parts))  # clients may leave at the last event
 
-    def _keep(self, call: Call, answer: Whole | bytes) -> None:
+    def _record(self, call: Call, answer: Whole | bytes) -> None:
+        self._heard += _size(call, answer)
+        self._waiting.append((call, answer))
+        self._wanted.set()
+
+    def _run(self) -> None:
+        over = False
+        while not over:
+            self._wanted.wait()
+            over = self._ended.wait(_TOGETHER_SECONDS)  # what is recorded now would hold up the answer
+            self._wanted.clear()
+            while self._waiting:
+                together = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_TOGETHER))]
+                self._keep(together)
+                self._done += sum(_size(*each) for each in together)
+
+    def _keep(self, together: Sequence[tuple[Call, Whole | bytes]]) -> None:
         try:
-            self._recorder.keep(call, answer)
-        except RadError as error:
-            self._on_event(
-                "unrecorded", story=call.session.story, attempt=call.session.attempt, call=call.number,
-                why=str(error),
-            )  # fmt: skip
+            self._recorder.keep_all(together)
+        except _UNRECORDABLE as error:
+            if len(together) > 1:  # one of them may be what the disk refuses
+                for each in together:
+                    self._keep([each])
+                return
+            session = together[0][0].session
+            told = partial(self._on_event, "unrecorded", story=session.story, attempt=session.attempt,
+                           call=together[0][0].number, why=str(error))  # fmt: skip
+            self._loop.call_soon_threadsafe(told)
+
+
+@dataclass(slots=True)
+class _Session:
+    """What was recorded of a session, by lane, and what its next requests will have in common with the last."""
+
+    forms: Forms
+    lanes: "dict[str, _Lane]" = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -148,3 +212,7 @@ def _said(answer: Whole | bytes) -> Mapping[str, Any] | None:
         return None
     is_message = isinstance(data, dict) and data.get("type") == "message"
     return {"status": answer.status, "message" if is_message else "body": data}
+
+
+def _size(call: Call, answer: Whole | bytes) -> int:
+    return len(call.body) + len(answer.body if isinstance(answer, Whole) else answer)

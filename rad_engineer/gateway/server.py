@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
@@ -15,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from rad_engineer.gateway import tokens
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Session, Whole
-from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, understand
+from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, invalid, understand
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.passage import Passage, Passed, named
 from rad_engineer.gateway.sessions import Sessions
@@ -26,8 +27,11 @@ _OURS = frozenset({
     "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "x-api-key",
     "x-forwarded-for",
 })  # fmt: skip
+_MODEL = re.compile(r"/v1/models(?:/[A-Za-z0-9][\w.:@+-]*)*", re.ASCII)
+"""What may be asked of models: a name with a `..` in it would open everything else that the key opens."""
 _KNOWN_TOKENS = 4096
 _JSON = "application/json"
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _T = TypeVar("_T")
 
 
@@ -62,9 +66,9 @@ class Server:
                 Route(f"{prefix}/models", listed, methods=["GET"]),
                 Route(f"{prefix}/models/{{model:path}}", listed, methods=["GET"]),
             ]
-        return Starlette(
-            routes=routes, exception_handlers={404: _nowhere, 405: _nowhere, Exception: _crashed}
-        )
+        app = Starlette(routes=routes, exception_handlers={404: _nowhere, 405: _nowhere, Exception: _crashed})
+        app.router.redirect_slashes = False
+        return app
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
@@ -79,7 +83,7 @@ class Server:
         except Refusal as refusal:
             status = refusal.status
             self._on_event("refused", **named(call), status=status, reason=refusal.reason, scope=refusal.scope,
-                           retry_at=refusal.retry_at)  # fmt: skip
+                           retry_at=refusal.retry_at, why=refusal.message[:2_000])  # fmt: skip
             raise
         finally:
             self._on_event(
@@ -128,6 +132,8 @@ class Server:
         headers = _headers(scope)
         self._session(headers)
         path = _path(scope)
+        if not _MODEL.fullmatch(path):
+            raise _no_such(scope["method"], scope["path"])
         if self._lists_models:
             try:
                 request = _plain(
@@ -150,6 +156,8 @@ class Server:
         session = self._session(headers)
         body = await _body(headers, receive)
         data = await asyncio.to_thread(understand, body) if len(body) > LARGE else understand(body)
+        if counted and "max_tokens" not in data:  # what has no end has no price
+            raise invalid("max_tokens: Field required")
         return Call(
             session=session,
             number=self._sessions.arrived(session, time.monotonic()) if counted else 0,
@@ -200,10 +208,7 @@ async def _alive(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 async def _nowhere(request: HttpRequest, _error: Exception) -> Response:
-    refusal = Refusal(
-        404, "not_found_error", f"there is no {request.method} {request.url.path} here", reason="path"
-    )
-    return _response(refusal)
+    return _response(_no_such(request.method, request.url.path))
 
 
 async def _crashed(_request: HttpRequest, _error: Exception) -> Response:
@@ -220,7 +225,7 @@ def _response(refusal: Refusal) -> Response:
 async def _refuse(send: Send, refusal: Refusal) -> None:
     request_id = refusal.headers.get("request-id") or _new_id()
     headers = {**refusal.headers, "content-type": _JSON, "request-id": request_id, "x-should-retry": "false"}
-    if refusal.retry_after is not None:
+    if refusal.retry_after is not None and not refusal.final:  # some clients take it for leave to ask again
         headers["retry-after"] = str(max(0, round(refusal.retry_after + 0.499)))
     await _whole(send, refusal.status, headers, refusal.body(request_id))
 
@@ -285,6 +290,10 @@ async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def _no_such(method: str, path: str) -> Refusal:
+    return Refusal(404, "not_found_error", f"there is no {method} {path} here", reason="path")
+
+
 def _too_large() -> Refusal:
     return Refusal(
         413, "request_too_large", f"a request may have {MOST_OF_A_BODY >> 20} MB", reason="invalid"
@@ -292,7 +301,12 @@ def _too_large() -> Refusal:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    """By lower-case name; one that comes more than once is a list, as its one spelling with commas is."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
 
 
 def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
@@ -313,4 +327,5 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 def _new_id() -> str:
-    return f"req_{secrets.token_hex(12)}"
+    """Letters only: some clients look for the digits of a status in all that an error says."""
+    return f"req_{secrets.token_hex(12).translate(_LETTERS)}"

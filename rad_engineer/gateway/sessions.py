@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rad_engineer.gateway.exchange import Call, Session, Whole
+from rad_engineer.gateway.tries import Tries
 
 _MOST_KEPT = 4 * 1024 * 1024
 _LANES_KEPT = 4
@@ -27,6 +28,7 @@ class _State:
     calls: int = 0
     used: float = 0.0
     kept: "OrderedDict[str, Kept]" = field(default_factory=OrderedDict)
+    tries: Tries = field(default_factory=Tries)
 
 
 class Sessions:
@@ -78,6 +80,11 @@ class Sessions:
     def closed(self, session: Session) -> bool:
         """Whether the attempt is over."""
         return (session.story, session.attempt) in self._closed
+
+    def tries(self, session: Session) -> Tries:
+        """What its requests have tried in vain."""
+        state = self._states.get(session)
+        return Tries() if state is None else state.tries
 
     def keep(self, call: Call, kept: Kept) -> None:
         """Keeps the last answer of a session's lane until its next turn is seen; small ones, of stories."""

@@ -122,7 +122,7 @@ class Spend:
         self._syncing = _Syncing(self._handle)
         self._marked: dict[int, Amount] = {}
         for number, call in found.open.items():
-            self._settle_orphan(number, call)
+            self.orphaned(number, call)
 
     def spent(self) -> dict[str, Amount]:
         """What each story has spent."""
@@ -170,12 +170,15 @@ class Spend:
         finally:
             os.close(self._handle)
 
-    def _settle_orphan(self, number: int, call: Open) -> None:
+    def orphaned(self, number: int, call: Open) -> Amount:
+        """A call has ended of which nobody will say what it has cost."""
+        self._marked.pop(number, None)
         cost = call.orphan()
         line = {"kind": "settled", "call": number, "story": call.story, "micro_usd": cost.micro_usd,
                 "usage": {"orphan": cost.tokens}, "uncertain": True}  # fmt: skip
         self._write(line)
         _book(self.stories.setdefault(call.story, Spent()), line)
+        return cost
 
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._broken is None and self._syncing.failed is not None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 from rad_engineer.core.breaker import BreakerSettings
-from rad_engineer.core.budget import Budget, Cap, Caps
+from rad_engineer.core.budget import Amount, Budget, Cap, Caps
+from rad_engineer.errors import RadError
 from rad_engineer.gateway.cache import Cache, worth_keeping
 from rad_engineer.gateway.circuits import Circuits
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
@@ -93,7 +94,8 @@ class Stations:
         """What can be said without a network; raises Refusal where that is nothing."""
         replay = self._replay
         if replay is None and self._recorded is not None:
-            replay = await asyncio.to_thread(Replay, *self._recorded)  # anew: it grows
+            with suppress(RadError):  # somebody has removed it
+                replay = await asyncio.to_thread(Replay, *self._recorded)  # anew: it grows
         found = await answer_offline(call, key, self._cache, replay, why)
         return found.answer() if isinstance(found, Stored) else found
 
@@ -104,6 +106,11 @@ class Stations:
     async def cached(self, key: str) -> Stored | None:
         """An answer given before."""
         return None if self._cache is None else await self._cache.get(key)
+
+    async def caught_up(self) -> None:
+        """Returns when the recording is not too far behind."""
+        if self._listener is not None:
+            await self._listener.caught_up()
 
     def heard(self, call: Call, answer: Whole | AsyncIterator[bytes]) -> Whole | AsyncIterator[bytes]:
         """The same answer, on its way to a client: recorded where that is wanted."""
@@ -120,9 +127,18 @@ class Stations:
     def settle(self, call: Call, held: Held, usage: Usage, *, uncertain: bool) -> None:
         """Books what a call has cost."""
         micro_usd = self.money.settle(held, usage, uncertain=uncertain)
+        self._tell_spent(
+            call, Amount(micro_usd, usage.tokens), model=usage.model or call.model, uncertain=uncertain
+        )
+
+    def abandon(self, call: Call, held: Held) -> None:
+        """Books what a call may have cost that was broken off by us."""
+        self._tell_spent(call, self.money.abandon(held), model=call.model, uncertain=True)
+
+    def _tell_spent(self, call: Call, cost: Amount, *, model: str, uncertain: bool) -> None:
         session = call.session
-        self._on_event("spend", story=session.story, attempt=session.attempt, call=call.number, micro_usd=micro_usd,
-                       model=usage.model or call.model, tokens=usage.tokens, uncertain=uncertain)  # fmt: skip
+        self._on_event("spend", story=session.story, attempt=session.attempt, call=call.number, micro_usd=cost.micro_usd,
+                       model=model, tokens=cost.tokens, uncertain=uncertain)  # fmt: skip
 
     def slot(self, call: Call) -> AbstractAsyncContextManager[None]:
         """A place among the calls to a model."""

@@ -12,13 +12,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rad_engineer.durable import SCHEMA_VERSION, check_version, replace, writing
 from rad_engineer.errors import ConfigInvalid
-from rad_engineer.gateway.fingerprint import digest
-from rad_engineer.gateway.normal_form import normal_message
+from rad_engineer.gateway.normal_form import fingerprint, normal_message
 from rad_engineer.gateway.redaction import Redaction
 
 _LANE = ("path", "model", "system", "tools")
@@ -27,7 +27,7 @@ _ODD = re.compile(r"[^A-Za-z0-9_.-]|^\.")
 _PLAIN = Redaction()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exchange:
     """One request in normal form with its answer: `{"status": 200, "message": …}`, or with a `body` for what is none."""
 
@@ -41,12 +41,13 @@ class Exchange:
         """Its file, without a suffix."""
         return f"{self.number:04d}-{self.lane}"
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Names the request by what it says."""
-        return digest(self.request)
+        return fingerprint(self.request)
 
-    def conversation(self) -> list[Any]:
+    @cached_property
+    def conversation(self) -> Sequence[Any]:
         """The messages of the request, and the answer as the next request will have it."""
         messages = list(self.request["messages"])
         said = self.answer.get("message")
@@ -71,7 +72,7 @@ def create(folder: Path) -> None:
             f"{folder} holds files and is no recording", hint="record into a new or an empty folder"
         )
     else:
-        _write(folder / "recording.json", {"what": "exchanges with a model, for replay"})
+        replace(folder / "recording.json", _page({"what": "exchanges with a model, for replay"}))
 
 
 def check(folder: Path) -> None:
@@ -79,25 +80,33 @@ def check(folder: Path) -> None:
     _read(folder / "recording.json")
 
 
-def write(folder: Path, story: str, attempt: int, exchange: Exchange, before: Sequence[Exchange]) -> None:
-    """Adds an exchange, or replaces the one of its number and lane. `before` are those that it may go on from."""
+def pages(
+    folder: Path, story: str, attempt: int, exchange: Exchange, before: Sequence[Exchange]
+) -> dict[Path, bytes]:
+    """The files that add an exchange, or replace the one of its number and lane.
+
+    `before` are those that it may go on from. Makes the folders that are missing.
+    """
     request = {name: value for name, value in exchange.request.items() if name not in _LANE}
     messages = request.pop("messages")
     same, earlier = max(
-        ((_common(one.conversation(), messages), one) for one in before if one.number < exchange.number),
+        ((_common(one.conversation, messages), one) for one in before if one.number < exchange.number),
         key=lambda found: (found[0], found[1].number),
         default=(0, None),
     )
     if earlier is not None and same:
         request |= {"goes_on_from": earlier.name, "common_messages": same}
     request["messages"] = messages[same:]
+    place = story_folder(folder, story, attempt)
     lane = folder / "lanes" / f"{exchange.lane}.json"
+    for each in (place, lane.parent):
+        with writing(each):
+            each.mkdir(parents=True, exist_ok=True)
+    found = {}
     if not lane.exists():
-        _write(lane, {name: exchange.request[name] for name in _LANE if name in exchange.request})
-    _write(
-        story_folder(folder, story, attempt) / f"{exchange.name}.json",
-        {"request": request, "answer": exchange.answer},
-    )
+        found[lane] = _page({name: exchange.request[name] for name in _LANE if name in exchange.request})
+    found[place / f"{exchange.name}.json"] = _page({"request": request, "answer": exchange.answer})
+    return found
 
 
 def read(folder: Path, story: str, attempt: int) -> list[Exchange]:
@@ -131,25 +140,37 @@ def _exchange(data: dict[str, Any], path: Path, number: int, lane: str, fixed: M
         earlier = request.pop("goes_on_from", None)
         same = request.pop("common_messages", 0)
         if earlier is not None:
-            request["messages"] = [*found[earlier].conversation()[:same], *request["messages"]]
+            request["messages"] = [*found[earlier].conversation[:same], *request["messages"]]
         of_lane = {name: value for name, value in fixed.items() if name in _LANE}
-        return Exchange(number, lane, {**of_lane, **request}, dict(data["answer"]))
+        return Exchange(number, lane, {**of_lane, **request}, _answer(data["answer"]))
     except (KeyError, TypeError, ValueError) as error:
         raise _broken(path, f"there is no {error}") from error
 
 
+def _answer(found: Any) -> Mapping[str, Any]:
+    """An answer that can be given; raises KeyError and TypeError for what is none."""
+    if not isinstance(found["status"], int):
+        raise TypeError("status of the answer")
+    if "message" not in found:
+        return {"status": found["status"], "body": found["body"]}
+    for block in found["message"]["content"]:
+        if not isinstance(block["type"], str):
+            raise TypeError("type of a block of the answer")
+    return dict(found)
+
+
 def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
     same = 0
-    while same < min(len(one), len(other)) and one[same] == other[same]:
+    for a, b in zip(one, other, strict=False):
+        if a is not b and a != b:
+            break
         same += 1
     return same
 
 
-def _write(path: Path, data: Mapping[str, Any]) -> None:
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _page(data: Mapping[str, Any]) -> bytes:
     text = json.dumps({"schema_version": SCHEMA_VERSION, **data}, indent=1, ensure_ascii=False)
-    replace(path, text.encode("utf-8", "backslashreplace") + b"\n")
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -157,6 +178,8 @@ def _read(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise _broken(path, "it does not exist") from error
+    except OSError as error:
+        raise _broken(path, str(error.strerror)) from error
     except (ValueError, RecursionError) as error:
         raise _broken(path, str(error)) from error
     if not isinstance(data, dict):

@@ -9,9 +9,9 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,26 +19,18 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx2
 
+from rad_engineer.gateway import faults
 from rad_engineer.gateway.authorization import Authorize
 from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.connections import Network
 from rad_engineer.gateway.exchange import OnEvent, Refusal, Whole
+from rad_engineer.gateway.faults import Fault
 from rad_engineer.gateway.messages import Meter, Splitter
-from rad_engineer.gateway.upstream_limits import seconds_of
 
-_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _LONGEST_WAIT = 8.0
 _FAREWELL_SECONDS = 1.0
 _MOST_URLS = 64
-_NONSENSE = 32 * 86400.0  # nobody asks to wait so long: such a `retry-after` counts as none
 _MOST = 64 * 1024 * 1024
-_KINDS = {
-    400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
-    404: "not_found_error", 408: "timeout_error", 409: "conflict_error", 413: "request_too_large",
-    429: "rate_limit_error", 504: "timeout_error", 529: "overloaded_error",
-}  # fmt: skip
-_STATUS = {kind: status for status, kind in _KINDS.items() if status not in (408, 409)}
-_REASONS = {401: "auth", 403: "auth", 402: "billing", 429: "limit", 529: "overloaded", 503: "overloaded"}
 _HOP = frozenset({
     "connection", "content-length", "content-encoding", "date", "keep-alive", "proxy-authenticate", "server", "te",
     "set-cookie", "trailer", "access-control-allow-origin", "access-control-allow-methods",
@@ -48,35 +40,30 @@ _HOP = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An answer that has begun to stream: its head, and whole events as they come; `meter` has seen what was taken."""
+    """An answer that has begun to stream: its head, and whole events as they come; `meter` has seen what was taken.
+
+    `tries` is how often it was asked for.
+    """
 
     headers: Mapping[str, str]
     events: AsyncGenerator[bytes, None]
     meter: Meter
-
-
-class Fault(Exception):
-    """A try went wrong; `again` says whether another may go better, `wait` what the upstream asked for."""
-
-    def __init__(self, refusal: Refusal, *, again: bool, wait: float | None = None, sick: bool = True,
-                 headers: Mapping[str, str] | None = None) -> None:  # fmt: skip
-        super().__init__(refusal.message)
-        self.refusal = refusal
-        self.again = again
-        self.wait = wait
-        self.headers = headers or {}
-        self.sick = sick  # what a circuit breaker counts
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent: a method, a path with its query, and the headers of the client without its key."""
+    """What is sent: a method, a path with its query, and the headers of the client without its key.
+
+    `tried` is how often it was sent before, in vain: those tries are used up.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
     stream: bool = False
+    tried: int = 0
 
 
 class Upstream:
@@ -101,21 +88,34 @@ class Upstream:
         """Closes all connections."""
         await self._transport.aclose()
 
-    async def send(self, request: Request, guard: "Guard", **named: Any) -> Whole | Opened:
+    async def send(self, request: Request, guard: "Guard", lost: Callable[[float], None] = lambda _seconds: None,
+                   **named: Any) -> Whole | Opened:  # fmt: skip
         """Sends until an answer begins or the budget of tries and time is used up; raises the last Refusal.
 
-        `guard` is asked before each try and told how it ended. `named` is added to the event of a retry.
+        `guard` is asked before each try and told how it ended. `lost` is told how long a try took that the upstream may
+        ask money for, although its answer did not come. `named` is added to the event of a retry.
         """
         until = time.monotonic() + self._settings.retry_seconds
-        tried = 0
+        tried = request.tried
         while True:
+            try:
+                await guard.before(until)
+            except Refusal as refusal:
+                refusal.tries = tried
+                raise
             tried += 1
-            await guard.before(until)
             ok: bool | None = None
+            began = time.monotonic()
             try:
                 answer = await self._try(request)
                 ok = True
+            except asyncio.CancelledError:
+                lost(time.monotonic() - began)
+                raise
             except Fault as fault:
+                seconds = time.monotonic() - began
+                if fault.lost == "begun" or (fault.lost and seconds >= self._settings.unheard_seconds):
+                    lost(seconds)
                 fault.refusal.hide(self._secret)
                 ok = not fault.sick
                 limit = guard.heard(fault.headers, fault.refusal.message)
@@ -124,12 +124,13 @@ class Upstream:
                 wait = _wait(tried, self._settings.first_wait) if fault.wait is None else fault.wait
                 last = tried >= self._settings.attempts or time.monotonic() + wait > until
                 if last or not fault.again:
+                    fault.refusal.tries, fault.refusal.final = tried, True
                     raise fault.refusal from fault
                 self._on_event("retried", status=fault.refusal.status, reason=fault.refusal.reason,
                                tried=tried, wait=round(wait, 3), **named)  # fmt: skip
             else:
                 guard.heard(answer.headers)
-                return answer
+                return replace(answer, tries=tried) if isinstance(answer, Opened) else answer
             finally:
                 guard.after(ok=ok)
             await asyncio.sleep(wait)
@@ -144,9 +145,9 @@ class Upstream:
                     stack.pop_all()
                     return answer
         except TimeoutError as error:
-            raise _late(self._settings.answer_seconds) from error
+            raise faults.late(self._settings.answer_seconds) from error
         except httpx2.HTTPError as error:
-            raise _lost(error) from error
+            raise faults.lost(error) from error
         except Refusal as refusal:
             raise Fault(refusal, again=False) from refusal
 
@@ -174,7 +175,7 @@ class Upstream:
         if response.status_code == 200 and not request.stream and _is_object(body):
             await response.aclose()
             return Whole(200, headers, body)
-        raise _answered(response.status_code, headers, body)
+        raise faults.answered(response.status_code, headers, body)
 
     async def _open(self, response: httpx2.Response, headers: Mapping[str, str]) -> Opened:
         meter, splitter = Meter(), Splitter()
@@ -185,12 +186,12 @@ class Upstream:
                 first = splitter.feed(await anext(chunks))
                 _check_size(len(splitter.rest))
             except StopAsyncIteration:
-                raise Fault(_cut("before its first event"), again=True) from None
+                raise Fault(faults.cut("before its first event"), again=True, lost="begun") from None
         _see(meter, first)
         if meter.error is not None:
-            raise _said(headers, meter.error)
+            raise faults.said(headers, meter.error)
         if not meter.began and not first.startswith((b":", b"event: ping")):
-            raise Fault(_garbage("a stream that does not begin with message_start"), again=False)
+            raise Fault(faults.garbage("a stream that does not begin with message_start"), again=False)
         return Opened(headers, self._events(response, chunks, splitter, meter, first), meter)
 
     async def _events(self, response: httpx2.Response, chunks: AsyncIterator[bytes], splitter: Splitter,
@@ -208,16 +209,16 @@ class Upstream:
                 except StopAsyncIteration:
                     break
                 except TimeoutError as error:
-                    raise _late(self._settings.gap_seconds).refusal from error
+                    raise faults.late(self._settings.gap_seconds).refusal from error
                 except httpx2.HTTPError as error:
-                    raise _cut(_why(error)) from error
+                    raise faults.cut(faults.why(error)) from error
                 _see_in_flight(meter, events)
                 yield events
                 if meter.complete:
                     await _finish(chunks)
                     return
             if meter.error is None:
-                raise _cut("before message_stop")
+                raise faults.cut("before message_stop")
         finally:
             await response.aclose()
 
@@ -240,14 +241,14 @@ def _see(meter: Meter, events: bytes) -> None:
     try:
         meter.see(events)
     except (ValueError, RecursionError) as error:
-        raise Fault(_garbage(f"a stream that is none: {error}"), again=False) from error
+        raise Fault(faults.garbage(f"a stream that is none: {error}"), again=False) from error
 
 
 def _see_in_flight(meter: Meter, events: bytes) -> None:
     try:
         meter.see(events)
     except (ValueError, RecursionError) as error:
-        raise _garbage(f"garbage in the middle of a stream: {error}") from error
+        raise faults.garbage(f"garbage in the middle of a stream: {error}") from error
 
 
 async def _finish(chunks: AsyncIterator[bytes]) -> None:
@@ -267,13 +268,13 @@ async def _whole_body(response: httpx2.Response) -> bytes:
             _check_size(size)
     except httpx2.HTTPError as error:
         if response.status_code == 200:
-            raise Fault(_cut(_why(error)), again=not parts) from error
+            raise Fault(faults.cut(faults.why(error)), again=not parts, lost="begun") from error
     return b"".join(parts)
 
 
 def _check_size(size: int) -> None:
     if size > _MOST:
-        raise _garbage(f"more than {_MOST >> 20} MB at once")
+        raise faults.garbage(f"more than {_MOST >> 20} MB at once")
 
 
 def _is_object(body: bytes) -> bool:
@@ -283,91 +284,9 @@ def _is_object(body: bytes) -> bool:
         return False
 
 
-def _answered(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
-    """What an answer that is no message means."""
-    if status < 400:
-        what = f"status {status}" if status != 200 else "status 200 with a body that is no message"
-        return Fault(_garbage(f"{what}: {body[:80].decode(errors='replace')!r}"), again=False)
-    try:
-        found = json.loads(body)
-        said = found["error"] if isinstance(found, dict) else {}
-    except (ValueError, RecursionError, KeyError):
-        said = {}
-    kind = said.get("type") if isinstance(said, dict) else None
-    message = said.get("message") if isinstance(said, dict) else said
-    return _fault(status, headers, kind, message)
-
-
-def _said(headers: Mapping[str, str], error: Mapping[str, Any]) -> Fault:
-    """An error as the first event of a stream: the same as one instead of a stream."""
-    kind = error.get("type")
-    return _fault(_STATUS.get(str(kind), 500), headers, kind, error.get("message"))
-
-
-def _fault(status: int, headers: Mapping[str, str], kind: Any, message: Any) -> Fault:
-    asked = seconds_of(headers)
-    if asked is not None and asked > _NONSENSE:
-        asked = None
-    wanted = headers.get("x-should-retry")
-    again = wanted == "true" or (wanted != "false" and status in _RETRIED)
-    refusal = Refusal(
-        status,
-        kind if isinstance(kind, str) and kind else _KINDS.get(status, "api_error"),
-        message if isinstance(message, str) and message else f"the upstream answered {status}",
-        reason=_REASONS.get(status, "upstream"),
-        retry_after=asked,
-        retry_at=None if asked is None else time.time() + asked,
-        headers={
-            name: value for name, value in headers.items() if name not in ("retry-after", "retry-after-ms")
-        },
-    )
-    return Fault(refusal, again=again, wait=asked, sick=status >= 500, headers=headers)
-
-
 def _wait(tried: int, first: float) -> float:
     longest: float = min(_LONGEST_WAIT, first * 2 ** (tried - 1))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 -- so that not all come back at once
-
-
-def _lost(error: httpx2.HTTPError) -> Fault:
-    """No answer came: the class of why."""
-    if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
-        refusal = Refusal(
-            504, "timeout_error", f"the upstream did not answer: {_why(error)}", reason="timeout"
-        )
-        return Fault(refusal, again=True)
-    text = _why(error)
-    if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
-        return Fault(
-            Refusal(502, "api_error", f"no trusted connection to the upstream: {text}", reason="tls"),
-            again=False,
-        )
-    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
-        return Fault(
-            Refusal(502, "api_error", f"cannot reach the upstream: {text}", reason="unreachable"), again=True
-        )
-    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
-        return Fault(
-            Refusal(502, "api_error", f"cannot ask the upstream: {text}", reason="upstream"), again=False
-        )
-    return Fault(Refusal(502, "api_error", f"the upstream hung up: {text}", reason="reset"), again=True)
-
-
-def _late(seconds: float) -> Fault:
-    refusal = Refusal(504, "timeout_error", f"the upstream was silent for {seconds:g} s", reason="timeout")
-    return Fault(refusal, again=False)
-
-
-def _cut(how: str) -> Refusal:
-    return Refusal(502, "api_error", f"the upstream's answer was cut off: {how}", reason="cut")
-
-
-def _garbage(what: str) -> Refusal:
-    return Refusal(502, "api_error", f"the upstream sent no message: {what}", reason="garbage")
-
-
-def _why(error: httpx2.HTTPError) -> str:
-    return str(error) or type(error).__name__
 
 
 def _proxy(url: str) -> str | None:

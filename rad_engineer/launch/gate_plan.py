@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rad_engineer import gates, git, roles, settings
 from rad_engineer.gates import Gate
 from rad_engineer.git.repository import Repository
+from rad_engineer.launch import models
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
 from rad_engineer.launch.run_branch import RunBranch
@@ -46,6 +47,7 @@ def rules(
         agent=",".join(agent.agents) or "mock",
         agent_command=agent.command,
         model=wanted.model or "",
+        priced=_priced(inputs, wanted, agent),
         **reading(ground, wanted),
         agent_settings={
             "effort": wanted.effort,
@@ -82,6 +84,14 @@ def _policy(ground: Ground, wanted: Settings) -> Mapping[str, Any]:
     from rad_engineer.gates import policy  # noqa: PLC0415 - 40 ms that few projects need
 
     return policy.load(ground.top, wanted.policy)
+
+
+def _priced(inputs: Inputs, wanted: Settings, agent: "Choice") -> tuple[str, ...]:
+    """The models of stories that the gateway would not refuse."""
+    asked = {
+        story.model for story in inputs.graph.stories if story.model and story.state in ("todo", "human")
+    }
+    return models.priced(asked, wanted) if asked and not agent.rehearsal else ()
 
 
 def reading(ground: Ground, wanted: Settings) -> dict[str, Any]:
@@ -153,7 +163,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
         found.append(("setup", wanted.setup))
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
-    found += [(kind, str(value)) for kind, value in (*_of_models(wanted), *_of_the_sandbox(wanted))]
+    found += [*of_models(wanted), *_of_the_sandbox(wanted)]
     if agent.unmetered:
         from rad_engineer.agents.choice import grants  # noqa: PLC0415 - only where somebody is lent a login
 
@@ -164,13 +174,19 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
     return found
 
 
-def _of_models(wanted: Settings) -> Iterator[tuple[str, Any]]:
-    """Whom a file of the project wants to have asked with the user's key, and how much it wants to have spent."""
+def of_models(wanted: Settings) -> list[tuple[str, str]]:
+    """Whom a file of the project wants to have asked with the user's key, how much spent, and at which prices."""
     from_file = {name for name, origin in wanted.origins.items() if origin.endswith(".toml")}
+    found = []
     if "upstream" in from_file and not str(wanted.upstream).startswith("replay:"):
-        yield "models", wanted.upstream
+        found.append(("models", str(wanted.upstream)))
     if "budget" in from_file:
-        yield "budget", f"{wanted.budget:.2f} USD" if wanted.budget else "none"
+        found.append(("budget", f"{wanted.budget:.2f} USD" if wanted.budget else "none"))
+    for model, price in sorted(wanted.prices.items()):
+        if f"prices.{model}" in from_file:
+            parts = ", ".join(f"{name} {value:g}" for name, value in price.items())
+            found.append(("price", f"{model}: {parts} USD for a million tokens"))
+    return found
 
 
 def _of_the_sandbox(wanted: Settings) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,13 @@
 """Who works in a run, and how they ask models: through a gateway that the run starts, where there is a way to pay."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer import store
+from rad_engineer.errors import ConfigInvalid
 from rad_engineer.ledger import Ledger
 from rad_engineer.settings import AgentChoice, Settings
 from rad_engineer.spending import MICRO
@@ -48,7 +49,8 @@ def settle(
 ) -> tuple["Choice", Access | None]:
     """Who works, and how models are reached. `taken` are the secrets that were in the environment.
 
-    Raises NoAgent where nobody can work, Refused where a budget could not be kept.
+    Raises NoAgent where nobody can work, Refused where a budget could not be kept, ConfigInvalid for a model without a
+    price.
     """
     from rad_engineer.agents import choice  # noqa: PLC0415 - after what can refuse cheaply
 
@@ -59,7 +61,12 @@ def settle(
     chosen = choice.choose(asked, env, key=reachable, readers=readers)
     choice.keep_budget(chosen, budget=_capped(wanted), allowed=wanted.allow_unmetered)
     passes = chosen.gateway or ("command" in chosen.agents and reachable)
-    return chosen, Access(key, wanted) if passes and not chosen.rehearsal else None
+    if not passes or chosen.rehearsal:
+        return chosen, None
+    reads = choice.OWN_LOOP in (readers or chosen.agents)
+    named = {"model": choice.OWN_LOOP in chosen.agents, "review_model": wanted.review and reads}
+    check_models(wanted, ["fallback_model", *(name for name, asked in named.items() if asked)])
+    return chosen, Access(key, wanted)
 
 
 def _key(taken: Mapping[str, Any], env: Mapping[str, str]) -> "Credentials | None":
@@ -73,18 +80,44 @@ def _capped(wanted: Settings) -> bool:
     return any((wanted.budget, wanted.story_budget, wanted.token_budget, wanted.story_token_budget))
 
 
+def priced(names: Iterable[str], wanted: Settings) -> tuple[str, ...]:
+    """Those of these models, as the API calls them, that have a price: calls to others are refused."""
+    from rad_engineer.agents import choice  # noqa: PLC0415 - only where somebody has named a model
+    from rad_engineer.gateway.prices import Prices  # noqa: PLC0415
+
+    prices = Prices(wanted.prices)
+    return tuple(sorted(name for name in {choice.model_id(name) for name in names} if prices.knows(name)))
+
+
+def check_models(wanted: Settings, names: Iterable[str]) -> None:
+    """Raises ConfigInvalid for the setting among these that names a model without a price."""
+    from rad_engineer.agents import choice  # noqa: PLC0415 - only where somebody has named a model
+    from rad_engineer.gateway import prices  # noqa: PLC0415
+
+    if wanted.offline or (wanted.upstream or "").startswith(REPLAY):
+        return
+    for name in names:
+        model = getattr(wanted, name) or ""
+        model = model if name == "fallback_model" else choice.model_id(model)
+        if model and not prices.Prices(wanted.prices).knows(model):
+            raise ConfigInvalid(
+                f"{wanted.origins[name]}: {prices.UNPRICED.format(model)}",
+                hint=prices.GIVE_PRICE.format(model),
+            )
+
+
 def open_door(access: Access, rundir: store.RunDir, place: "Ground") -> "Door":
     """Starts the gateway of a run."""
     from rad_engineer.gateway import configuration, credentials, door  # noqa: PLC0415 - only with models
 
-    wanted = _with_folders(access.wanted, place.top)
+    wanted = with_folders(access.wanted, place.top)
     told = configuration.configured(wanted, tenant=rundir.run, cache_folder=str(place.cache / "answers"))
     opened = door.open(told, rundir.path / FOLDER, secrets.token_bytes(32), access.key)
     credentials.harden()  # nothing is forked from here any more that would have to be looked into
     return opened
 
 
-def _with_folders(wanted: Settings, top: Path) -> Settings:
+def with_folders(wanted: Settings, top: Path) -> Settings:
     """Folders that a file of settings names lie in its project, those of a command line where it was given."""
 
     def whole(name: str, folder: str) -> str:

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -140,7 +141,8 @@ class _Launch:
             return []
         from rad_engineer.agents import choice  # noqa: PLC0415 - most PRDs leave that open
 
-        told = choice.hints(stories, self.order.agent, rules.roles, key=self.order.access is not None)
+        agent = replace(self.order.agent, priced=rules.priced)
+        told = choice.hints(stories, agent, rules.roles, key=self.order.access is not None)
         more = (
             [f"{len(told) - _HINTS} more stories ask for what is not known here"]
             if len(told) > _HINTS
@@ -265,14 +267,15 @@ class _Launch:
 
     def _open(self, ledger: Ledger, rules: Rules, branch: run_branch.RunBranch | None) -> None:
         head = branch.tip if branch is not None else None
+        metered = self.order.access is not None
         if ledger.checkpoint.state == "new":
             ledger.record(
                 "run_started", kind=rules.kind, branch=rules.branch, base=rules.base, head=head,
-                agent=rules.agent, workspace=rules.workspace, sandbox=rules.sandbox, prds=list(self.order.files),
-                stories=len(self.graph.stories), pid=os.getpid(),
+                agent=rules.agent, metered=metered, workspace=rules.workspace, sandbox=rules.sandbox,
+                prds=list(self.order.files), stories=len(self.graph.stories), pid=os.getpid(),
             )  # fmt: skip
         else:
-            ledger.record("run_resumed", head=head, sandbox=rules.sandbox, pid=os.getpid())
+            ledger.record("run_resumed", head=head, metered=metered, sandbox=rules.sandbox, pid=os.getpid())
 
     def _queue(self, rules: Rules, branch: run_branch.RunBranch | None) -> MergeQueue | None:
         repository = self.order.ground.repository

@@ -21,12 +21,23 @@ def load(top: Path, home: Path, own: Mapping[str, str]) -> dict[str, str]:
     folder = home / FOLDER
     files = sorted(folder.glob("*.md")) if folder.is_dir() else []
     found |= {path.stem: _read(path, path.stem) for path in files}
-    return found | {name: _read(top / path, name) for name, path in own.items()}
+    return found | {name: _read(_within(top, path, name), name) for name, path in own.items()}
 
 
 def replaced(texts: Mapping[str, str], name: str) -> bool:
     """Whether a project has put its own text in the place of one of ours."""
     return name in NAMES and texts.get(name) != _read(Path(__file__).parent / f"{name}.md", name)
+
+
+def _within(top: Path, path: str, name: str) -> Path:
+    """A project's file is one of the project: what it names elsewhere would be told to a model."""
+    found = (top / path.replace("\0", "/")).resolve()
+    if "\0" in path or not found.is_relative_to(top.resolve()):
+        raise ConfigInvalid(
+            f"{path}: the file for the role {name} is not in the project",
+            hint=f"correct [agent.roles] {name}",
+        )
+    return found
 
 
 def _read(path: Path, name: str) -> str:

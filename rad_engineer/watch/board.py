@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.printable import cut, duration, one_line, pad, width
+from rad_engineer.core.report_text import spent
 from rad_engineer.watch.estimate import Estimate
 from rad_engineer.watch.wording import sentence
 
@@ -36,6 +37,9 @@ _NEXT_STAGE = {
     "verify": "land",
     "review": "land",
 }
+_ON_THE_WAY = frozenset(
+    {"gate_finished", "stage_finished", "story_spent", "story_unmetered", "agent_reported"}
+)
 _ENDED = ("passed", "already-done", "done-unverified", "failed", "skipped")
 _OUTPUT = 400  # characters of a line of output that are kept
 
@@ -62,6 +66,7 @@ class Board:
         self.estimate = Estimate(graph, jobs)
         self.tokens = 0
         self.cost = 0.0
+        self.unmetered = False
         self._index = {identity: index for index, identity in enumerate(graph.identities)}
         if checkpoint is not None:
             self._take_over(checkpoint)
@@ -107,6 +112,7 @@ class Board:
                 continue
             self.tokens += record.tokens
             self.cost += record.cost_usd
+            self.unmetered = self.unmetered or record.unmetered
             self._set(index, record.status)
             if record.status in ("running", "landing"):
                 since = record.started_at or checkpoint.started_at or 0.0
@@ -123,10 +129,11 @@ class Board:
             self.running[index].stage = _NEXT_STAGE.get(event.data.get("stage"), "")
         elif event.kind == "story_verified" and index in self.running:
             self.running[index].stage = "land"
-        elif event.kind not in ("gate_finished", "stage_finished", "story_spent"):
+        elif event.kind not in _ON_THE_WAY:
             self.running.pop(index, None)
         self.tokens += event.data.get("tokens", 0)
         self.cost += event.data.get("cost_usd", 0.0)
+        self.unmetered = self.unmetered or event.kind == "story_unmetered"
         if event.kind == "story_landed":
             self.estimate.finished(index, record.seconds)
         self._set(index, record.status)
@@ -145,8 +152,8 @@ class Board:
         left = self.estimate.left(self.status, now, {i: entry.since for i, entry in self.running.items()})
         if left is not None:
             parts.append(f"about {duration(left)} left")
-        if self.cost:
-            parts.append(f"{self.cost:.2f} USD")
+        if self.cost or self.unmetered:
+            parts.append(spent(self.cost, 0.0, unmetered=self.unmetered))
         elif self.tokens:
             parts.append(f"{self.tokens:,} tokens")
         return [("rad-engineer  ", "bold"), (" · ".join(parts), "")]

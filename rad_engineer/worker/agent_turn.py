@@ -1,6 +1,6 @@
 """One turn of an agent in a slot: who is asked, in which role and with which prompt, and who is asked instead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from rad_engineer import agents, story_files
 from rad_engineer.agents import choice
 from rad_engineer.agents.adapters import ADAPTERS
 from rad_engineer.core import prompt
+from rad_engineer.core.agent_word import heard
 from rad_engineer.core.prd import Story
 from rad_engineer.process import Limits
 from rad_engineer.sandbox import Box
@@ -16,7 +17,7 @@ from rad_engineer.worker import boxes, commits, verdict
 from rad_engineer.worker.story_run import PATCH_LIES_IN, StoryRun
 
 _LEARNINGS = "learnings.txt"
-_SAME_FOR_ALL = ("budget", "offline")
+_SAME_FOR_ALL = ("budget", "offline", "ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Turn:
     model: str = ""
     session: str = ""  # of the first of them, to go on with
     afresh: Callable[[], None] | None = None  # takes the slot back before another agent is asked
+    finished: Callable[[], None] | None = None  # told at once when a named turn has ended well
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ def take(run: StoryRun, turn: Turn) -> Took:
     """Asks the first agent; where that one is missing or at its limit, the next one goes on from the start."""
     names = _names(run, turn)
     for position, name in enumerate(names):
+        if choice.unmetered(name, key=_key(run)):
+            run.say({"event": "story_unmetered", "agent": name})
         prompt_file = _prompt_file(run, turn)
         with boxes.for_agent(run.place, turn.where, _shown(run, prompt_file), _home(run, name)) as box:
             result = agents.agent(name).run(_work(run, turn, name, names[0], box))
@@ -135,7 +139,7 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
         cancel=run.cancel,
         on_line=lambda line: run.say({"output": line}),
         on_started=None if turn.name else run.name_child,
-        on_finished=None if turn.name else lambda: run.checkpoint("agent"),
+        on_finished=_on_finished(run, turn, name),
         base_url=models.get("url", ""),
         token=models.get("token", ""),
         model=_model(run, turn, name, first),
@@ -184,11 +188,21 @@ def _environment(run: StoryRun, name: str) -> dict[str, str]:
     return {**place.environment, **{word: place.user[word] for word in own if word in place.user}}
 
 
+def _on_finished(run: StoryRun, turn: Turn, name: str) -> Callable[[agents.AgentResult], None] | None:
+    """Writes down that a turn has ended, before anything else can happen."""
+    finished = turn.finished
+    if finished is not None:
+        return lambda _result: finished()
+    return None if turn.name else lambda result: run.checkpoint("agent", wrote=wrote(Took(name, result)))
+
+
 def _model(run: StoryRun, turn: Turn, name: str, first: str) -> str:
     """The model that was named, where it can be one of this agent's: others do not know each other's names."""
     named = turn.model or (wanted(run).model if not turn.agents else "") or run.place.rules.model
     alike = choice.unmetered(name, key=_key(run)) == choice.unmetered(first, key=_key(run))
-    return named if name == first or alike else ""
+    if not (name == first or alike):
+        return ""
+    return choice.model_id(named) if name == choice.OWN_LOOP else named
 
 
 def _key(run: StoryRun) -> bool:
@@ -199,7 +213,7 @@ def _key(run: StoryRun) -> bool:
 def _choice(run: StoryRun) -> choice.Choice:
     chain = run.place.rules.agents
     loose = tuple(name for name in chain if choice.unmetered(name, key=_key(run)))
-    return choice.Choice(chain, run.place.rules.agent_command, "", loose)
+    return choice.Choice(chain, run.place.rules.agent_command, "", loose, priced=run.place.rules.priced)
 
 
 def _hidden(run: StoryRun) -> dict[str, str]:
@@ -219,7 +233,28 @@ def _hidden(run: StoryRun) -> dict[str, str]:
 def told(took: Took, models: Any) -> dict[str, Any]:
     """What a turn has cost, where nobody at the gateway counted it."""
     result = took.result
-    if models and not result.unmetered:
-        return {}
-    figures = {"cost_usd": result.cost_usd, "tokens": result.tokens}
-    return {**figures, "unmetered": True} if result.unmetered else figures
+    if result.unmetered:
+        return {"unmetered": True, "stated_usd": result.cost_usd, "tokens": result.tokens}
+    return {} if models else {"cost_usd": result.cost_usd, "tokens": result.tokens}
+
+
+def wrote(took: Took) -> dict[str, Any]:
+    """Who has done the work, and what they say of it."""
+    result = took.result
+    said = {
+        "summary": result.summary,
+        "criteria": result.criteria,
+        "files": result.files,
+        "tests": result.tests,
+        "errors": result.errors,
+        "next_steps": result.next_steps,
+    }
+    about = {"agent": took.agent, "model": result.model, "turns": result.turns}
+    return {**heard({**about, **said}).to_json(), "session": result.session}
+
+
+def report(run: StoryRun, found: Mapping[str, Any]) -> None:
+    """Tells what whoever did the work says of it; those who say nothing are not spoken of."""
+    if found.get("summary") or found.get("criteria"):
+        word = {name: value for name, value in found.items() if name != "session"}
+        run.say({"event": "agent_reported", **word})

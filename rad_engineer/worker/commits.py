@@ -58,7 +58,6 @@ def commit(run: StoryRun, said: "AgentResult | None" = None) -> Outcome | tuple[
     with timings.part("commit"):
         place.pool.adopt(quarantine)
         place.pool.keep_ref(verdict.story_refs(run)[0], commit)
-    run.checkpoint("policy", commit=commit, changed=changed[:200])
     return commit, changed
 
 

@@ -4,64 +4,78 @@ Neither decides anything: findings go back to whoever wrote the change, a limite
 """
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rad_engineer import git, story_files
 from rad_engineer.core import review
 from rad_engineer.outcome import Outcome
-from rad_engineer.worker import agent_turn, commits, setup, verdict
+from rad_engineer.worker import agent_turn, commits, verdict
 from rad_engineer.worker.agent_turn import Took, Turn
+from rad_engineer.worker.progress import Progress
 from rad_engineer.worker.story_run import StoryRun
 
 if TYPE_CHECKING:
     from rad_engineer.core.review import Review
 
-Made = tuple[str, tuple[str, ...]]
 _ROLE = "code-reviewer"
+_SIMPLIFY = "simplify"
 
 
-def reviewed(run: StoryRun, made: Made, wrote: Took) -> Made | Outcome:
-    """The commit after its review: the same one, or what became of it when findings were mended."""
-    rules = run.place.rules
-    for number in range(1, rules.review_rounds + 1):
-        found = _ask(run, made[0], number)
-        if isinstance(found, Outcome):
-            return found
-        if found is None or not found.must:
-            return made
-        text = review.again(_prompt(run), found.must)
-        turn = Turn(commits.slot_of(run).path, f"mend-{number}", text, (wrote.agent,), wrote.result.model,
-                    wrote.result.session)  # fmt: skip
-        again = _worked(run, turn)
-        if again is None:
-            return made
-        if isinstance(again, Outcome):
-            return again
-        committed = commits.commit(run)
-        if isinstance(committed, Outcome):
-            return committed
-        made = committed
-    return made
+def reviewed(run: StoryRun, progress: Progress) -> Outcome | None:
+    """Has the change read and mended, as often as the rules say; what came of it is in `progress`."""
+    rounds = run.place.rules.review_rounds
+    while progress.must or progress.reviews < rounds:
+        if progress.must and progress.finished:
+            committed = progress.commit()
+            if isinstance(committed, Outcome):
+                return committed
+            progress.made, progress.must = committed, ()
+        elif progress.must:
+            ended = _mended(run, progress)
+            if isinstance(ended, Outcome):
+                return ended
+            if ended:
+                continue
+            progress.must, progress.reviews = (), rounds
+        else:
+            found = _ask(run, progress, progress.reviews + 1)
+            if isinstance(found, Outcome):
+                return found
+            progress.must = found.must if found is not None else ()
+            progress.reviews = progress.reviews + 1 if progress.must else rounds
+        progress.write()
+    return None
 
 
-def _ask(run: StoryRun, commit: str, number: int) -> "Review | Outcome | None":
+def _mended(run: StoryRun, progress: Progress) -> Outcome | bool:
+    """Has the findings mended by whoever wrote the change: whether something came of it."""
+    wrote, name = progress.writer, f"mend-{progress.reviews}"
+    turn = Turn(commits.slot_of(run).path, name, review.again(_prompt(run), progress.must), _named(wrote.agent),
+                wrote.result.model, wrote.result.session)  # fmt: skip
+    return _worked(run, progress, turn, "mend")
+
+
+def _ask(run: StoryRun, progress: Progress, number: int) -> "Review | Outcome | None":
     """Has the change read; None where nothing came of it. What a reviewer does to files is undone."""
-    rules = run.place.rules
+    rules, commit, name = run.place.rules, progress.made[0], f"review-{number}"
+    stopped = progress.prepare(name)
+    if stopped is not None:
+        return stopped
     diff = git.diff(run.place.repository, run.job["base"], commit).decode("utf-8", "replace")
     text = review.question(agent_turn.assignment(run), rules.roles.get(_ROLE, ""), diff)
-    reviewers = tuple(rules.reviewer.split(",")) if rules.reviewer else tuple(rules.agent.split(","))
-    turn = Turn(commits.slot_of(run).path, f"review-{number}", text, reviewers, rules.review_model)
+    turn = Turn(
+        commits.slot_of(run).path, name, text, _named(rules.reviewer or rules.agent), rules.review_model
+    )
     started = time.monotonic()
     took = agent_turn.take(run, turn)
-    back_to(run, commit)
-    costs = agent_turn.told(took, run.job.get("models"))
     good = took.result.outcome == "finished"
-    run.finished("review", started, ok=good, **costs)
+    run.finished("review", started, ok=good, **agent_turn.told(took, run.job.get("models")))
     if took.result.outcome == "cancelled":
         return Outcome("interrupted", commit=commit)
+    progress.take_back()
     if not good:
-        _say(run, f"the review by {took.agent} came to nothing ({took.result.reason or took.result.outcome})")
-        return None
+        return _nothing(run, took, "the review")
     found = review.read(took.result.summary or took.result.output)
     _keep(run, number, found)
     if not found.understood:
@@ -71,45 +85,72 @@ def _ask(run: StoryRun, commit: str, number: int) -> "Review | Outcome | None":
     return found
 
 
-def simplified(run: StoryRun, green: Outcome, made: Made, learnings: tuple[str, ...]) -> Outcome:
+def simplified(run: StoryRun, green: Outcome, progress: Progress, learnings: tuple[str, ...]) -> Outcome:
     """The verdict on a simpler change, where there is one and it is green too; else the one that there was."""
-    turn = Turn(commits.slot_of(run).path, "simplify", review.simpler(_prompt(run)))
-    ended = _worked(run, turn, stage="simplify")
-    if isinstance(ended, Outcome):
-        return ended if ended.kind == "interrupted" else green
-    if ended is None:
-        return green
-    committed = commits.commit(run)
-    if not isinstance(committed, Outcome) and committed[0] != made[0]:
-        outcome = verdict.judge_story(run, *committed, learnings)
+    if progress.simpler is None and not progress.simplified:
+        stopped = _made_simpler(run, progress)
+        if stopped is not None:
+            return stopped
+    if progress.simpler is not None:
+        outcome = verdict.judge_story(run, *progress.simpler, learnings)
         if outcome.kind in ("verified", "interrupted"):
             return outcome
         _say(run, f"simplifying is left out: {outcome.reason or outcome.kind}, {outcome.detail}".rstrip(", "))
-    run.place.pool.keep_ref(verdict.story_refs(run)[0], made[0])
-    run.checkpoint("policy", commit=made[0], changed=made[1][:200])
+        progress.simpler, progress.simplified = None, True
+        run.place.pool.keep_ref(verdict.story_refs(run)[0], progress.made[0])
+        progress.write()
     return green
 
 
-def _worked(run: StoryRun, turn: Turn, stage: str = "mend") -> Took | Outcome | None:
-    """Takes a turn that changes files; None where it came to nothing, and the files are as they were."""
-    started = time.monotonic()
-    took = agent_turn.take(run, turn)
-    good = took.result.outcome == "finished"
-    run.finished(stage, started, ok=good, **agent_turn.told(took, run.job.get("models")))
-    if took.result.outcome == "cancelled":
-        return Outcome("interrupted")
-    if good:
-        return took
-    _say(run, f"{stage} by {took.agent} came to nothing ({took.result.reason or took.result.outcome})")
+def _made_simpler(run: StoryRun, progress: Progress) -> Outcome | None:
+    """Has the change made simpler; the simpler one is in `progress`, where there is one."""
+    if progress.finished != _SIMPLIFY:
+        turn = Turn(commits.slot_of(run).path, _SIMPLIFY, review.simpler(_prompt(run)))
+        ended = _worked(run, progress, turn, _SIMPLIFY)
+        if isinstance(ended, Outcome):
+            return ended
+    if progress.finished:
+        committed = progress.commit()
+        if not isinstance(committed, Outcome) and committed[0] != progress.made[0]:
+            progress.simpler = committed
+    progress.simplified = True
+    progress.write()
     return None
 
 
-def back_to(run: StoryRun, commit: str) -> None:
-    """Takes the slot to what was committed of it."""
-    slot = commits.slot_of(run)
-    keep = (*run.place.rules.keep, *setup.kept(slot.git_dir).paths)
-    run.place.pool.move(slot, commit, run.job["base"], keep=keep)
-    run.place.pool.copy_files(slot)
+def _worked(run: StoryRun, progress: Progress, turn: Turn, stage: str) -> Outcome | bool:
+    """Takes a turn that changes files: whether something came of it. Else they are as they were."""
+    stopped = progress.prepare(turn.name)
+    if stopped is not None:
+        return stopped
+    started = time.monotonic()
+    took = agent_turn.take(run, replace(turn, finished=lambda: progress.ended(turn.name)))
+    good = took.result.outcome == "finished"
+    run.finished(stage, started, ok=good, **agent_turn.told(took, run.job.get("models")))
+    if took.result.outcome == "cancelled":
+        return Outcome("interrupted", commit=progress.made[0])
+    if good:
+        if progress.finished != turn.name:
+            progress.ended(turn.name)
+        return True
+    progress.finished = ""
+    stopped = _nothing(run, took, stage)
+    if stopped is None:
+        progress.take_back()
+    return stopped or False
+
+
+def _nothing(run: StoryRun, took: Took, what: str) -> Outcome | None:
+    """A turn came to nothing: that is said, and the story goes on without; unless nothing can be booked any more."""
+    result = took.result
+    if (result.outcome, result.reason) == ("later", "ledger"):
+        return Outcome("later", reason=result.reason)
+    _say(run, f"{what} by {took.agent} came to nothing ({result.reason or result.outcome})")
+    return None
+
+
+def _named(agents: str) -> tuple[str, ...]:
+    return tuple(agents.split(",")) if agents else ()
 
 
 def _prompt(run: StoryRun) -> str:

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from rad_engineer import agents, git, process, story_files, timings
-from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
+from rad_engineer.core.printable import one_line
+from rad_engineer.outcome import DRIFT, FEEDBACK_TAIL, Outcome, difference, text_fingerprint
 from rad_engineer.worker import agent_turn, commits, review, setup, verdict
 from rad_engineer.worker.agent_turn import Took, Turn
 from rad_engineer.worker.court import Cancelled, set_up_copy
+from rad_engineer.worker.progress import Progress, back_to
 from rad_engineer.worker.story_run import StoryRun, with_patch
 
 MAX_LEARNINGS = 20
+_MOST_LEARNED = 24_000  # bytes
 _AGENT_REASONS = {
     "failed": "agent-failed",
     "missing": "agent-missing",
@@ -41,7 +44,11 @@ def _run_stages(run: StoryRun) -> Outcome:
     if run.place.rules.workspace == "shared":
         return _run_shared(run, done)
     stage = done.get("stage")
-    took: Took | None = None
+    wrote: Mapping[str, Any] = done.get("wrote") or {}
+    agent_turn.report(run, wrote)  # once more: whoever was to write it down may be gone
+    if stage not in (None, "agent"):
+        return _judge(run, Progress.again(run, done))
+    took: agents.AgentResult | None = None
     if stage is None:
         stopped = _prepare(run)
         if stopped is not None:
@@ -49,35 +56,33 @@ def _run_stages(run: StoryRun) -> Outcome:
         ended = _agent(run, commits.slot_of(run).path)
         if isinstance(ended, Outcome):
             return ended
-        took = ended
-    if stage in (None, "agent"):
-        committed = commits.commit(run, took.result if took is not None else None)
-        if isinstance(committed, Outcome):
-            return committed
-        made = committed
-    else:
-        made = (done["commit"], tuple(done["changed"]))
-    return _judge(run, made, took)
+        took = ended.result
+        wrote = agent_turn.wrote(ended)
+    committed = commits.commit(run, took)
+    if isinstance(committed, Outcome):
+        return committed
+    progress = Progress(run, committed, wrote)
+    progress.write()
+    return _judge(run, progress)
 
 
-def _judge(run: StoryRun, made: tuple[str, tuple[str, ...]], took: Took | None) -> Outcome:
-    """Reviewed and made simpler where that is wanted and the slot is still as the agent left it; then judged."""
+def _judge(run: StoryRun, progress: Progress) -> Outcome:
+    """Reviewed, judged, and made simpler, where that is wanted and not done yet."""
     rules = run.place.rules
-    if took is not None and rules.review:
-        found = review.reviewed(run, made, took)
-        if isinstance(found, Outcome):
-            return found
-        made = found
+    if rules.review:
+        stopped = review.reviewed(run, progress)
+        if stopped is not None:
+            return stopped
     learnings = _learnings(run)
-    outcome = verdict.judge_story(run, *made, learnings)
-    if took is not None and rules.simplify and outcome.kind == "verified":
-        return review.simplified(run, outcome, made, learnings)
+    outcome = verdict.judge_story(run, *progress.made, learnings)
+    if rules.simplify and outcome.kind == "verified":
+        return review.simplified(run, outcome, progress, learnings)
     return outcome
 
 
 def _agent(run: StoryRun, where: Path) -> Outcome | Took:
     started = time.monotonic()
-    afresh = (lambda: review.back_to(run, run.job["base"])) if run.place.rules.workspace == "slots" else None
+    afresh = (lambda: back_to(run, run.job["base"])) if run.place.rules.workspace == "slots" else None
     with timings.part("agent"):
         took = agent_turn.take(run, Turn(where, afresh=afresh))
     result = took.result
@@ -85,10 +90,12 @@ def _agent(run: StoryRun, where: Path) -> Outcome | Took:
         return Outcome("interrupted")
     if result.outcome == "later":
         return Outcome("later", reason=result.reason or "limit", until=result.retry_at)
+    costs = agent_turn.told(took, run.job.get("models"))
+    agent_turn.report(run, agent_turn.wrote(took))
     if result.outcome != "finished":
-        run.finished("agent", started, ok=False, code=result.code)
+        run.finished("agent", started, ok=False, code=result.code, **costs)
         return _agent_failed(run, result)
-    run.finished("agent", started, **agent_turn.told(took, run.job.get("models")))
+    run.finished("agent", started, **costs)
     return took
 
 
@@ -148,7 +155,8 @@ def _goes_on(run: StoryRun) -> bool:
 
 
 def _agent_failed(run: StoryRun, result: agents.AgentResult) -> Outcome:
-    reason = _AGENT_REASONS[result.outcome]
+    drifted = result.reason == DRIFT  # the same question would be asked again, and has no answer
+    reason = DRIFT if drifted else _AGENT_REASONS[result.outcome]
     tail = result.output[-FEEDBACK_TAIL:]
     told = result.output.strip().splitlines() if result.outcome == "failed" else []
     unknown = told[0][:200] if told else "no exit code"
@@ -156,10 +164,10 @@ def _agent_failed(run: StoryRun, result: agents.AgentResult) -> Outcome:
     return Outcome(
         "failed",
         reason=reason,
-        detail=f"{code} after {result.seconds:.0f} s",
+        detail=difference(result.output) if drifted else f"{code} after {result.seconds:.0f} s",
         feedback=f"The last attempt ended early ({reason}, {code}). The end of its output:\n{tail}",
         fingerprint=text_fingerprint(reason, result.output) if reason == "agent-failed" else None,
-        final=reason == "agent-missing",
+        final=drifted or reason == "agent-missing",
         commit=commits.rescue(run, commits.slot_of(run)) if run.place.rules.workspace == "slots" else None,
     )
 
@@ -170,8 +178,8 @@ def _learnings(run: StoryRun) -> tuple[str, ...]:
         return ()
     try:
         with path.open("rb") as handle:
-            text = handle.read(4_000).decode("utf-8", "replace")
+            text = handle.read(_MOST_LEARNED).decode("utf-8", "replace")
     except OSError:
         return ()
-    lines = [" ".join(line.split())[:300] for line in text.splitlines()]
+    lines = [one_line(line)[:300] for line in text.splitlines()]
     return tuple(line for line in lines if line)[:MAX_LEARNINGS]

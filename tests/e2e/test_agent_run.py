@@ -61,11 +61,13 @@ def test_five_stories(project):
         }
         assert project.landed("rad/demo") == list("ABCE")
         assert project.git("show", "rad/demo:notes") == "A B C E base\n"
-        bill = dict.fromkeys("ABCDE", 0)
+        bill, money = dict.fromkeys("ABCDE", 0), dict.fromkeys("ABCDE", 0)
         for exchange in seen.exchanges:
             (name,) = (name for name in bill if f"Story {name}:" in exchange.body.decode())
             bill[name] += sum(exchange.usage.values())
+            money[name] += 2 * exchange.usage["input_tokens"] + 10 * exchange.usage["output_tokens"]
         assert {key: entry["tokens"] for key, entry in found.items()} == bill
+        assert {key: round(entry["cost_usd"] * 1e6) for key, entry in found.items()} == money
         prefixes = {
             json.dumps([e.data["system"], e.data["tools"], e.data["messages"][0]["content"][0]])
             for e in seen.exchanges
@@ -134,6 +136,55 @@ def test_a_story_that_waits_for_money_goes_on_with_the_call_that_was_refused(pro
         assert ran.code == 0, ran.err
         assert [len(exchange.data["messages"]) for exchange in seen.exchanges] == [1, 3]
         assert project.git("show", "rad/demo:log") == "line\n"
+
+
+def test_models_are_asked_for_by_the_names_that_people_use_and_those_without_a_price_before_anything_starts(
+    project,
+):
+    answers = [says(call("bash", command="echo line >> ours; echo seen"), when={"hasToolResult": False}),
+               says(met("A", "notes:1"), when=after("seen"))]  # fmt: skip
+    with playing(project, answers, "A") as (seen, command):
+        mine = "[gateway.prices]\nmine = { input = 1, output = 1 }\n"
+        project.write({"prd.json": prd(story("A"), story("B", model="mine"), story("C", model="claude-nobody")),
+                       "rad-engineer.toml": CONFIG + mine})  # fmt: skip
+        for option in ("--model", "--fallback-model"):
+            ran = project.rad(*command, option, "nobody-knows")
+            assert (ran.code, seen.exchanges) == (78, [])
+            assert "[gateway.prices]" in ran.err
+        ran = project.rad(*command, "--model", "opus", "--attempts", "1")
+        assert ran.code == 0, ran.err
+        asked = {}
+        for exchange in seen.exchanges:
+            (name,) = (name for name in "ABC" if f"Story {name}:" in exchange.body.decode())
+            asked[name] = exchange.data["model"]
+        assert asked == {"A": "claude-opus-5-5", "B": "mine", "C": "claude-opus-5-5"}
+        assert "claude-nobody" in ran.err
+
+
+def test_a_recording_with_gaps_is_not_taken_for_a_whole_one(project):
+    with playing(project, script("A"), "A") as (_seen, command):
+        recording = project.folder.parent / "recording"
+        recording.mkdir()
+        (recording / "recording.json").write_text('{"schema_version": 1}')
+        (recording / "stories").write_text("no folder")
+        ran = project.rad(*command, "--record", str(recording))
+        assert ran.code == 0, ran.err
+        (note,) = (note for note in project.report()["notes"] if "recording" in note)
+        assert "has gaps" in note
+        assert str(recording / "stories") in note
+
+
+def test_a_story_that_was_offline_goes_on_when_it_is_not(project):
+    with playing(project, script("A"), "A") as (seen, command):
+        ran = project.rad(*command, "--offline")
+        assert (ran.code, seen.exchanges) == (4, []), ran.err
+        [told] = project.report()["stories"]
+        assert (told["status"], told["reason"], told["attempts"]) == ("waiting", "offline", 1)
+        still = project.rad("resume", env={"RAD_OFFLINE": "true"})
+        assert (still.code, seen.exchanges) == (4, []), still.err
+        ran = project.rad("resume")
+        assert (ran.code, len(seen.exchanges)) == (0, 3), ran.err
+        assert project.report()["stories"][0]["attempts"] == 1
 
 
 def below(pid):

@@ -69,14 +69,15 @@ KINDS = [
     once("garbage in a stream", faulty.streams(*GOOD[:3], b"data: {oh\n\n")),
     once("error in a stream", faulty.streams(*GOOD[:3], OVERLOADED)),
     always("429, come back in an hour", limited("3600"), "waiting", 4, 1),
+    always("429 for ever", faulty.says(429, "rate_limit_error"), "waiting", 4, 4),
     always("400", faulty.says(400, "invalid_request_error"), "failed", 1, 1),
-    always("401", faulty.says(401, "authentication_error"), "failed", 1, 1),
-    always("403", faulty.says(403, "permission_error"), "failed", 1, 1),
+    always("401", faulty.says(401, "authentication_error"), "waiting", 4, 1),
+    always("403", faulty.says(403, "permission_error"), "waiting", 4, 1),
     always("404", faulty.says(404, "not_found_error"), "failed", 1, 1),
     always("413", faulty.says(413, "request_too_large"), "failed", 1, 1),
-    always("529 for ever", faulty.says(529, "overloaded_error"), "failed", 1, 4),
-    always("a page", faulty.raw(200, b"<html>", "text/html"), "failed", 1, 1),
-    always("reset for ever", faulty.resets, "failed", 1, 4),
+    always("529 for ever", faulty.says(529, "overloaded_error"), "waiting", 4, 4),
+    always("a page", faulty.raw(200, b"<html>", "text/html"), "waiting", 4, 1),
+    always("reset for ever", faulty.resets, "waiting", 4, 4),
 ]
 
 

@@ -1,7 +1,9 @@
 """The built-in agent through the gateway: asked of a mock model, recorded, and played again anywhere without one."""
 
 import json
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,14 +71,42 @@ def test_the_recording_of_the_quickstart_is_what_the_model_of_the_tests_says(tmp
     assert said == wanted
 
 
+ASKS = """
+import json, os, sys, urllib.error, urllib.request
+body = {"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": [{"role": "user", "content": "another question"}]}
+request = urllib.request.Request(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages", json.dumps(body).encode(),
+                                 {"x-api-key": os.environ["ANTHROPIC_API_KEY"]})
+try:
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
+except urllib.error.HTTPError as error:
+    sys.exit(f"it was refused: {error.code}")
+"""
+
+
+def test_an_agent_of_another_kind_that_asks_what_was_not_recorded_is_not_tried_again(tmp_path: Path) -> None:
+    project = pocketbook(tmp_path)
+    (tmp_path / "asks.py").write_text(ASKS)
+    command = f"{sys.executable} {tmp_path / 'asks.py'}"
+    ran = project.rad("run", "prd.json", "--yes", "--only", "PB-1", "--agent-command", command)
+    assert ran.code == 1, ran.err
+    entry = next(story for story in project.report()["stories"] if story["key"] == "PB-1")
+    assert (entry["status"], entry["reason"], entry["attempts"]) == ("failed", "drift", 1)
+    assert "messages[0].content[0].text differs from character 0 on: 'another question'" in entry["detail"]
+
+
 def test_one_changed_word_of_a_story_is_drift_and_named(tmp_path: Path) -> None:
     project = pocketbook(tmp_path)
     text = (project.folder / "prd.json").read_text()
     project.write(
         {"prd.json": text.replace("so that I need not think about cents", "so that I need not think")}
     )
-    ran = project.rad("run", "prd.json", "--yes", "--only", "PB-1", "--attempts", "1")
+    ran = project.rad("run", "prd.json", "--yes", "--only", "PB-1")
     assert ran.code == 1
-    assert project.statuses()["PB-1"] == "failed"
-    told = project.rad("explain", "PB-1").out
-    assert "drift" in told or "messages" in told
+    entry = next(story for story in project.report()["stories"] if story["key"] == "PB-1")
+    assert (entry["status"], entry["reason"], entry["attempts"]) == ("failed", "drift", 1)
+    assert re.match(r"messages\[0\]\.content\[1\]\.text differs from character \d+ on: ", entry["detail"])
+    assert "recorded was '…hat I need not think about cents" in entry["detail"]
+    assert "differs from character" in " ".join(project.rad("explain", "PB-1").out.split())
+    assert (
+        "differs from character" in (next(project.folder.glob(".rad-engineer/runs/*/report.md"))).read_text()
+    )

@@ -99,13 +99,20 @@ def test_nothing_can_start_says_why(project: Project) -> None:
 
 
 def test_later_runs_hear_what_earlier_ones_learnt(project: Project) -> None:
-    project.init({"prd.json": prd(story("A"), story("B")), "rad-engineer.toml": CHECK})
-    teach = 'echo "mind the gap" > "$RAD_LEARNINGS_FILE"; cp "$RAD_PROMPT_FILE" "out/p-$RAD_STORY_ID"\n'
+    project.init(
+        {"prd.json": prd(story("A"), story("B")), "rad-engineer.toml": CHECK, "progress.txt": "mine\n"}
+    )
+    teach = r"""printf 'mind \033[31mthe\033[0m\007 \342\200\256gap\n' > "$RAD_LEARNINGS_FILE"
+cp "$RAD_PROMPT_FILE" "out/p-$RAD_STORY_ID"
+"""
     options = (*agent(project, WRITE + teach), "--yes")
     assert project.rad("run", "prd.json", *options, "--only", "A").code == 0
     assert project.rad("run", "prd.json", *options, "--only", "B").code == 0
     prompt = project.git("show", "rad/demo:out/p-B")
-    assert "mind the gap" in prompt
+    notes = (project.folder / "progress.txt").read_text()
+    for text in (prompt, notes):  # nothing that a terminal would act on, or that hides what a model is told
+        assert "mind the gap" in text
+        assert text.replace("\n", "").isprintable()
     assert "A: out/A.txt" in prompt
 
 

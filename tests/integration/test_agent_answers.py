@@ -147,15 +147,15 @@ def test_every_reason_to_stop_has_a_meaning(tmp_path, answers, outcome, output, 
     assert (ended.outcome, ended.output, ended.turns) == (outcome, output, turns)
 
 
-def refused(reason, *headers):
+def refused(reason, *headers, status=429, final=False):
     error = {
         "type": "error",
         "error": {"type": "rate_limit_error", "message": "wait"},
-        "rad": {"reason": reason, "retry_at": None},
+        "rad": {"reason": reason, "retry_at": None, "final": final},
     }
     body = json.dumps(error).encode()
     lines = [
-        "HTTP/1.1 429 Too Many Requests",
+        f"HTTP/1.1 {status} No",
         "content-type: application/json",
         f"content-length: {len(body)}",
         "connection: close",
@@ -168,15 +168,48 @@ def refused(reason, *headers):
     ("answers", "outcome", "reason"),
     [
         ([refused("limit", "retry-after: 0"), stopping("tool_use", reporting())], "finished", ""),
-        ([refused("breaker", "retry-after: 0")] * 4, "later", "limit"),
+        ([refused("breaker", "retry-after: 0")] * 4, "later", "offline"),
         ([refused("limit", "retry-after: 3600")], "later", "limit"),
+        ([refused("limit", final=True)], "later", "limit"),
+        ([refused("repeated", status=400)], "later", "offline"),
         ([refused("usage-limit", "retry-after: 60")], "later", "limit"),
         ([refused("offline")], "later", "offline"),
+        ([refused("auth")], "later", "login"),
+        ([refused("billing")], "later", "budget"),
+        ([refused("overloaded", "retry-after: 9", status=529)], "later", "offline"),
+        ([refused("upstream", status=500)], "later", "offline"),
+        ([refused("garbage", status=502)], "later", "offline"),
         ([refused("upstream", "retry-after: soon")], "failed", ""),
+        ([refused("unknown-model")], "failed", ""),
     ],
 )
 def test_who_is_only_to_wait_waits(tmp_path, answers, outcome, reason):
     with talking(*answers) as url:
-        ended = run(Bench(tmp_path, url))
+        bench = Bench(tmp_path, url)
+        ended = run(bench)
     assert (ended.outcome, ended.reason) == (outcome, reason)
-    assert (ended.retry_at is not None) == (outcome == "later" and reason != "offline")
+    assert ("wait" in bench.work().log.read_text()) == (outcome != "finished")
+    said_when = b"retry-after" in answers[0] and b"soon" not in answers[0]
+    assert (ended.retry_at is not None) == (outcome == "later" and said_when)
+
+
+def test_what_the_api_would_refuse_is_not_sent_back(tmp_path):
+    """Text of nothing and thinking without its end come from the API, and break every request that has them."""
+    empty = (
+        event(type="content_block_start", index=0, content_block={"type": "text", "text": " \n"}) + STOPPED
+    )
+    thinking = {"type": "thinking", "thinking": "half", "signature": ""}
+    cut = event(type="content_block_start", index=0, content_block=thinking) + STOPPED
+    signed = (
+        event(type="content_block_start", index=0, content_block={**thinking, "signature": "s"}) + STOPPED
+    )
+    answers = [
+        stopping("max_tokens", cut),
+        stopping("pause_turn", empty),
+        stopping("stop_sequence", signed, empty),
+    ]
+    with talking(*answers, stopping("tool_use", reporting())) as url:
+        bench = Bench(tmp_path, url)
+        assert run(bench).outcome == "finished"
+    told = [[block["type"] for block in answer["content"]] for answer in bench.records("answer")]
+    assert told == [[], [], ["thinking"], ["tool_use"]]

@@ -46,7 +46,11 @@ def test_answers_that_depend_on_what_a_file_held_before(tmp_path, monkeypatch):
         env = {**bench.work().env, "RAD_SECRET": "no", "MY_API_KEY": "no"}
         story_of = Assignment("S-1", "a story", "do it", criteria)
         done = run(
-            bench, env=env, on_line=lines.append, on_finished=lambda: finished.append(1), assignment=story_of
+            bench,
+            env=env,
+            on_line=lines.append,
+            on_finished=lambda _result: finished.append(1),
+            assignment=story_of,
         )
         assert (done.outcome, done.turns, done.tokens, done.model) == (
             "finished",

@@ -41,6 +41,8 @@ def test_folder_variables_and_functions_stay(shell, tmp_path):
         ("echo $((1+1)) | cat; (exit 4)", "2\n", 4),
         ("cat <<'E'\na\nb\nE", "a\nb\n", 0),
         ("printf '\\033[31mred\\033[0m'", "red", 0),
+        ("exec >log; echo to the log; exec 2>&1; no-such-command", "", 127),
+        ("exec >&- 2>&-; true", "", 0),
         ("", "", 0),
         ("# nothing", "", 0),
     ],
@@ -145,6 +147,26 @@ def test_every_tool_has_its_cap(bench, tmp_path):
         told = bench.execute(tool, given).text
         assert len(told) <= CAPS[tool] + 100
         assert "left out" in told
+
+
+def test_a_folder_in_which_everything_fails_is_no_end_of_the_run(bench, tmp_path):
+    """Deeper than a path may be long: what lies in there has a name, and nobody can look at it."""
+    name = "n" * 200
+    deep = 3900 - len(str(tmp_path))
+    count = deep // 201
+    bench.execute("bash", {"command": f"for i in $(seq {count + 3}); do mkdir {name}; cd {name}; done"})
+    path = "/".join([name] * count)
+    for tool, given in (
+        ("str_replace_based_edit_tool", {"command": "view", "path": path}),
+        ("str_replace_based_edit_tool", {"command": "create", "path": f"{path}/{name}/{name}", "file_text": "x"}),
+        ("read", {"path": f"{path}/{name}"}),
+        ("glob", {"path": path, "pattern": "*"}),
+        ("grep", {"path": path, "pattern": "x\0"}),
+    ):  # fmt: skip
+        assert bench.execute(tool, given).text
+    assert bench.execute("str_replace_based_edit_tool", {"command": "view", "path": path}).error
+    bench.execute("bash", {"restart": True})
+    bench.execute("bash", {"command": f"rm -rf {name}"})
 
 
 def test_learnings_are_kept_once(bench, tmp_path):

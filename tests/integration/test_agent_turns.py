@@ -54,7 +54,23 @@ def test_a_story_is_done_by_claude(project):
     assert asked["argv"][-2:] == ["--model", "claude-opus-5-5"]
     assert "--bare" not in asked["argv"]
     [told] = project.report()["stories"]
-    assert (told["status"], round(told["cost_usd"], 5), told["tokens"]) == ("passed", 0.00142, 247)
+    assert (told["status"], told["stated_usd"], told["tokens"]) == ("passed", 0.00142, 247)
+    assert (told["cost_usd"], told["unmetered"], told["agent_says"]["summary"]) == (None, True, "Done.")
+    assert project.report()["totals"]["cost_usd"] is None
+    for shown in (project.rad("status").out, project.rad("report").out, project.rad("explain", "A").out):
+        assert "unmetered (the agent says 0.0014 USD)" in shown
+        assert "Done." in shown
+    assert "story_unmetered" in ran.kinds("A")
+
+
+def test_what_nobody_counts_is_said_before_anybody_has_finished(project):
+    shop = Shop(project)
+    shop.install("claude", said("No."), code=1)
+    ran = shop.run("--agent", "claude", "--attempts", "1")
+    assert ran.code == 1
+    [told] = project.report()["stories"]
+    assert (told["cost_usd"], told["unmetered"], told["stated_usd"]) == (None, True, 0.00142)
+    assert ran.kinds("A").index("story_unmetered") < ran.kinds("A").index("stage_finished", 3)
 
 
 def test_who_is_at_its_limit_is_followed_by_the_next(project):

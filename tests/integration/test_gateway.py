@@ -90,6 +90,32 @@ def test_the_other_routes(gateway, upstream):
         assert answer.headers["request-id"]
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/models/../files", "/v1/models/..%2f..%2fv1%2ffiles", "/models/a/../b", "/v1/models/a?b", "/v1/models//x",
+             "/v1/models/a%3Fb", "/v1/models/a%20b", "/v1/messages/"],
+)  # fmt: skip
+def test_a_token_opens_nothing_beside_the_routes_of_models(gateway, upstream, path):
+    """What the key opens beside them is not for whoever has a token, however it is spelt."""
+    before = len(upstream.seen)
+    connection = HTTPConnection(gateway.door.base_url.removeprefix("http://"))
+    token = gateway.door.session("s1", 1)[1]
+    connection.request("POST" if "messages" in path else "GET", path, headers={"x-api-key": token})
+    answer = connection.getresponse()
+    known = path == "/v1/models/a?b"
+    assert answer.status == (200 if known else 404)
+    assert answer.getheader("request-id")
+    assert len(upstream.seen) == before + known
+    connection.close()
+
+
+def test_betas_on_lines_of_their_own_all_pass(gateway, upstream):
+    token = gateway.door.session("s1", 1)[1]
+    lines = [("anthropic-beta", "b1"), ("x-api-key", token), ("anthropic-beta", "b2")]
+    data = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "betas"}]}
+    assert gateway.client.post("/v1/messages", json=data, headers=lines).status_code == 200
+    assert upstream.seen[-1][1]["anthropic-beta"] == "b1, b2"
+
+
 @pytest.mark.parametrize("refused", [404, 405, 501])
 def test_tokens_are_estimated_where_the_upstream_does_not_count_them(refused, tmp_path):
     with faulty.serve({"count me": [faulty.says(refused, "not_found_error")]}) as lacking:
@@ -109,6 +135,7 @@ def test_tokens_are_estimated_where_the_upstream_does_not_count_them(refused, tm
         (b"{}", "model"),
         (b'{"model": "m"}', "messages"),
         (b'{"model": "m", "messages": [], "max_tokens": "many"}', "max_tokens"),
+        (b'{"model": "m", "messages": []}', "max_tokens"),
         (b'{"model": "m", "messages": ' + b"[" * 100_000, "JSON"),
     ],
 )
@@ -183,6 +210,17 @@ def test_a_dead_proxy_does_not_stop_calls_on_this_machine(upstream, tmp_path, mo
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with opened(tmp_path, upstream.url) as running:
         assert running.ask("through").status_code == 200
+
+
+def test_other_machines_are_asked_through_the_proxy_that_is_set(upstream, tmp_path, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", upstream.url)
+    with opened(tmp_path, "http://models.invalid/api") as running:
+        assert running.ask("through the proxy").status_code == 200
+        assert running.ask("a stream, too", stream=True).status_code == 200
+    lines = [line for line, _, body in upstream.seen if b"proxy" in body or b"too" in body]
+    assert lines == ["POST http://models.invalid/api/v1/messages HTTP/1.1"] * 2
 
 
 def test_an_upstream_that_is_not_there(tmp_path):
@@ -358,4 +396,4 @@ def test_a_call_that_nobody_waits_for_is_read_for_a_while_and_then_given_up(upst
         assert event["status"] == 499
         booked = running.wait_for(lambda event: event["event"] == "spend")
         assert booked["uncertain"]
-        assert 13 <= booked["tokens"] <= 13 + 9  # its input by length, and what it may have said by now
+        assert 13 <= booked["tokens"] <= 1_200 + 9  # its input at most, and what it may have said by now

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rad_engineer.gateway import spend
+from rad_engineer.gateway.messages import estimate_tokens
 from tests import faulty_upstream as faulty
 from tests.gateways import KEY, Opened, opened
 
@@ -56,6 +57,8 @@ KINDS = [
     Kind("500, not again", [faulty.says(500, "api_error", x_should_retry="false")], 500, 1, "api_error", "upstream"),
     Kind("503 for ever", [faulty.says(503, "api_error")], 503, 4, "api_error", "overloaded"),
     Kind("400", [faulty.says(400, "invalid_request_error")], 400, 1, "invalid_request_error", "upstream"),
+    Kind("400, no credit", [faulty.says(400, "invalid_request_error", "Your credit balance is too low to access it")],
+         400, 1, "invalid_request_error", "billing"),
     Kind("401", [faulty.says(401, "authentication_error")], 401, 1, "authentication_error", "auth"),
     Kind("402", [faulty.says(402, "billing_error")], 402, 1, "billing_error", "billing"),
     Kind("403", [faulty.says(403, "permission_error")], 403, 1, "permission_error", "auth"),
@@ -91,7 +94,10 @@ KINDS = [
 ]  # fmt: skip
 
 
-PRICES = {name: {"input": 1.0, "output": 1.0} for name in [*(kind.name for kind in KINDS), "a limited model"]}
+PRICES = {
+    name: {"input": 1.0, "output": 1.0}
+    for name in [*(kind.name for kind in KINDS), "a limited model", "a model of its own"]
+}
 TIMES = {"first_wait": 0.01, "answer_seconds": 0.5, "gap_seconds": 0.5}
 BOOKED = {
     "500 as a page": (0, 0),
@@ -154,6 +160,17 @@ def test_the_end_of_a_usage_limit_is_told_to_everybody(gateway: Opened, upstream
     assert upstream.calls["429, retry after an hour"] == before + 1
 
 
+@pytest.mark.parametrize(
+    ("name", "waits_for"),
+    [("401", "login"), ("400, no credit", "budget"), ("529 for ever", "offline"), ("400", "upstream")],
+)
+def test_what_is_no_fault_of_the_story_is_told_as_what_it_waits_for(
+    gateway: Opened, name: str, waits_for: str
+) -> None:
+    gateway.ask(name, model="a model of its own", story=f"waits {name}")
+    assert gateway.door.standing(f"waits {name}", 1)["reason"] == waits_for
+
+
 def test_every_fault_is_booked_once(tmp_path: Path, upstream: faulty.Faulty) -> None:
     """What came whole costs what it says; what was cut what was seen of it; what never began costs nothing."""
     kinds = {kind.name: kind for kind in KINDS if kind.name in {*BOOKED, "half an answer"}}
@@ -166,3 +183,52 @@ def test_every_fault_is_booked_once(tmp_path: Path, upstream: faulty.Faulty) -> 
     assert least[1:] == (1, 0)
     assert least[0] >= 15  # its input by length, and what it may have said by then
     assert found == {name: (tokens, uncertain, 0) for name, (tokens, uncertain) in BOOKED.items()}
+
+
+UNSTATED = {name: part for name, part in faulty.message(DATA).items() if name != "usage"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_does_not_say_what_it_costs_is_not_free(tmp_path: Path, stream: bool) -> None:
+    start = faulty.event("message_start", message={**UNSTATED, "content": []})
+    quiet = faulty.event("message_delta", delta={"stop_reason": "end_turn"})
+    move = (
+        faulty.streams(start, *GOOD[1:4], quiet, GOOD[5])
+        if stream
+        else faulty.raw(200, json.dumps(UNSTATED).encode())
+    )
+    text = "it costs " + "x" * 400
+    with faulty.serve({text: [move]}) as upstream, opened(tmp_path, upstream.url) as gateway:
+        assert gateway.ask(text, stream=stream).status_code == 200
+        story = gateway.door.standing("s1", 1)
+    booked = spend.read(tmp_path / "spend.jsonl")["s1"]
+    assert (booked.calls, booked.uncertain_calls, booked.open.tokens) == (1, 1, 0)
+    assert booked.input_tokens > 100
+    assert booked.output_tokens > 0
+    assert booked.micro_usd == story["micro_usd"] > 0
+
+
+def test_tries_whose_end_nobody_heard_may_cost_and_those_that_fell_at_once_do_not(tmp_path: Path) -> None:
+    plans = {
+        "late": [faulty.hangs_up(after=0.15), faulty.hangs_up(after=0.15), faulty.answers()],
+        "never": [faulty.hangs_up(after=0.15)],
+        "at once": [faulty.resets],
+        "begun": [faulty.streams()],
+    }
+    prices = {name: {"input": 1.0, "output": 1.0} for name in plans}
+    told = {"first_wait": 0.01, "unheard_seconds": 0.1, "prices": prices}
+    with faulty.serve(plans) as upstream, opened(tmp_path, upstream.url, **told) as gateway:
+        for name in plans:
+            gateway.ask(name, story=name, model=name, stream=name == "begun")
+    booked = spend.read(tmp_path / "spend.jsonl")
+    guess = {name: estimate_tokens({"messages": [{"role": "user", "content": name}]}) for name in plans}
+    found = {
+        name: (each.input_tokens, each.uncertain_calls, each.open.tokens) for name, each in booked.items()
+    }
+    assert found == {
+        "late": (10 + 2 * guess["late"], 1, 0),
+        "never": (4 * guess["never"], 1, 0),
+        "at once": (0, 0, 0),
+        "begun": (4 * guess["begun"], 1, 0),
+    }
+    assert booked["never"].output_tokens >= 4 * int(0.15 * 256)

@@ -82,7 +82,9 @@ class Crowd:
         return self._threads.submit(self.gateway.ask, self.what, story=f"{self.what}-{story}", **request)
 
     def named(self, name: str) -> list[dict[str, Any]]:
-        return [event for event in self.gateway.hear()[self._known :] if event["event"] == name]
+        """Those of its own stories: what the test before has left may be heard late."""
+        heard = [event for event in self.gateway.hear()[self._known :] if event["event"] == name]
+        return [event for event in heard if event["story"].startswith(f"{self.what}-")]
 
     def heard(self, name: str, count: int) -> None:
         """Returns when there were so many events of that name."""
@@ -164,7 +166,7 @@ def test_a_slow_follower_gets_an_error_and_the_others_everything(crowd):
         "messages": [{"role": "user", "content": crowd.what}],
         "stream": True,
     }
-    token = crowd.gateway.door.session("slow", 1)[1]
+    token = crowd.gateway.door.session(f"{crowd.what}-slow", 1)[1]
     given = {"authorization": f"Bearer {token}", "anthropic-version": "2026-10-21"}
     with (
         httpx2.Client(base_url=crowd.gateway.door.base_url, trust_env=False, timeout=60) as client,

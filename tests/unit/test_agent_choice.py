@@ -110,6 +110,8 @@ def test_logins_are_lent_by_name_and_only_to_those_that_nobody_counts():
         (("claude",), True, "opencode", None, Hint(agent="opencode")),
         (("codex",), False, "codex", "gpt-6", Hint(agent="codex", model="gpt-6")),
         (("anthropic",), True, None, "claude-haiku-5-5", Hint(model="claude-haiku-5-5")),
+        (("anthropic",), True, None, "glm-5", Hint(model="glm-5")),
+        (("anthropic",), True, None, "claude-9", Hint(told=("S: model `claude-9` is only told to anthropic",))),
         (("anthropic",), True, "developer", "sonnet", Hint(role="developer", model="claude-sonnet-5-5")),
         (("claude",), True, "codex", None, Hint(told=("S: agent `codex` may not work in this run; it is only told to whoever works",))),
         (("claude",), True, "frontend", None, Hint(told=("S: agent `frontend` is not known here; it is only told to whoever works",))),
@@ -122,8 +124,10 @@ def test_logins_are_lent_by_name_and_only_to_those_that_nobody_counts():
 def test_hints_of_stories(agents, key, agent, model, found):
     loose = tuple(name for name in agents if choice.unmetered(name, key=key))
     story = Story("S", "T", agent=agent, model=model)
-    assert choice.hint(story, Choice(agents, "", "--agent", loose), ROLES, key=key) == found
-    assert choice.hints([story], Choice(agents, "", "--agent", loose), ROLES, key=key) == list(found.told)
+    priced = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "glm-5")
+    who = Choice(agents, "", "--agent", loose, priced=priced)
+    assert choice.hint(story, who, ROLES, key=key) == found
+    assert choice.hints([story], who, ROLES, key=key) == list(found.told)
 
 
 def test_the_page_has_every_agent():

@@ -106,6 +106,18 @@ def test_where_links_are_not_followed_that_is_said(slot, monkeypatch):
         edit(slot, {"command": "view", "path": "within/b.py"})
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "d/" * 3000 + "x", "src/" + "n" * 300, "a.txt/" + "n" * 300])
+def test_a_name_that_no_file_can_have_is_said(slot, name):
+    insert = {"command": "insert", "insert_line": 0, "insert_text": "x"}
+    calls = [{"command": "view"}, {"command": "create", "file_text": "x"}, insert]
+    for call in calls:
+        with pytest.raises(ToolFailed) as failed:
+            edit(slot, {**call, "path": name})
+        assert len(str(failed.value)) < 400
+    with pytest.raises(ToolFailed):
+        search.read(slot, {"path": name})
+
+
 def test_links_within_the_slot_may_be_followed(slot):
     assert "x = 1" in edit(slot, {"command": "view", "path": "within/b.py"})
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rad_engineer.gateway.drift import described, differences
-from rad_engineer.gateway.normal_form import lane_of, moved, normal_form, workplace
+from rad_engineer.gateway.normal_form import Forms, lane_of, moved, workplace
 from rad_engineer.gateway.redaction import Redaction
 from tests.unit.gateway_calls import asked, call
 
@@ -11,7 +11,7 @@ NONE = Redaction()
 
 
 def normal(data=None, **more):
-    return normal_form(call(data, **more), NONE)
+    return Forms(NONE).of(call(data, **more)).request
 
 
 def result(text, **more):
@@ -151,9 +151,7 @@ SECRETS = {
 @pytest.mark.parametrize("kind", SECRETS)
 def test_secrets_are_taken_out_wherever_they_stand(kind):
     secret = SECRETS[kind].removeprefix("Bearer ").removeprefix("https://").removesuffix("@example.org/x")
-    found = normal_form(
-        call({**asked(f"take {SECRETS[kind]} ok"), "tools": [{SECRETS[kind]: [SECRETS[kind]]}]}), NONE
-    )
+    found = normal({**asked(f"take {SECRETS[kind]} ok"), "tools": [{SECRETS[kind]: [SECRETS[kind]]}]})
     assert secret not in repr(found)
     assert f"[redacted: {kind}]" in repr(found)
     assert "ok" in repr(found)

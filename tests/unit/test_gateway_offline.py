@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from rad_engineer.gateway.offline import answer_offline
 from rad_engineer.gateway.recording import Listener, Recorder
 from rad_engineer.gateway.replay import Replay
 from rad_engineer.gateway.stored import Stored
-from tests.unit.gateway_calls import call, message
+from tests.unit.gateway_calls import asked, call, message
 from tests.unit.gateway_stories import JSON, Story, files, heard, plain, record
 
 
@@ -115,3 +116,54 @@ def test_a_disk_that_refuses_is_told_and_harms_no_answer(tmp_path):
     _, (event,) = listen(tmp_path / "r", plain(message("hi")))
     assert (event["event"], event["story"], event["call"]) == ("unrecorded", "5f0c", 1)
     assert "cannot write" in event["why"]
+
+
+def test_a_request_that_cannot_be_recorded_is_told_and_those_beside_it_are_kept(tmp_path):
+    deep: Any = "x"
+    for _ in range(700):
+        deep = [deep]
+    odd = asked("one", tools=[{"name": "t", "input_schema": deep}])
+    events: list[dict[str, Any]] = []
+
+    async def scene() -> None:
+        listener = Listener(Recorder(tmp_path / "r"), lambda name, /, **fields: events.append(fields))
+        for number, data in enumerate((asked("zero"), odd, asked("two"), asked("three", system=5)), 1):
+            listener.heard(call(data, number=number), plain(message(f"{number}")))
+        listener.close()
+
+    asyncio.run(scene())
+    assert [event["call"] for event in events] == [2, 4]
+    replay = Replay(tmp_path / "r")
+    for text, said in (("zero", "1"), ("two", "3")):
+        assert heard(replay.answer(call(asked(text)))) == message(said)
+
+
+def test_who_asks_waits_when_too_much_waits_for_the_disk_and_nothing_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("rad_engineer.gateway.recording._MOST_WAITING", 1000)
+    slow, most = Event(), 0
+
+    class Slow(Recorder):
+        def keep_all(self, exchanges):
+            assert slow.wait(60)
+            return super().keep_all(exchanges)
+
+    async def scene() -> None:
+        nonlocal most
+        listener = Listener(Slow(tmp_path / "r"), lambda *_args, **_fields: None)
+
+        async def ask(number: int) -> None:
+            nonlocal most
+            await listener.caught_up()
+            listener.heard(call(asked(f"part {number}"), number=number), plain(message("x")))
+            most = max(most, listener._heard - listener._done)
+
+        asking = [asyncio.create_task(ask(number)) for number in range(1, 21)]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        assert sum(task.done() for task in asking) < 20
+        slow.set()
+        await asyncio.gather(*asking)
+        listener.close()
+
+    asyncio.run(scene())
+    assert most < 1000 + 600
+    assert len([name for name in files(tmp_path / "r") if name.startswith("stories")]) == 20

@@ -302,13 +302,21 @@ def test_a_folder_that_is_something_else_is_refused(tmp_path):
             program(tmp_path / "later")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1}', '{"schema_version": 1, "request": {"goes_on_from": "x", "messages": []}, "answer": {}}'])  # fmt: skip
+ANSWERS = [
+    json.dumps({"schema_version": 1, "request": {"messages": []}, "answer": answer})
+    for answer in ([], {"status": 200}, {"message": {"content": []}}, {"status": 200, "message": []},
+                   {"status": 200, "message": {"content": [5]}}, {"status": 200, "message": {"content": [{"type": 5}]}})
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1}', '{"schema_version": 1, "request": {"goes_on_from": "x", "messages": []}, "answer": {}}', *ANSWERS])  # fmt: skip
 def test_a_damaged_exchange_is_named(tmp_path, text):
     record(tmp_path / "r", answers=1)
     (broken,) = (tmp_path / "r" / "stories" / "5f0c" / "1").iterdir()
     broken.write_text(text)
-    with pytest.raises(ConfigInvalid, match=f"{broken.name} is no part of a recording"):
+    with pytest.raises(Refusal, match=f"{broken.name} is no part of a recording") as refused:
         Replay(tmp_path / "r").answer(Story().ask())
+    assert (refused.value.status, refused.value.reason) == (409, "drift")
 
 
 def test_other_files_in_it_do_not_matter(tmp_path):

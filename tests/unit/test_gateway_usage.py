@@ -2,8 +2,10 @@
 
 import json
 
+import pytest
+
 from rad_engineer.gateway.exchange import Usage
-from rad_engineer.gateway.messages import Meter, shortened, usage_of
+from rad_engineer.gateway.messages import Meter, estimate_tokens, shortened, usage_of
 
 SAID = {
     "input_tokens": 10,
@@ -27,10 +29,11 @@ def test_what_the_vendor_used_to_shorten_a_conversation_is_paid_too():
     assert usage_of({"model": "m", "usage": SAID}) == FOUND
 
 
-def test_a_stream_says_it_at_its_end():
-    def event(name, **fields):
-        return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode()
+def event(name, **fields):
+    return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode()
 
+
+def test_a_stream_says_it_at_its_end():
     meter = Meter()
     meter.see(
         event("message_start", message={"model": "m", "usage": {"input_tokens": 10, "output_tokens": 1}})
@@ -49,3 +52,31 @@ def test_a_shorter_answer_may_not_be_all_thinking():
     assert found == {**data, "max_tokens": 5_000, "thinking": {**thinking, "budget_tokens": 2_500}}
     adaptive = {**data, "thinking": {"type": "adaptive"}}
     assert json.loads(shortened(adaptive, 5_000)) == {**adaptive, "max_tokens": 5_000}
+
+
+def test_half_a_character_is_passed_on_as_it_came():
+    body = shortened({"model": "m", "max_tokens": 9, "messages": "half \ud800 ein\u00fc"}, 5)
+    assert body == b'{"model":"m","max_tokens":5,"messages":"half \\ud800 ein\xc3\xbc"}'
+    assert estimate_tokens({"messages": "half \ud800"}) > 0
+
+
+def test_what_an_answer_does_not_state_is_seen_by_its_length():
+    text = {"content": [{"type": "text", "text": "x" * 400}]}
+    found = usage_of({"model": "m", **text})
+    assert (found.stated, found.input_tokens) == (False, 0)
+    assert 100 <= found.output_tokens <= 120
+    odd = {"usage": {"input_tokens": "12", "output_tokens": -4, "cache_read_input_tokens": True}}
+    assert usage_of({"model": "m", **text, **odd}) == found
+    assert usage_of({"usage": {"input_tokens": 0, "output_tokens": 0}}) == Usage()
+
+
+@pytest.mark.parametrize("usage", [{}, {"usage": None}, {"usage": {"output_tokens": None}}])
+def test_a_stream_that_states_nothing_is_seen_by_its_length(usage):
+    meter = Meter()
+    deltas = [{"type": "text_delta", "text": "x" * 40}] * 10
+    meter.see(event("message_start", message={"model": "m", **usage}))
+    meter.see(b"".join(event("content_block_delta", index=0, delta=delta) for delta in deltas))
+    meter.see(event("message_delta", delta={"stop_reason": "end_turn"}, **usage) + event("message_stop"))
+    assert meter.complete
+    assert not meter.usage.stated
+    assert meter.usage.output_tokens >= 10

@@ -1,6 +1,7 @@
 """What calls cost: as genai-prices says it afterwards, and never less than that before."""
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -170,6 +171,26 @@ def test_input_is_taken_at_the_dearest_kind_that_it_may_become(control, rate):
     text = {"type": "text", "text": "x" * 1_000, **({"cache_control": control} if control else {})}
     found = Prices({}).estimate(call(system=[text])).input
     assert found.micro_usd == -(-found.tokens * rate // 100)
+
+
+def test_names_that_are_spelt_with_escapes_cost_the_same():
+    def estimated(body):
+        data = json.loads(body)
+        plain = call(**{name: data[name] for name in ("system", "messages") if name in data})
+        return Prices({}).estimate(replace(plain, body=body)).input
+
+    hour = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    page = {"type": "document", "source": {"type": "url", "url": "u"}}
+    said = json.dumps({"system": [hour], "messages": [{"role": "user", "content": [page]}]}).encode()
+    escaped = said.replace(b"document", b"d\\u006fcument").replace(b"cache_control", b"cache\\u005fcontrol")
+    escaped = escaped.replace(b'"1h"', b'"\\u0031h"')
+    assert (b"document" in escaped, b'"1h"' in escaped, json.loads(escaped)) == (
+        False,
+        False,
+        json.loads(said),
+    )
+    assert estimated(escaped) == estimated(said)
+    assert estimated(said).tokens == 1_000_000
 
 
 def test_no_input_is_longer_than_the_window():

@@ -25,6 +25,16 @@ def test_a_project_replaces_and_adds(tmp_path):
     assert not roles.replaced(found, "poet")
 
 
+@pytest.mark.parametrize("path", ["../secret.md", "/etc/hostname", "out.md", "docs/../../secret.md", "a\0b"])
+def test_a_role_is_none_that_lies_elsewhere(tmp_path, path):
+    top = tmp_path / "top"
+    (top / "docs").mkdir(parents=True)
+    (tmp_path / "secret.md").write_text("secret")
+    (top / "out.md").symlink_to(tmp_path / "secret.md")
+    with pytest.raises(ConfigInvalid, match="not in the project"):
+        roles.load(top, top, {"poet": path})
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

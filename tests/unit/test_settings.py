@@ -233,7 +233,8 @@ def test_no_times(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("10", 10.0), ("$0.50", 0.5), (3, 3.0), ("none", 0.0), ("0", 0.0), (" 1e3 ", 1000.0)]
+    ("text", "value"),
+    [("10", 10.0), ("$0.50", 0.5), (3, 3.0), ("none", 0.0), ("0.000001", 1e-6), (" 1e3 ", 1000.0)],
 )
 def test_money(text, value):
     assert parse(SETTINGS["budget"], text, written=True) == value
@@ -243,6 +244,12 @@ def test_money(text, value):
 def test_no_money(text):
     with pytest.raises(BadValue, match="US dollars"):
         parse(SETTINGS["budget"], text, written=True)
+
+
+@pytest.mark.parametrize("nothing", ["0", 0, "0.0000001", "$0.00"])
+def test_nothing_is_no_budget_and_does_not_mean_without_limit(nothing):
+    with pytest.raises(BadValue, match="say none for no limit"):
+        parse(SETTINGS["budget"], nothing, written=True)
 
 
 def test_prices_are_tables_and_merge_per_model(tmp_path):

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from math import inf
+from typing import Any, TypeVar
 
 import anthropic
 import httpx2
@@ -15,8 +17,20 @@ from rad_engineer.agents.anthropic.seam import Stopped
 _MOST_TRIES = 4
 _PAUSE = 0.05  # s before the second try; four times as long before each one more
 _LONGEST_WAIT = 120.0
-_LATER = {"budget": "budget", "usage-limit": "limit", "offline": "offline"}
-_BUSY = frozenset({"limit", "breaker"})
+_LATER = {"budget": "budget", "billing": "budget", "usage-limit": "limit", "offline": "offline", "ledger": "ledger",
+          "auth": "login", "repeated": "offline"}  # fmt: skip
+"""What the gateway says when it has given up, and what the story waits for then: none of it is the story's fault."""
+_DOWN = frozenset({"overloaded", "upstream", "unreachable", "reset", "timeout", "cut", "garbage", "tls"})
+_BUSY = {"limit": "limit", "breaker": "offline"}
+_DRIFT = "drift"
+TOO_LONG = "too-long"
+"""The reason of a failure: the conversation does not fit into the model's window."""
+_TOO_LONG = re.compile(
+    r"prompt is too long|context (?:window|length|limit)|too many (?:input )?tokens", re.IGNORECASE
+)
+_COUNT_SECONDS = 30.0
+_COUNTED = ("model", "messages", "system", "tools", "thinking", "output_config")
+_T = TypeVar("_T")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # On garbage the SDK raises whatever its parsers and its own assertions happen to raise.
 _CUT = (
@@ -50,8 +64,9 @@ class Answer:
 class CallFailed(Exception):
     """The model did not answer, and asking again would not help."""
 
-    def __init__(self, name: str, message: str) -> None:
+    def __init__(self, name: str, message: str, reason: str = "") -> None:
         self.name = name  # the error's class
+        self.reason = reason  # the gateway's word, where another attempt would not help either
         super().__init__(f"{name}: {message}")
 
 
@@ -59,7 +74,7 @@ class AskLater(Exception):
     """A limit or budget is used up; nothing is wrong with the story."""
 
     def __init__(self, message: str, reason: str, retry_at: float | None) -> None:
-        self.reason = reason  # limit, budget or offline
+        self.reason = reason  # limit, budget, offline or ledger
         self.retry_at = retry_at
         super().__init__(message)
 
@@ -71,7 +86,8 @@ class _Cut(Exception):
 class _Busy(Exception):
     """There is no room at the moment."""
 
-    def __init__(self, message: str, seconds: float, retry_at: float | None) -> None:
+    def __init__(self, message: str, reason: str, seconds: float, retry_at: float | None) -> None:
+        self.reason = reason
         self.seconds = seconds
         self.retry_at = retry_at
         super().__init__(message)
@@ -94,16 +110,23 @@ class Line:
 
         Raises CallFailed, AskLater, and Stopped when the work is to end.
         """
-        return self._runner.run(self._stoppable(body))
+        return self._runner.run(self._stoppable(self._persistently(body)))
+
+    def count(self, body: Mapping[str, Any]) -> int | None:
+        """How many tokens a request has, as the model counts; None where nobody could say, which is no reason to stop.
+
+        Raises Stopped when the work is to end.
+        """
+        return self._runner.run(self._stoppable(counted(self._client, body)))
 
     def close(self) -> None:
         """Hangs up."""
         self._runner.run(self._client.close())
         self._runner.close()
 
-    async def _stoppable(self, body: Mapping[str, Any]) -> Answer:
+    async def _stoppable(self, asking: Coroutine[Any, Any, _T]) -> _T:
         loop = asyncio.get_running_loop()
-        asked = loop.create_task(self._persistently(body))
+        asked = loop.create_task(asking)
         cancelled = False
 
         def cancel() -> None:
@@ -133,7 +156,7 @@ class Line:
                 return await once(self._client, body, self._idle)
             except _Busy as busy:
                 if tries == _MOST_TRIES or busy.seconds > _LONGEST_WAIT:
-                    raise AskLater(str(busy), "limit", busy.retry_at) from busy
+                    raise AskLater(str(busy), busy.reason, busy.retry_at) from busy
                 await asyncio.sleep(busy.seconds)
             except (*_CUT, _Cut) as error:
                 if tries == _MOST_TRIES:
@@ -171,6 +194,20 @@ async def once(asked: anthropic.AsyncAnthropic, body: Mapping[str, Any], idle: f
         raise _meaning(error) from error
 
 
+async def counted(asked: anthropic.AsyncAnthropic, body: Mapping[str, Any]) -> int | None:
+    """The count of the tokens of a request; None where there is none, or only what somebody else has estimated."""
+    given = {name: body[name] for name in _COUNTED if name in body}
+    try:
+        async with asyncio.timeout(_COUNT_SECONDS):
+            answer = await asked.messages.with_raw_response.count_tokens(**given)
+            if answer.headers.get("x-rad-estimate"):
+                return None
+            found: int = (await answer.parse()).input_tokens
+            return found
+    except (*_CUT, TimeoutError):
+        return None
+
+
 async def _whole(stream: Any, idle: float | None) -> Answer:
     """Reads a stream to its end. The SDK takes a stream that just stops for a whole one, and half an input for one."""
     ended = False
@@ -195,8 +232,15 @@ async def _whole(stream: Any, idle: float | None) -> Answer:
     if message.stop_reason != "max_tokens":
         for text in filter(None, inputs.values()):
             json.loads(text)
-    content = [_sent_back(block) for block in message.content]
+    content = [_sent_back(block) for block in message.content if _may_be_sent(block)]
     return Answer(content, message.stop_reason, _used(message.usage), message.model)
+
+
+def _may_be_sent(block: Any) -> bool:
+    """The API refuses what an answer may hold all the same: text of nothing, thinking that was cut off unsigned."""
+    if block.type == "text":
+        return bool(block.text.strip())
+    return block.type != "thinking" or bool(block.signature)
 
 
 def _sent_back(block: Any) -> dict[str, Any]:
@@ -225,15 +269,26 @@ def _meaning(error: anthropic.APIStatusError) -> Exception:
     ours = body.get("rad")
     ours = ours if isinstance(ours, dict) else {}
     headers = error.response.headers
-    reason = headers.get("x-rad-reason") or ours.get("reason")
+    reason = str(ours.get("reason"))
     told = str(error.api_message or error.message)
     retry_at = _retry_at(headers, ours.get("retry_at"))
-    if reason in _LATER or error.type == "billing_error" or error.status_code == 402:
-        return AskLater(told, _LATER.get(str(reason), "budget"), retry_at)
     if reason in _BUSY:
-        return _Busy(told, 1.0 if retry_at is None else max(0.0, retry_at - time.time()), retry_at)
+        seconds = 1.0 if retry_at is None else max(0.0, retry_at - time.time())
+        if ours.get("final"):  # it is the upstream's own limit, and has had all its tries
+            seconds = inf
+        return _Busy(told, _BUSY[reason], seconds, retry_at)
+    if error.type == "billing_error" or error.status_code == 402:
+        return AskLater(told, "budget", retry_at)
+    if reason in _LATER:
+        return AskLater(told, _LATER[reason], retry_at)
+    if reason in _DOWN and error.status_code >= 500:
+        return AskLater(told, "offline", retry_at)
     if error.status_code < 400:
         return _Cut(f"{error.type or 'error'}: {told}")
+    if error.status_code in (400, 413) and _TOO_LONG.search(told):
+        return CallFailed(type(error).__name__, f"{error.status_code} {told}", TOO_LONG)
+    if reason == _DRIFT:
+        return CallFailed(_DRIFT, told.removeprefix(f"{_DRIFT}: "), _DRIFT)
     return CallFailed(type(error).__name__, f"{error.status_code} {told}")
 
 

@@ -21,6 +21,7 @@ ROOT = "$PROJECT_ROOT"
 _OPENAT2 = 437  # the same on every architecture that Linux is still built for
 _BENEATH = 0x08 | 0x02  # RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS
 _RACES = 20  # the kernel gives up on a path that is renamed while it is walked
+_SHOWN = 300  # characters of a name that cannot be used
 _LONG = 16  # characters that nothing else in a text begins or ends with
 
 
@@ -99,6 +100,8 @@ def _opened_at(top: int, name: str, flags: int) -> int:
     except OSError as error:
         if error.errno in (errno.EXDEV, errno.ELOOP):
             raise _leads_out(name) from None
+        if error.errno == errno.ENAMETOOLONG:
+            raise ToolFailed(f"{name[:_SHOWN]}: {error.strerror}") from None
         raise
 
 

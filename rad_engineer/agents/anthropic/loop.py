@@ -6,7 +6,7 @@ from typing import Any
 
 from rad_engineer.agents import AgentResult, AgentWork
 from rad_engineer.agents.anthropic import prompts, requests
-from rad_engineer.agents.anthropic.calls import Answer, AskLater, CallFailed, Line
+from rad_engineer.agents.anthropic.calls import TOO_LONG, AskLater, CallFailed, Line
 from rad_engineer.agents.anthropic.confinement import mask
 from rad_engineer.agents.anthropic.outcome import Ended, result_of
 from rad_engineer.agents.anthropic.report import Report, validated
@@ -21,6 +21,8 @@ MODEL = "claude-sonnet-5-5"
 
 _READ_ONLY = frozenset({"read", "glob", "grep", "record_learning", REPORT})
 _MOST_CUT_SHORT = 3
+BYTES_PER_TOKEN = 2  # where nobody counts
+LEAST_OF_A_RESULT = 500  # characters
 _DEFAULTS: Mapping[str, Any] = {
     "max_turns": 150,
     "max_tokens": 16_000,
@@ -52,14 +54,18 @@ def run(work: AgentWork) -> AgentResult:
         elif transcript.now.shell_used:
             transcript.write("resumed")
         with work.log.open("a", encoding="utf-8", errors="replace") as log:
-            ended = Loop(transcript, tools.execute, line.ask, work, settings, _teller(work, log)).until_end()
+            tell = _teller(work, log)
+            ended = Loop(transcript, tools.execute, line, work, settings, tell).until_end()
+            if ended.report is None:
+                tell(f"{ended.outcome}: {ended.detail}".rstrip(": "))
     finally:
         line.close()
         tools.close()
         transcript.close()
-    if ended.outcome == "finished" and work.on_finished is not None:
-        work.on_finished()
-    return result_of(ended, transcript.now, time.monotonic() - begun)
+    result = result_of(ended, transcript.now, time.monotonic() - begun)
+    if result.outcome == "finished" and work.on_finished is not None:
+        work.on_finished(result)
+    return result
 
 
 def _command_seconds(settings: Mapping[str, Any], work: AgentWork) -> float:
@@ -105,14 +111,14 @@ class Loop:
         self,
         transcript: Transcript,
         execute: Execute,
-        ask: Callable[[Mapping[str, Any]], Answer],
+        line: Line,
         work: AgentWork,
         settings: Mapping[str, Any],
         tell: Callable[[str], None],
     ) -> None:
         self._transcript = transcript
         self._execute = execute
-        self._ask_model = ask
+        self._line = line
         self._settings = settings
         self._criteria = len(work.assignment.criteria) if work.assignment is not None else 0
         self._tell = tell
@@ -133,7 +139,7 @@ class Loop:
         except AskLater as later:
             return Ended("later", str(later), retry_at=later.retry_at, reason=later.reason)
         except CallFailed as failed:
-            return Ended("failed", str(failed))
+            return Ended("failed", str(failed), reason=failed.reason)
 
     def _step(self) -> Ended | None:
         now = self._now
@@ -174,10 +180,16 @@ class Loop:
     def _ask(self, now: Conversation) -> Ended | None:
         full = now.answer is not None and now.answer["stop"] == "model_context_window_exceeded"
         if not now.says and (full or self._nearly_full(now)):
-            self._transcript.write("say", why="compact", text=prompts.COMPACT)
+            self._compact(now, of_all=full)
         if now.turns >= self._settings["max_turns"]:
             return Ended("failed", f"no report after {now.turns} turns")
-        answer = self._ask_model(requests.body(now))
+        try:
+            answer = self._line.ask(requests.body(now))
+        except CallFailed as failed:
+            if failed.reason != TOO_LONG or now.compacting or not now.turns:
+                raise
+            self._compact(now, of_all=True)
+            return None
         self._transcript.write(
             "answer", content=answer.content, stop=answer.stop, usage=answer.usage, window=answer.window,
             model=answer.model,
@@ -186,9 +198,27 @@ class Loop:
         return None
 
     def _nearly_full(self, now: Conversation) -> bool:
-        """Whether the next request would leave too little room; what was added since is estimated, not asked for."""
-        added = sum(len(block["content"]) for block in now.results.values()) // 3
-        return now.window > 0 and now.window + added > self._settings["context_tokens"]
+        """Whether the next request would be longer than a conversation may grow.
+
+        No token is shorter than a byte, so as long as that many more would fit nobody is asked; then the model counts.
+        """
+        limit = int(self._settings["context_tokens"])
+        if not now.window or now.window + now.added <= limit:
+            return False
+        if now.window > limit:
+            return True
+        counted = self._line.count(requests.body(now))
+        return (now.window + now.added // BYTES_PER_TOKEN if counted is None else counted) > limit
+
+    def _compact(self, now: Conversation, *, of_all: bool) -> None:
+        """Asks for a summary; what the turn has brought goes along as far as there is room for it.
+
+        `of_all`: the model's window is smaller than was thought, so what earlier turns have brought is shortened too.
+        """
+        room = 0 if of_all else self._settings["context_tokens"] - now.window
+        each = max(LEAST_OF_A_RESULT, room // max(1, len(now.results)))
+        more = {"left": each, "of_all": of_all} if of_all or now.added > room else {}
+        self._transcript.write("say", why="compact", text=prompts.COMPACT, **more)
 
     def _begin_anew(self, now: Conversation) -> None:
         text = texts(now.answer["content"]).strip() if now.answer is not None else ""
@@ -201,7 +231,7 @@ class Loop:
         if stop == "max_tokens":
             self._transcript.write("say", why="continue", text=prompts.TOO_LONG)
         elif stop == "model_context_window_exceeded":
-            self._transcript.write("say", why="compact", text=prompts.COMPACT)
+            self._compact(now, of_all=True)
         else:
             self._transcript.write("say", why="repair", text=prompts.NO_REPORT)
 

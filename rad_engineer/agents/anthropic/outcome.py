@@ -35,6 +35,10 @@ def result_of(ended: Ended, conversation: Conversation, seconds: float) -> Agent
         reason=ended.reason,
         summary=report.summary if report is not None else "",
         criteria=tuple(criterion.model_dump() for criterion in report.criteria) if report is not None else (),
+        files=tuple(report.files) if report is not None else (),
+        tests=tuple(report.tests) if report is not None else (),
+        errors=tuple(report.errors) if report is not None else (),
+        next_steps=tuple(report.next_steps) if report is not None else (),
         turns=conversation.turns,
         model=conversation.model,
     )

@@ -65,6 +65,8 @@ def grep(slot: Path, given: Mapping[str, Any], env: Mapping[str, str]) -> str:
     lines = out.decode("utf-8", "replace").splitlines()
     lines.sort(key=_place)
     more = [f"({len(lines) - _MOST_FOUND} more left out)"] if len(lines) > _MOST_FOUND else []
+    if code > 1:
+        more.append(f"({err.decode('utf-8', 'replace').strip()[:500]})")
     if max(Counter(_place(line)[0] for line in lines).values(), default=0) >= _MOST_OF_A_FILE:
         more.append(f"(of each file, what follows after {_MOST_OF_A_FILE} lines is left out)")
     return "\n".join([line[:_LONGEST_LINE] for line in lines[:_MOST_FOUND]] + more) or "(no line matches)"

@@ -22,8 +22,12 @@ _FLOOD = 64 * 1024 * 1024
 _LONGEST_MARK = 64
 _SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_ACCESS_KEY")
 _PRIVATE = ("RAD_", "ANTHROPIC_", "CLAUDE_")
-# Commands come on stdin, ended by a NUL; what they print is followed by a line of ours with their exit code.
-_DRIVER = 'while IFS= read -r -d "" rad_command; do eval "$rad_command" </dev/null; printf "\\n%s%d\\n" {mark} "$?"; done'
+# Commands come on stdin, ended by a NUL; what they print is followed by a line of ours with their exit code. Where a
+# command redirects the shell's own output, that holds until its end: else nobody would hear of it, or of later ones.
+_DRIVER = (
+    'exec 19>&1; while IFS= read -r -d "" rad_command; do eval "$rad_command" </dev/null >&19 2>&19 19>&-; '
+    'printf "\\n%s%d\\n" {mark} "$?" >&19; done'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Shell:
         self._child: Lasting | None = None
         self._ask = self._answers = -1
         self._rest = b""
+        self._closed = False  # nobody holds the other end of the answers any more
 
     def run(self, command: str, seconds: float) -> Ran:
         """Runs a command to its end; raises Stopped when the work is to end, ToolFailed where there is no bash."""
@@ -106,6 +111,7 @@ class Shell:
             os.close(answers[1])
         self._ask, self._answers = questions[1], answers[0]
         os.set_blocking(self._answers, False)
+        self._closed = False
 
     def _send(self, data: bytes) -> None:
         view = memoryview(data)
@@ -118,13 +124,8 @@ class Shell:
         child = self._child
         if child is None:
             raise AssertionError("the shell was just started")
-        poller = select.poll()
-        poller.register(self._answers, select.POLLIN)
         pidfd = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else None
-        if pidfd is not None:
-            poller.register(pidfd, select.POLLIN)
-        if self._cancel is not None:
-            poller.register(self._cancel, select.POLLIN)
+        poller = _poller(self._answers, pidfd, self._cancel)
         try:
             while True:
                 ready = {descriptor for descriptor, _ in poller.poll(self._pause(limit, pidfd))}
@@ -133,6 +134,9 @@ class Shell:
                 code = self._read(output)
                 if code is not None:
                     return code, "done"
+                if self._closed:
+                    with suppress(KeyError):
+                        poller.unregister(self._answers)  # it would be ready for ever
                 if child.poll() is not None:
                     self._read(output)
                     output.add(self._rest)
@@ -176,10 +180,19 @@ class Shell:
             except BlockingIOError:
                 return None
             if not data:
+                self._closed = True
                 return None
             self._rest += data
             if output.size > _FLOOD:
                 return None
+
+
+def _poller(*descriptors: int | None) -> select.poll:
+    found = select.poll()
+    for descriptor in descriptors:
+        if descriptor is not None:
+            found.register(descriptor, select.POLLIN)
+    return found
 
 
 def _as_a_shell_has_it(code: int | None) -> int | None:

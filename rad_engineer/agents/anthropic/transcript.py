@@ -6,7 +6,7 @@
 | answer | a whole answer of the model: content, stop reason, usage |
 | begun | a tool call is about to be carried out: from here on it may have had effects |
 | result | what the model is told of a tool call |
-| say | a text of ours that goes with the next request: why is repair, continue or compact |
+| say | a text of ours that goes with the next request: why is repair, continue or compact; what is `left` of each result of a tool, of this turn or of all |
 | resumed | a new process goes on: the shell is a new one |
 | compacted | the conversation begins anew with a summary |
 | report | the valid final report |
@@ -22,6 +22,7 @@ Mark = tuple[int, int]
 
 SHELL = "bash"
 REPORT = "report"
+_AROUND = 100  # bytes of a block beside its text
 _NO_MARK = ("thinking", "redacted_thinking")
 
 
@@ -41,6 +42,7 @@ class Conversation:
     tokens: int = 0
     window: int = 0  # tokens that the last request and its answer took up
     compacting: bool = False
+    left: int | None = None  # so much of each result goes with the request for a summary
     cut_short: int = 0  # answers in a row that were too long
     nudges: int = 0  # in a row
     repairs: int = 0
@@ -71,9 +73,15 @@ class Conversation:
 
     def to_send(self) -> list[dict[str, Any]]:
         """The messages of the next request."""
-        results = [self.results[number] for number in sorted(self.results)]
+        results = [_shortened(self.results[number], self.left) for number in sorted(self.results)]
         blocks = results + [{"type": "text", "text": text} for text in self.says]
         return [*self.messages, {"role": "user", "content": blocks}] if blocks else list(self.messages)
+
+    @property
+    def added(self) -> int:
+        """How many bytes the next request has that the last one and its answer had not."""
+        texts_added = [block["content"] for block in self.results.values()] + self.says
+        return sum(len(text.encode("utf-8", "replace")) + _AROUND for text in texts_added)
 
     def apply(self, record: Record) -> None:
         """Takes the next record."""
@@ -125,6 +133,7 @@ def _answer(conversation: Conversation, record: Record) -> None:
         conversation.messages.append({"role": "assistant", "content": list(record["content"])})
     conversation.answer = record
     conversation.results, conversation.begun, conversation.says = {}, set(), []
+    conversation.left = None
     conversation.turns += 1
     conversation.window = record["window"]
     conversation.tokens += record["window"]
@@ -160,6 +169,21 @@ def _say(conversation: Conversation, record: Record) -> None:
     conversation.compacting = conversation.compacting or record["why"] == "compact"
     if record["why"] == "repair":
         conversation.nudges += 1
+    conversation.left = record.get("left")
+    if record.get("of_all"):
+        conversation.messages = [
+            {**message, "content": [_shortened(block, conversation.left) for block in message["content"]]}
+            for message in conversation.messages
+        ]
+
+
+def _shortened(block: dict[str, Any], left: int | None) -> dict[str, Any]:
+    """A result of a tool with its beginning and its end, where only so much of it is to be left."""
+    if left is None or block["type"] != "tool_result" or len(block["content"]) <= left:
+        return block
+    text, half = block["content"], left // 2
+    cut = f"{text[:half]}\n[{len(text) - 2 * half} characters left out here]\n{text[len(text) - half :]}"
+    return {**block, "content": cut}
 
 
 def _resumed(conversation: Conversation, _record: Record) -> None:

@@ -58,6 +58,8 @@ class Workbench:
         except ToolFailed as failed:
             gone = isinstance(failed, ShellEnded)
             return ToolResult(self._told(name, str(failed)), error=True, shell_gone=gone)
+        except OSError as error:  # of the slot: an agent can make folders in which nearly everything fails
+            return ToolResult(self._told(name, f"{name}: {error.strerror or error}"), error=True)
 
     def close(self) -> None:
         """Leaves no process behind."""
