@@ -70,12 +70,16 @@ class Namespace:
         tree = BoxTree(self, keep=False)
         self._serial += 1
         number = self._serial
-        asked = {"id": number, "argv": list(argv), "cwd": cwd, "env": dict(env)}
-        self._send(asked, descriptors)
-        while number not in self._answers:
-            if not self._receive(None):
-                raise BoxFailed("the sandbox has ended by itself: what is in it was killed")
-        answer = self._answers.pop(number)
+        answer = None
+        try:
+            self._send({"id": number, "argv": list(argv), "cwd": cwd, "env": dict(env)}, descriptors)
+            while number not in self._answers:
+                if not self._receive(None):
+                    raise BoxFailed("the sandbox has ended by itself: what is in it was killed")
+            answer = self._answers.pop(number)
+        finally:
+            if answer is None:  # nobody will ever take what is still on its way
+                self.close()
         if "error" in answer:
             raise OSError(answer["error"], os.strerror(answer["error"]), argv[0])
         pidfd = self._descriptors.pop(0)
