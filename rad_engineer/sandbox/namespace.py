@@ -63,6 +63,11 @@ class Namespace:
         self._pidfd = self._descriptors.pop()
         self.init = _pid_of(self._pidfd)
 
+    def allow(self, tasks: int) -> None:
+        """How many processes and threads there may be from now on; what multiplies is held up until it is counted."""
+        self.ready()
+        self._send({"tasks": tasks})
+
     def spawn(
         self, argv: Sequence[str], cwd: str, env: Mapping[str, str], descriptors: tuple[int, int, int]
     ) -> "Inhabitant":
