@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rad_engineer.gates.judgement import Baseline, Gate, GateResult
     from rad_engineer.gates.output import excerpt, feedback, fingerprint, on_a_screen, telling_line
     from rad_engineer.gates.protection import changed_scripts, changes_settings, overlay, scripts, violations
+    from rad_engineer.gates.scanners import installed_scanners
     from rad_engineer.gates.shell import masks_exit
 else:
     _HOMES = {
@@ -20,6 +21,7 @@ else:
         "judgement": ("Baseline", "Gate", "GateResult"),
         "output": ("excerpt", "feedback", "fingerprint", "on_a_screen", "telling_line"),
         "protection": ("changed_scripts", "changes_settings", "overlay", "scripts", "violations"),
+        "scanners": ("installed_scanners",),
         "shell": ("masks_exit",),
     }
 
@@ -44,6 +46,7 @@ __all__ = [
     "feedback",
     "fingerprint",
     "gate",
+    "installed_scanners",
     "masks_exit",
     "on_a_screen",
     "overlay",

@@ -210,6 +210,8 @@ def _stopped(attempt: Attempt, baseline: Baseline | None) -> Judgement:
 def _exit_zero(
     gate: Gate, attempt: Attempt, baseline: Baseline | None, missing: tuple[str, ...]
 ) -> Judgement:
+    if gate.runner == "scanner":
+        return Judgement("no-evidence", detail="it found nothing, and proves nothing")
     reading = attempt.reading
     readable = gate.runner != "opaque" or bool(baseline and baseline.passed_tests)
     if readable and (reading is None or reading.problem or not reading.count):

@@ -9,6 +9,7 @@ from pathlib import Path
 from rad_engineer.gates import junit, results, text
 from rad_engineer.gates.judgement import ERROR, Gate, Reading
 from rad_engineer.gates.recognition import OPAQUE, Recognised, recognise
+from rad_engineer.gates.scanners import SCANNER
 from rad_engineer.gates.shell import Files, flattened, no_files, within
 
 _JUNIT = re.compile(r"--junit-?xml(?:=(.+))?$")
@@ -96,6 +97,8 @@ def read(preparation: Preparation, output: str, code: int | None, top: str) -> t
     if preparation.runner == "go" and "GOFLAGS" in preparation.env:
         reading, plain = results.read_go(output.splitlines())
         return (reading or text.read("go", plain)), plain
+    if preparation.runner == SCANNER:
+        return None, output
     if preparation.runner == OPAQUE:
         return _opaque(preparation, output, code), output
     reader = _READERS.get(preparation.runner)

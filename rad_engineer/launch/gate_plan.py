@@ -1,6 +1,7 @@
 """Which gates judge a run, which files they protect, and which commands a user must trust before it starts."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -133,8 +134,11 @@ def project_gates(inputs: Inputs, wanted: Settings, files: Files, names: Iterabl
             if check.command not in taken:
                 taken.add(check.command)
                 found.append(gates.gate(_unique(check.name, found), check.command, "project", files))
+    at_top = list(names)
     if not found and wanted.detect_gates:
-        found = gates.detect(files, list(names))
+        found = gates.detect(files, at_top)
+    if wanted.detect_gates:
+        found += gates.installed_scanners(at_top, [gate.command for gate in found], shutil.which)
     return found
 
 

@@ -8,6 +8,7 @@ works on this machine; there is no fallback that nobody is told of.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.sandbox.ownership import hand_over, owner
@@ -40,6 +41,7 @@ __all__ = [
     "hand_over",
     "open_box",
     "owner",
+    "shown",
 ]
 
 _KEPT = frozenset(
@@ -82,6 +84,14 @@ def choose(wanted: Wanted) -> Chosen:
             return Chosen(level, f"sandbox: {level}{weaker}")
         reasons.append(f"{level}: {reason}")
     raise ConfigInvalid(f"no sandbox works here: {'; '.join(reasons)}", hint=_HINT)
+
+
+def shown(path: Path, env: Mapping[str, str]) -> bool:
+    """Whether every box shows what is at this path, under the same name: it is part of the system or of a toolchain."""
+    from rad_engineer.sandbox import toolchains  # noqa: PLC0415 -- only where there are boxes
+
+    folders = (mount.inner for mount in toolchains.resolve(env).mounts)
+    return toolchains.in_system(str(path)) or any(path.is_relative_to(folder) for folder in folders)
 
 
 def environment(user: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

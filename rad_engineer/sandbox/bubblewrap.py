@@ -23,13 +23,17 @@ from rad_engineer.sandbox import profile, seccomp, toolchains
 from rad_engineer.sandbox.namespace import BoxFailed, BoxTree, Inhabitant, Namespace
 from rad_engineer.sandbox.seam import HOME, Grants, Level, Mount, Place
 
+_PROCESSORS = os.cpu_count() or 1
+_PROCESSES, _TASKS = 256 + 128 * _PROCESSORS, 1_024 + 256 * _PROCESSORS
+"""Of a command, and with threads of its whole box: more than that would keep the rest of the machine from working."""
+
 _LIMITS = {  # of each process, so that none of them can be raised inside
     resource.RLIMIT_CORE: 0,
     resource.RLIMIT_NOFILE: 16_384,
-    resource.RLIMIT_NPROC: 2_048,
+    resource.RLIMIT_NPROC: _TASKS,
     resource.RLIMIT_FSIZE: 16 * 1024**3,
 }
-_PROCESSES, _OPEN_FILES, _DISK, _INODES = 1_024, 65_536, 32 * 1024**3, 2_000_000
+_OPEN_FILES, _DISK, _INODES = 65_536, 32 * 1024**3, 2_000_000
 """For all processes of a command together."""
 
 _START = "import marshal,os;exec(marshal.loads(os.pread({},1<<20,0)))"
@@ -83,8 +87,10 @@ class Bubblewrap:
         """Runs a command inside."""
         # What is handed in can be opened again by its number, with all that this user may do to it: no files of ours.
         given = stdin.read_bytes() if isinstance(stdin, Path) else stdin
+        bounded = _bounded(limits)
+        self._living().allow(min(_TASKS, 4 * (bounded.processes or _PROCESSES) + 64))
         return process.run(
-            argv, cwd=cwd, env=env, stdin=given, log=log, limits=_bounded(limits), cancel=cancel, on_line=on_line,
+            argv, cwd=cwd, env=env, stdin=given, log=log, limits=bounded, cancel=cancel, on_line=on_line,
             on_start=on_start, on_exit=on_exit, on_data=on_data, keep=keep, within=self,
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ Python fronts take. What is asked is JSON behind four bytes that say how long it
         -> {"id": 7, "pid": 12} + a pidfd, or {"id": 7, "error": errno}
     {"seen": 7}                                              nothing is buried before its pidfd was looked at
         -> {"id": 7, "status": 0} when it has ended, as waitpid tells
+    {"tasks": 264}                                           how many processes and threads there may be from now on
 """
 
 import _ctypes
@@ -165,6 +166,9 @@ class _Executor:
             asked = self._scan(text, 0)[0]
             if "seen" in asked:
                 self._unseen -= 1
+            elif "tasks" in asked:
+                hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+                resource.setrlimit(resource.RLIMIT_NPROC, (min(asked["tasks"], hard), hard))
             else:
                 self._start(asked)
         return True

@@ -63,6 +63,11 @@ class Namespace:
         self._pidfd = self._descriptors.pop()
         self.init = _pid_of(self._pidfd)
 
+    def allow(self, tasks: int) -> None:
+        """How many processes and threads there may be from now on; what multiplies is held up until it is counted."""
+        self.ready()
+        self._send({"tasks": tasks})
+
     def spawn(
         self, argv: Sequence[str], cwd: str, env: Mapping[str, str], descriptors: tuple[int, int, int]
     ) -> "Inhabitant":
@@ -70,12 +75,16 @@ class Namespace:
         tree = BoxTree(self, keep=False)
         self._serial += 1
         number = self._serial
-        asked = {"id": number, "argv": list(argv), "cwd": cwd, "env": dict(env)}
-        self._send(asked, descriptors)
-        while number not in self._answers:
-            if not self._receive(None):
-                raise BoxFailed("the sandbox has ended by itself: what is in it was killed")
-        answer = self._answers.pop(number)
+        answer = None
+        try:
+            self._send({"id": number, "argv": list(argv), "cwd": cwd, "env": dict(env)}, descriptors)
+            while number not in self._answers:
+                if not self._receive(None):
+                    raise BoxFailed("the sandbox has ended by itself: what is in it was killed")
+            answer = self._answers.pop(number)
+        finally:
+            if answer is None:  # nobody will ever take what is still on its way
+                self.close()
         if "error" in answer:
             raise OSError(answer["error"], os.strerror(answer["error"]), argv[0])
         pidfd = self._descriptors.pop(0)

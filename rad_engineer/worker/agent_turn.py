@@ -135,7 +135,7 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
         env={**_environment(run, name), "RAD_LEARNINGS_FILE": box.inside(learnings)},
         limits=Limits(seconds=rules.story_timeout, idle=rules.idle_timeout, grace=rules.grace),
         box=box,
-        command=rules.agent_command,
+        command=boxes.command_inside(run.place)[0],
         cancel=run.cancel,
         on_line=lambda line: run.say({"output": line}),
         on_started=None if turn.name else run.name_child,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,24 @@ class Shown:
     patch: Path | None = None  # of the last attempt
 
 
+def command_inside(place: Workplace) -> tuple[str, tuple[Mount, ...]]:
+    """The command line of the agent, with the files that it names by their paths, as they are called inside."""
+    line = place.rules.agent_command
+    if not (place.walled and line):
+        return line, ()
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return line, ()
+    mounts: list[Mount] = []
+    for word in dict.fromkeys(words):
+        path = Path(os.path.normpath(word))
+        if path.is_absolute() and path.is_file() and not sandbox.shown(path, place.user):
+            mounts.append(Mount(path, f"/rad/agent/{len(mounts)}/{path.name}"))
+            line = line.replace(word, mounts[-1].inner)
+    return line, tuple(mounts)
+
+
 def for_agent(place: Workplace, where: Path, shown: Shown, home: Path | None) -> Box:
     """Where an agent and its commands work; `home` is its home folder, which is kept for it."""
     if not place.walled:
@@ -78,7 +97,7 @@ def for_agent(place: Workplace, where: Path, shown: Shown, home: Path | None) ->
         if home is not None:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             sandbox.hand_over(home, owner)
-    mounts = [Mount(shown.learnings, LEARNINGS, writable=True)]
+    mounts = [Mount(shown.learnings, LEARNINGS, writable=True), *command_inside(place)[1]]
     mounts += [Mount(shown.prompt, PROMPT)] if shown.prompt.is_file() else []
     mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
     return _open(place, where, place.rules.network, tuple(mounts), home=home)

@@ -145,10 +145,25 @@ def rescue(run: StoryRun, slot: "Slot") -> str | None:
         place.pool.forget(quarantine)
         return None
     commit = place.pool.commit(staged, base, _message(run, "rescued: unfinished work"), quarantine)
+    secrets = _secrets(run, base, commit, quarantine)
+    if secrets:
+        listed = "; ".join(map(str, secrets[:3]))
+        run.say({"event": "note", "text": f"unfinished work has secrets and stays in {quarantine}: {listed}"})
+        return None
     place.pool.adopt(quarantine)
     ref = f"refs/rad/rescue/{place.rules.run}/{store.slug(run.story['id'])}-{run.story['identity'][:8]}/{run.attempt}"
     place.pool.keep_ref(ref, commit)
     return commit
+
+
+def _secrets(run: StoryRun, base: str, commit: str, quarantine: Path) -> list[Violation]:
+    """Secrets in unfinished work: it is kept for people, but they must not enter the repository."""
+    found = policy.diff(run.place.repository, base, commit, run.place.pool.objects_env(quarantine))
+    return [
+        one
+        for one in blocking(judge(Change(found), policy.policy_of(run.place.rules.policy)))
+        if one.rule == "secret"
+    ]
 
 
 def _quarantine(run: StoryRun, name: str) -> Path:

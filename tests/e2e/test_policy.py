@@ -1,6 +1,8 @@
 """The policy in a run and on the command line: what it stops, what it remarks, and who is told."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 
@@ -67,6 +69,18 @@ def test_a_secret_reaches_neither_the_repository_nor_anything_that_is_told(proje
         path.read_text() for path in project.folder.glob(".rad-engineer/runs/*/stories/*/attempt-*/*.*t*")
     ]
     assert not [text for text in told if KEY in text]
+
+
+def test_unfinished_work_with_a_secret_stays_in_the_run_directory(project: Project):
+    ran = run(project, f"{WRITE}printf 'key = \"{KEY}\"\\n' > out/settings.py; exit 1\n")
+    assert ran.code == 1
+    assert ends(ran)[-1] == ("story_failed", "plateau")
+    [note] = {e["text"] for e in ran.events if e["event"] == "note" and "attempt-1" in e["text"]}
+    assert "unfinished work has secrets and stays in " in note
+    assert KEY not in note
+    (project.folder / "same").write_text(f'key = "{KEY}"\n')
+    blob = project.git("hash-object", "same").strip()
+    assert blob not in project.git("cat-file", "--batch-all-objects", "--batch-check")
 
 
 def test_what_is_only_remarked_lands_and_is_told(project: Project):
@@ -200,3 +214,28 @@ def test_a_policy_that_cannot_be_understood_ends_with_78(project: Project, name,
 def test_other_peoples_files_in_a_folder_of_that_name_say_nothing(project: Project):
     project.init({**FILES, "policy/fees.toml": "[fees]\nlate = 3\n"})
     assert project.rad("policy", "list").code == 0
+
+
+@pytest.mark.skipif(shutil.which("detect-secrets-hook") is None, reason="detect-secrets is not installed")
+def test_an_installed_scanner_is_a_gate_besides(project: Project):
+    project.init({**FILES, "old.py": f'token = "{KEY}"\n'})
+    scanned = subprocess.run(
+        ["detect-secrets", "scan"], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+    project.write({".secrets.baseline": scanned.stdout})
+    project.commit("baseline")
+    off = ["--yes", "--json", "--attempts", "1"]
+    script = f"{WRITE}sed -i '1i # moved' old.py\n"
+    ran = project.rad("run", "prd.json", *agent(project, script), *off)
+    assert ran.code == 0, ran.err
+    gates = {
+        e["gate"]: e["verdict"] for e in ran.events if e["event"] == "gate_finished" and e["story"] == "A"
+    }
+    assert gates == {"check": "green", "detect-secrets": "no-evidence"}
+    project.write({"prd.json": prd(story("B"))})
+    hidden = (
+        f"{WRITE}echo 'password = \"Tr0ub4dor-and-3\"' > out/b.py\n"  # not what our own rules take for one
+    )
+    ran = project.rad("run", "prd.json", *agent(project, hidden), *off)
+    assert ran.code == 1
+    assert [e["detail"] for e in ran.events if e["event"] == "story_failed"] == ["detect-secrets (red)"]

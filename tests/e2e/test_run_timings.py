@@ -9,7 +9,7 @@ FILES = {
     "check.sh": "true\n",
 }
 PARTS = [
-    "schedule", "journal", "slot move", "walk", "stage", "commit", "checkpoint", "gate copy", "landing", "rest",
+    "schedule", "journal", "slot move", "walk", "stage", "commit", "policy", "checkpoint", "gate copy", "landing", "rest",
     "agent", "gates",
 ]  # fmt: skip
 

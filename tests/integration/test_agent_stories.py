@@ -1,5 +1,7 @@
 """Stories that the built-in agent works on: in slots, judged by real gates; killed, and gone on with in the same slot."""
 
+from dataclasses import replace
+
 import pytest
 from agent_bench import Program, after, asked_again, call, report, says
 from project_repo import git, make_repo
@@ -7,6 +9,7 @@ from project_repo import git, make_repo
 from rad_engineer import git as rad_git
 from rad_engineer.rules import GateRule, Rules
 from rad_engineer.store import RunDir
+from rad_engineer.story_files import violations
 from tests.aimock import serve, tap
 
 FILES = {"notes": "base\n", "check": "sum() { :; }\ntest -e bad && exit 1 || exit 0\n"}
@@ -117,3 +120,17 @@ def test_an_attempt_that_finished_is_not_gone_on_with_but_judged(stories):
     asked = len(seen.exchanges)
     assert at.run(at.job("A", resume=True))["outcome"]["kind"] == "verified"
     assert len(seen.exchanges) == asked
+
+
+@pytest.mark.parametrize(("severity", "kind"), [("warn", "verified"), ("block", "failed")])
+def test_a_citation_of_what_does_not_exist_is_noticed(tmp_path, program, severity, kind):
+    wrong = [*ONE[:4], says(met("A", "log:99"), when=after("counted"))]
+    with serve(tmp_path / "mock", wrong) as mock, tap(mock.url) as seen:
+        at = Stories(tmp_path, program, seen.url)
+        at.rules = replace(at.rules, policy={"severity": {"citation": severity}})
+        ended = at.run(at.job("A"))["outcome"]
+    [found] = violations(at.attempt("A"))
+    assert (found["rule"], found["severity"]) == ("citation", severity)
+    assert "log:99 is not in the file, which has 1 lines, cited for: A is there" in found["message"]
+    assert ended["kind"] == kind
+    assert ("log:99" in ended.get("feedback", "")) == (severity == "block")

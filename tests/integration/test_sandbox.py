@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ import pytest
 from rad_engineer import process, sandbox
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.process.tree import children, living
-from rad_engineer.sandbox import Grants, Mount
-from tests.sandboxes import INNER, opened, sh, slot_in
+from rad_engineer.sandbox import Grants, Mount, bubblewrap, self_test
+from tests.sandboxes import INNER, needs_bubblewrap, opened, place, sh, slot_in
 
 
 @pytest.fixture
@@ -296,3 +297,81 @@ def test_a_box_that_is_killed_is_opened_again_for_the_next_command(slot):
         ended = sh(box, slot, "sleep 600", on_start=lambda _: os.kill(init, signal.SIGKILL))
         assert ended.code == 137
         assert sh(box, slot, "echo again").output == "again\n"
+
+
+def fake(folder, script):
+    path = folder / "bin" / "bwrap"
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path.parent)
+
+
+@pytest.fixture
+def anew():
+    """What is found once a process is looked for again, before and after."""
+    for known in (bubblewrap._program, bubblewrap._knows):
+        known.cache_clear()
+    yield
+    for known in (bubblewrap._program, bubblewrap._knows):
+        known.cache_clear()
+
+
+@pytest.mark.usefixtures("anew")
+@pytest.mark.parametrize("wanted", ["auto", "bubblewrap"])
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (None, "bubblewrap is not installed"),
+        (
+            "echo 'bwrap: No permissions to create new namespace' >&2; exit 1",
+            "No permissions to create new namespace",
+        ),
+        ("exit 1", "it did not answer"),
+    ],
+)
+def test_what_does_not_work_here_ends_with_a_reason_and_exit_code_78(
+    tmp_path, monkeypatch, script, told, wanted
+):
+    monkeypatch.setenv("PATH", str(tmp_path) if script is None else fake(tmp_path, script))
+    with pytest.raises(ConfigInvalid, match=told) as refused:
+        sandbox.choose(wanted)
+    assert refused.value.exit_code == 78
+    assert "--sandbox off" in str(refused.value.hint)
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_sandbox_that_holds_nothing_is_not_used(tmp_path, monkeypatch):
+    """A bubblewrap that shows everything: the trial sees it."""
+    real = bubblewrap._program()
+    script = f"""
+args=$2; shift 3
+exec {real} --dev-bind / / --bind "$PWD" "$PWD" --unshare-pid --die-with-parent --as-pid-1 --dir /src -- "$@"
+"""
+    needs_bubblewrap()
+    monkeypatch.setenv("PATH", f"{fake(tmp_path, script)}:/usr/bin:/bin")
+    bubblewrap._program.cache_clear()
+    assert self_test.why_not("bubblewrap") != ""
+
+
+def test_being_interrupted_while_something_starts_ends_the_box(slot, monkeypatch):
+    class Enough(BaseException):
+        pass
+
+    def enough(*_):
+        raise Enough
+
+    with opened(slot) as box:
+        sh(box, slot, "true")
+        monkeypatch.setattr(box._namespace, "_receive", enough)
+        with pytest.raises(Enough):
+            sh(box, slot, "sleep 600")
+        assert sh(box, slot, "echo again; ls /proc | grep -c '^[0-9]'").output.startswith("again")
+
+
+def test_only_the_main_thread_opens_a_box(slot):
+    needs_bubblewrap()
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(sandbox.open_box, "bubblewrap", place(slot))
+        with pytest.raises(AssertionError, match="main thread"):
+            opening.result()

@@ -74,7 +74,7 @@ def test_a_limit_ends_a_command_with_its_reason(slot, reason, script, limits):
 def test_a_fork_bomb_is_over_with_its_box(slot):
     bomb = "import os\nwhile True:\n try: os.fork()\n except OSError: pass"
     with opened(slot) as box:
-        ended = python(box, slot, bomb, Limits(processes=300))
+        ended = python(box, slot, bomb, Limits(processes=50))
         assert ended.reason == "process-limit"
         assert nothing_is_left(box)
         assert sh(box, slot, "echo after").output == "after\n"
@@ -119,6 +119,8 @@ def test_each_process_has_its_own_limits_that_cannot_be_raised(slot):
     script = "ulimit -c; ulimit -n; ulimit -n unlimited 2>/dev/null || echo held; ulimit -u 100000 2>/dev/null || echo held"
     with opened(slot) as box:
         assert sh(box, slot, script).output.split() == ["0", "16384", "held", "held"]
+        assert sh(box, slot, "ulimit -Su", limits=Limits(processes=50)).output == "264\n"
+        assert int(sh(box, slot, "ulimit -Su").output) > 1000
 
 
 def test_a_box_that_ignores_being_asked_is_gone_in_time(slot):
