@@ -30,7 +30,6 @@ from rad_engineer.gateway.upstream import Upstream
 
 _EXPIRY_SECONDS = 15.0
 _SWITCH_SECONDS = 0.0005  # threads write recordings and caches: calls do not wait for them
-_REQUEST_SECONDS = 0.05
 _MOST_UNREAD = 4 << 20
 _DISPENSABLE = frozenset({"beat", "joined", "request", "cached", "coalesced", "retried"})
 
@@ -50,7 +49,11 @@ async def _live(told: Mapping[str, Any], kind: str, key: bytes, secret: bytes, s
                 channel: socket.socket) -> None:  # fmt: skip
     reader, writer = await asyncio.open_connection(sock=channel)
 
-    emit = _Events(writer)
+    def emit(name: str, /, **fields: Any) -> None:
+        unread = writer.transport.get_write_buffer_size()
+        if not writer.is_closing() and not (unread > _MOST_UNREAD and name in _DISPENSABLE):
+            writer.write(json.dumps({"event": name, **fields}).encode() + b"\n")
+
     if told["wait"]:
         await asyncio.sleep(told["wait"])
     settings = GatewaySettings.from_json(told["settings"])
@@ -58,42 +61,14 @@ async def _live(told: Mapping[str, Any], kind: str, key: bytes, secret: bytes, s
         gateway = Gateway(settings, Path(told["folder"]), kind, key, secret, emit)
     except RadError as error:  # another gateway has the ledger still, or nobody can read or write it
         emit("failed", why=str(error), hint=error.hint, exit_code=int(error.exit_code))
-        emit.close()
+        writer.close()
         return
     for story, attempt in told["closed"]:
         gateway.sessions.close(story, attempt)
     listener = asyncio.create_task(_listen(reader, gateway))
     await gateway.serve(sockets)
     listener.cancel()
-    emit.close()
-
-
-class _Events:
-    """Tells events to the other end, in order. That a request is over has a moment's time, to go with what comes then."""
-
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
-        self._waiting: list[bytes] = []
-
-    def __call__(self, name: str, /, **fields: Any) -> None:
-        unread = self._writer.transport.get_write_buffer_size()
-        if self._writer.is_closing() or (unread > _MOST_UNREAD and name in _DISPENSABLE):
-            return
-        self._waiting.append(json.dumps({"event": name, **fields}).encode() + b"\n")
-        if name != "request":
-            self._flush()
-        elif len(self._waiting) == 1:
-            asyncio.get_running_loop().call_later(_REQUEST_SECONDS, self._flush)
-
-    def close(self) -> None:
-        """Ends the channel behind the last event."""
-        self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        if self._waiting and not self._writer.is_closing():
-            self._writer.write(b"".join(self._waiting))
-        self._waiting.clear()
+    writer.close()
 
 
 async def _listen(reader: asyncio.StreamReader, gateway: "Gateway") -> None:
