@@ -194,24 +194,25 @@ _QWEN = Adapter(
 
 def _over_acp(row: Adapter, *argv: str, checked: str = "", **other: Any) -> Adapter:
     """The same agent, spoken with over the protocol: leave is asked of us, and the model is set in the session."""
-    return replace(
-        row, name=f"{row.name}:acp", argv=argv, dialect="claude", checked=checked, prompt="file", model=(), resume=(),
-        optional=(), acp=True, honest=True, **other,
-    )  # fmt: skip
+    changed: dict[str, Any] = {
+        "name": f"{row.name}:acp", "argv": argv, "dialect": "claude", "checked": checked, "prompt": "file", "acp": True,
+        "model": (), "resume": (), "optional": (), "honest": True, "costs": False,
+    }  # fmt: skip
+    return replace(row, **{**changed, **other})
 
 
 _OPENCODE_ASKS = '{"permission":{"edit":"ask","external_directory":"ask"},"model":"anthropic/{model}",'
 _OVER_ACP = (
     _over_acp(
         _CLAUDE, checked="0.100.0", program="claude-agent-acp", metered_way=(), default_model="claude-sonnet-5-5",
-        metered={**_CLAUDE.metered, "ANTHROPIC_MODEL": "{model}"},
+        metered={**_CLAUDE.metered, "ANTHROPIC_MODEL": "{model}"}, costs=True,
     ),
     _over_acp(_CODEX, checked="2.6.0", program="codex-acp", variables=()),  # it would write a key down beside its login
     _over_acp(
         _OPENCODE, "acp", checked="1.18.33",
         metered={**_OPENCODE.metered, "OPENCODE_CONFIG_CONTENT": _OPENCODE_ASKS + _OPENCODE_CONFIG},
     ),
-    _over_acp(_GEMINI, "--acp", checked="0.61.0", costs=True),
+    _over_acp(_GEMINI, "--acp", checked="0.61.0"),
     _over_acp(_CURSOR, "acp"),
     _over_acp(_GOOSE, "acp", "--with-builtin", "developer", environment={**_GOOSE.environment, "GOOSE_MODE": "approve"}),
     _over_acp(_COPILOT, "--acp", checked="1.0.102"),

@@ -88,5 +88,6 @@ def _lines(rows: list[Row]) -> list[str]:
         "",
         "metered: its calls pass the gateway, which keeps the budget. unmetered: it works on its own login, and",
         "nobody counts what it spends; under a budget it needs --allow-unmetered.",
+        "permissions: over the Agent Client Protocol it asks before it touches a file, and keeps to the working copy.",
         *(f"warning: {warning}" for row in rows for warning in row.warnings),
     ]

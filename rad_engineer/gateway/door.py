@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import process
-from rad_engineer.durable import writing
+from rad_engineer.durable import SCHEMA_VERSION, writing
 from rad_engineer.errors import Refused, UsageError
 from rad_engineer.gateway import framing, tokens
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
@@ -158,12 +158,23 @@ class Door:
                     pass
                 case "state":
                     self.state = event
+                    self._show(event)
+                    self._events.append(event)
                 case "ledger":
                     self._reconcile(event["stories"])
                 case _:
                     if "story" in event and "attempt" in event:
                         self._note(event)
                     self._events.append(event)
+
+    def _show(self, state: Mapping[str, Any]) -> None:
+        """Leaves what the stations say for whoever looks on; nothing hangs on it."""
+        shown = {name: value for name, value in state.items() if name != "event"}
+        text = json.dumps({"schema_version": SCHEMA_VERSION, "at": round(time.time(), 3), **shown}, indent=1)
+        new = self._folder / "state.json.new"
+        with suppress(OSError):
+            new.write_text(text + "\n", encoding="utf-8")
+            new.replace(self._folder / "state.json")
 
     def _reconcile(self, booked: Mapping[str, Sequence[int]]) -> None:
         """What a gateway that was killed had written down and not told. At the first start its owner knows it all."""

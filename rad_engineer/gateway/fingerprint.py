@@ -2,30 +2,52 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from rad_engineer.gateway.exchange import Call
+from rad_engineer.gateway.remembered import Remembered
+
+LISTS = ("system", "tools", "messages")
+"""What is a list of parts in a request."""
+_MOST_REMEMBERED = 8_000_000
 
 
-def cache_key(call: Call, *, sharing: bool = False) -> str:
-    """Names a request by path, query, version, betas in any order, body and tenant, as 64 hex digits.
+class CacheKeys:
+    """Names requests by path, query, version, betas in any order, body and tenant, as 64 hex digits. For any thread.
 
     Two bodies are the same when they say the same: the order of members and white space do not count. With `sharing`
     the tenant does not count either, but then the bodies must be the same byte for byte.
     """
-    parts = [
-        call.path.encode(),
-        call.query.encode(),
-        call.headers.get("anthropic-version", "").encode(),
-        ",".join(betas(call)).encode(),
-        b"shared" if sharing else b"tenant:" + call.session.tenant.encode(),
-        call.body if sharing else canonical(call.data),
-    ]
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(b"%d:" % len(part))
-        found.update(part)
-    return found.hexdigest()
+
+    def __init__(self, *, sharing: bool = False) -> None:
+        self._sharing = sharing
+        self._parts = Remembered(_name, _MOST_REMEMBERED)
+
+    def of(self, call: Call) -> str:
+        """What a request is called."""
+        parts = [
+            call.path.encode(),
+            call.query.encode(),
+            call.headers.get("anthropic-version", "").encode(),
+            ",".join(betas(call)).encode(),
+            b"shared" if self._sharing else b"tenant:" + call.session.tenant.encode(),
+            *((call.body,) if self._sharing else self._said(call.data)),
+        ]
+        found = hashlib.sha256()
+        for part in parts:
+            found.update(b"%d:" % len(part))
+            found.update(part)
+        return found.hexdigest()
+
+    def _said(self, data: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """A body in one form: its lists by the names of their parts, which the turn before had as well, and the rest."""
+        lists = {
+            name: [self._parts.of(part) for part in data[name]]
+            for name in LISTS
+            if isinstance(data.get(name), list)
+        }
+        return canonical(lists), canonical({name: value for name, value in data.items() if name not in lists})
 
 
 def betas(call: Call) -> list[str]:
@@ -42,4 +64,8 @@ def canonical(value: Any) -> bytes:
 
 def digest(value: Any) -> str:
     """Names a JSON value by what it says, as 16 hex digits."""
-    return hashlib.sha256(canonical(value)).hexdigest()[:16]
+    return _name(value)[:16]
+
+
+def _name(value: Any) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()

@@ -11,23 +11,24 @@ Everywhere: secrets, and the folder in which the client says that it works.
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
+from itertools import islice
 from typing import Any
 
 from rad_engineer.gateway.exchange import Call
 from rad_engineer.gateway.fingerprint import betas, digest
 from rad_engineer.gateway.redaction import Redaction
+from rad_engineer.gateway.remembered import Remembered
 
 WORKPLACE = "<workplace>"
 _OF_A_LANE = ("path", "model", "system", "tools")
-_MOST_LANES = 63
+_MOST_LANES = 255
+_MOST_REMEMBERED = 32_000_000
 _LEFT_OUT = ("stream", "metadata", "cache_control")
 _WORKS_IN = re.compile(r"\b(?:working directory|cwd): ?(/[^\s<>'\"]{2,})", re.IGNORECASE)
 _REMINDER = re.compile(r"<system-reminder>[\s\S]*?</system-reminder>")
 _OF_OTHERS = re.compile(r"\n## (?:What earlier stories changed|Learnings)\n\n[\s\S]*?\n(?=\n#+ |\Z)")
-_RECENT = 4  # so many requests of a session are looked at for parts that come again
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? "
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _ROOTS = tuple(
@@ -63,66 +64,47 @@ class Normal:
 
 
 class Forms:
-    """Makes normal forms of a session's requests, each part of them once: a next turn has nearly all of them again.
-
-    May be called from any thread.
-    """
+    """Makes normal forms, each part of a request once: a next turn has nearly all of them again. For any thread."""
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
-        self._recent: tuple[_Made, ...] = ()
+        self._parts = Remembered(self._part, _MOST_REMEMBERED, whole=True)
+        self._places = Remembered(workplace, _MOST_REMEMBERED // 10)
         self._lanes: dict[str, str] = {}
 
     def of(self, call: Call) -> Normal:
         """The normal form of a request."""
         data = {name: value for name, value in call.data.items() if name not in _LEFT_OUT}
-        earlier = _earlier(self._recent, data)
-        as_before = earlier is not None and earlier.system == data.get("system")
-        where = earlier.where if earlier is not None and as_before else workplace(data)
-        before = earlier.parts if earlier is not None and earlier.where == where else {}
+        where = self._places.of(data.get("system"))
         parts = {
-            name: self._parts(name, listed, where, before.get(name, ()))
+            name: [self._parts.of([name, where, part]) for part in listed]
             for name in _FORMS
             if isinstance(listed := _as_list(data.get(name)), list)
         }
-        normal = self._put_together(call, data, where, parts)
-        made = _Made(where, data.get("system"), parts)
-        others = (one for one in self._recent if not one.begins_with(data.get("messages")))
-        self._recent = (made, *others)[:_RECENT]
-        return normal
-
-    def _parts(
-        self, name: str, listed: Sequence[Any], where: str, before: Sequence["_Part"]
-    ) -> "list[_Part]":
-        known = chain(before, repeat(None))
-        return [
-            had if had is not None and had.raw == raw else self._part(name, raw, where)
-            for raw, had in zip(listed, known, strict=False)
-        ]
-
-    def _part(self, name: str, raw: Any, where: str) -> "_Part":
-        placed_here = (
-            moved(raw, where, WORKPLACE) if where else raw
-        )  # first: it may lie in a temporary folder, or not
-        normal = self._redaction.tree(_FORMS[name](placed_here))
-        return _Part(raw, normal, digest(normal))
-
-    def _put_together(self, call: Call, data: Mapping[str, Any], where: str,
-                      parts: "Mapping[str, list[_Part]]") -> Normal:  # fmt: skip
         rest = {name: None if name in parts else value for name, value in data.items()}
         found = {
             "path": call.path.removeprefix("/v1"),
             "query": call.query,
             "betas": betas(call),
-            **(moved(rest, where, WORKPLACE) if where else rest),
+            **_moved(rest, where),
         }
         request = self._redaction.tree(found)
-        request |= {name: [part.normal for part in made] for name, made in parts.items()}
-        names = {name: [part.digest for part in made] for name, made in parts.items()}
-        head = digest([names.get(name, request.get(name)) for name in _OF_A_LANE])
+        request |= {name: [normal for normal, _ in made] for name, made in parts.items()}
+        names = {name: [digest for _, digest in made] for name, made in parts.items()}
+        lane = self._lane(request, digest([names.get(name, request.get(name)) for name in _OF_A_LANE]))
+        return Normal(request, lane, digest({**request, **names}), where)
+
+    def _part(self, name_where_part: list[Any]) -> tuple[Any, str]:
+        name, where, part = name_where_part
+        normal = self._redaction.tree(
+            _FORMS[name](_moved(part, where))
+        )  # moved first: it may lie in a temporary folder
+        return normal, digest(normal)
+
+    def _lane(self, request: Mapping[str, Any], head: str) -> str:
         if head not in self._lanes:
             self._lanes = {**dict(islice(self._lanes.items(), _MOST_LANES)), head: lane_of(request)}
-        return Normal(request, self._lanes[head], digest({**request, **names}), where)
+        return self._lanes[head]
 
 
 def fingerprint(normal: Mapping[str, Any]) -> str:
@@ -144,18 +126,17 @@ def lane_of(normal: Mapping[str, Any]) -> str:
     return digest([normal.get(name) for name in _OF_A_LANE])[:12]
 
 
-def workplace(data: Mapping[str, Any]) -> str:
-    """The folder in which a client says that it works; empty where it says nothing."""
-    system = data.get("system")
-    texts = [system] if isinstance(system, str) else [_text(block) for block in system or ()]
+def workplace(system: Any) -> str:
+    """The folder in which a client says that it works, in its system prompt; empty where it says nothing."""
+    blocks = _as_list(system)
+    texts = [_text(block) for block in blocks] if isinstance(blocks, list) else ()
     found = next((found for text in texts if (found := _WORKS_IN.search(text))), None)
     return found[1].rstrip("/.,") if found else ""
 
 
 def placed(value: Any, where: str, redaction: Redaction) -> Any:
     """A JSON value without secrets, and without the folder that it comes from."""
-    cleared = redaction.tree(value)
-    return moved(cleared, where, WORKPLACE) if where else cleared
+    return _moved(redaction.tree(value), where)
 
 
 def moved(value: Any, old: str, new: str) -> Any:
@@ -170,38 +151,13 @@ def moved(value: Any, old: str, new: str) -> Any:
     return value
 
 
+def _moved(value: Any, where: str) -> Any:
+    return moved(value, where, WORKPLACE) if where else value
+
+
 def normal_message(message: Mapping[str, Any], redaction: Redaction) -> Any:
     """A message as requests have it in normal form, where it comes from a recording already."""
     return redaction.tree(_message(message))
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A block of a system prompt, a tool or a message: as it came, in normal form, and what names that."""
-
-    raw: Any
-    normal: Any
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What was made of one request."""
-
-    where: str
-    system: Any
-    parts: Mapping[str, Sequence[_Part]]
-
-    def begins_with(self, messages: Any) -> bool:
-        """Whether it is of the same conversation, as far as its first message tells."""
-        mine = self.parts.get("messages", ())
-        return bool(mine and messages) and bool(mine[0].raw == messages[0])
-
-
-def _earlier(recent: Sequence[_Made], data: Mapping[str, Any]) -> _Made | None:
-    """The last request that began with the same message, else the last one."""
-    alike = (one for one in recent if one.begins_with(data.get("messages")))
-    return next(alike, recent[0] if recent else None)
 
 
 def _as_list(content: Any) -> Any:

@@ -22,6 +22,7 @@ from rad_engineer.gateway.tape import Exchange
 _MAY_SUCCEED_LATER = frozenset({401, 402, 403, 408, 409, 425, 429})
 _GOES_ON_FROM = 4  # so many exchanges of a lane are looked at for the one that the next goes on from
 _MOST_SESSIONS = 256
+_MOST_REMEMBERED = 64 * 1024 * 1024
 _UNRECORDABLE = (
     RadError,
     RecursionError,
@@ -41,6 +42,7 @@ class Recorder:
         tape.create(folder)
         self._folder = folder
         self._redaction = Redaction(secrets)
+        self._forms = Forms(self._redaction)
         self._sessions: OrderedDict[Session, _Session] = OrderedDict()
         self._lock = Lock()
 
@@ -61,6 +63,7 @@ class Recorder:
                 for call, said in found:
                     files |= self._pages(call, said)
                 replace_all(files)
+                self._forget()
             except _UNRECORDABLE:
                 for call, _ in found:
                     self._sessions.pop(call.session, None)  # nothing goes on from what was not written
@@ -69,7 +72,8 @@ class Recorder:
 
     def _pages(self, call: Call, said: Mapping[str, Any]) -> Mapping[Path, bytes]:
         session = self._session(call.session)
-        normal = session.forms.of(call)
+        normal = self._forms.of(call)
+        session.size = max(session.size, len(call.body))
         known = session.lanes.setdefault(normal.lane, _Lane())
         again = normal.fingerprint in known.numbers
         number = known.number_of(normal.fingerprint, call.number)
@@ -85,16 +89,20 @@ class Recorder:
     def _session(self, name: Session) -> "_Session":
         found = self._sessions.get(name)
         if found is None:
-            found = _Session(Forms(self._redaction))
+            found = _Session()
             for one in tape.read(self._folder, name.story, name.attempt):
                 lane = found.lanes.setdefault(one.lane, _Lane())
                 lane.numbers[one.fingerprint] = lane.first = one.number
                 lane.recent = [*lane.recent, one][-_GOES_ON_FROM:]
             self._sessions[name] = found
-            while len(self._sessions) > _MOST_SESSIONS:
-                self._sessions.popitem(last=False)
         self._sessions.move_to_end(name)
         return found
+
+    def _forget(self) -> None:
+        """Those that were not heard of for longest, where there is more than memory is to hold; they are read again."""
+        size = sum(session.size for session in self._sessions.values())
+        while len(self._sessions) > 1 and (len(self._sessions) > _MOST_SESSIONS or size > _MOST_REMEMBERED):
+            size -= self._sessions.popitem(last=False)[1].size
 
 
 class Listener:
@@ -176,9 +184,9 @@ class Listener:
 
 @dataclass(slots=True)
 class _Session:
-    """What was recorded of a session, by lane, and what its next requests will have in common with the last."""
+    """What was recorded of a session, by lane; `size` is that of its largest request, in bytes."""
 
-    forms: Forms
+    size: int = 0
     lanes: "dict[str, _Lane]" = field(default_factory=dict)
 
 

@@ -26,7 +26,7 @@ class Replay:
     def __init__(self, folder: Path, secrets: Iterable[str] = ()) -> None:
         tape.check(folder)
         self._folder = folder
-        self._redaction = Redaction(secrets)
+        self._forms = Forms(Redaction(secrets))
         self._sessions: OrderedDict[Session, _Story] = OrderedDict()
         self._lock = Lock()
         self._answered = self._drifted = 0
@@ -37,12 +37,12 @@ class Replay:
         A recording that is damaged is drift as well. An attempt that was not recorded is answered from the one before it. A count of tokens that was not recorded is
         no drift: that is a 404, as of an upstream that does not count.
         """
+        normal = self._forms.of(call)
         with self._lock:
             try:
                 story = self._story(call.session)
             except RadError as error:
                 raise Refusal(409, "invalid_request_error", f"drift: {error}", reason="drift") from error
-            normal = story.forms.of(call)
             found = story.recorded.get(normal.fingerprint)
             if found is None and normal.request["path"].endswith("/count_tokens"):
                 raise Refusal(
@@ -67,7 +67,7 @@ class Replay:
             ]
             recorded = tape.read(self._folder, session.story, earlier[-1]) if earlier else []
             by_fingerprint = {one.fingerprint: one for one in reversed(recorded)}
-            found = self._sessions[session] = _Story(Forms(self._redaction), recorded, by_fingerprint)
+            found = self._sessions[session] = _Story(recorded, by_fingerprint)
             while len(self._sessions) > _MOST_SESSIONS:
                 self._sessions.popitem(last=False)
         self._sessions.move_to_end(session)
@@ -78,7 +78,6 @@ class Replay:
 class _Story:
     """What was recorded of an attempt, in order and by what names it, and the names of what was given of it."""
 
-    forms: Forms
     in_order: Sequence[Exchange]
     recorded: Mapping[str, Exchange]
     given: set[str] = field(default_factory=set)

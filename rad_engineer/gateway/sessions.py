@@ -1,17 +1,18 @@
 """Sessions: how many calls each has made, and the answer it may not have written down yet."""
 
-import hashlib
-import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rad_engineer.gateway.exchange import Call, Session, Whole
+from rad_engineer.gateway.fingerprint import digest
+from rad_engineer.gateway.remembered import Remembered
 from rad_engineer.gateway.tries import Tries
 
 _MOST_KEPT = 4 * 1024 * 1024
 _LANES_KEPT = 4
+_MOST_REMEMBERED = 1_000_000
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Sessions:
     def __init__(self, idle_seconds: float) -> None:
         self._idle = idle_seconds
         self._states: OrderedDict[Session, _State] = OrderedDict()
+        self._lanes = Remembered(digest, _MOST_REMEMBERED)
         self._closed: set[tuple[str, int]] = set()
 
     def __len__(self) -> int:
@@ -92,7 +94,7 @@ class Sessions:
         size = len(kept.answer.body if isinstance(kept.answer, Whole) else kept.answer)
         if state is None or not call.session.story or size > _MOST_KEPT:
             return
-        state.kept[lane(call.data)] = kept
+        state.kept[self._lanes.of(_lane(call.data))] = kept
         while len(state.kept) > _LANES_KEPT:
             state.kept.popitem(last=False)
 
@@ -101,7 +103,7 @@ class Sessions:
         state = self._states.get(call.session)
         if state is None or not state.kept:
             return None
-        which = lane(call.data)
+        which = self._lanes.of(_lane(call.data))
         found = state.kept.get(which)
         if found is None or found.key == key:
             return found
@@ -109,7 +111,6 @@ class Sessions:
         return None
 
 
-def lane(data: Mapping[str, Any]) -> str:
-    """Which conversation of a session a request belongs to: those of one have model, system and tools in common."""
-    parts: Iterable[Any] = (data.get("model"), data.get("system"), data.get("tools"))
-    return hashlib.sha256(json.dumps([*parts], sort_keys=True).encode()).hexdigest()[:16]
+def _lane(data: Mapping[str, Any]) -> list[Any]:
+    """What names a conversation of a session: all requests of one have model, system prompt and tools in common."""
+    return [data.get(name) for name in ("model", "system", "tools")]

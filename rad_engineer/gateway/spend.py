@@ -215,12 +215,14 @@ class _Syncing:
     def _run(self) -> None:
         while self.failed is None and not self._ended.is_set():
             self._wanted.wait()
+            self._ended.wait(
+                _SYNC_SECONDS
+            )  # for more lines, and for the call that has just been written down
             self._wanted.clear()
             try:
                 os.fdatasync(self._handle)
             except OSError as error:
                 self.failed = error
-            self._ended.wait(_SYNC_SECONDS)
 
 
 class _Fold:

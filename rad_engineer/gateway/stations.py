@@ -13,7 +13,7 @@ from rad_engineer.gateway.cache import Cache, worth_keeping
 from rad_engineer.gateway.circuits import Circuits
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Refusal, Usage, Whole
-from rad_engineer.gateway.fingerprint import cache_key
+from rad_engineer.gateway.fingerprint import CacheKeys
 from rad_engineer.gateway.lanes import Lanes
 from rad_engineer.gateway.limits import Limits, Rules
 from rad_engineer.gateway.money import Held, Money
@@ -39,6 +39,7 @@ class Stations:
         self._lanes = Lanes(settings.per_model)
         self._circuits = Circuits(BreakerSettings(pause=settings.breaker_pause), on_event)
         self._cache = _cache(settings)
+        self._keys = CacheKeys(sharing=settings.share)
         secrets = [secret] if secret else []
         self._listener = (
             Listener(Recorder(Path(settings.record), secrets), on_event) if settings.record else None
@@ -77,7 +78,7 @@ class Stations:
 
     def key(self, call: Call) -> str:
         """Names a request by what it says."""
-        return cache_key(call, sharing=self._settings.share)
+        return self._keys.of(call)
 
     @property
     def asks_nobody(self) -> bool:

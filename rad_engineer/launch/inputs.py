@@ -110,6 +110,12 @@ def _outside_done(prds: Sequence[Prd], outside: Sequence[Prd]) -> dict[str, bool
     return found
 
 
+def notes_beside(prd: str) -> Path | None:
+    """The progress notes that lie beside a PRD; a link that leads to another folder is not ours to read or to write."""
+    path = Path(prd).parent / "progress.txt"
+    return path if path.is_file() and path.resolve().is_relative_to(path.parent.resolve()) else None
+
+
 def find_story(graph: Graph, name: str) -> int:
     """A story by what a user calls it; raises NoInput with what is near."""
     found = graph.find(name)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.prd import Prd
+from rad_engineer.core.printable import one_line
 from rad_engineer.errors import RadError
+from rad_engineer.launch.inputs import notes_beside
 from rad_engineer.ledger import Ledger
 
 INTERVAL = 1.0  # s: a rewrite of a large PRD costs milliseconds, so not once a story
@@ -71,8 +73,8 @@ class Marks:
             self.ledger.record("note", text=text)
 
     def _note_progress(self, prd: Prd, stories: Sequence[int]) -> None:
-        path = Path(prd.path).parent / "progress.txt"
-        if not path.is_file():
+        path = notes_beside(prd.path)
+        if path is None:
             return
         lines = []
         for story in stories:
@@ -85,8 +87,8 @@ class Marks:
             )
             found = self.graph.stories[story]
             taught = "".join(f"- learned: {line}\n" for line in record.learnings)
-            title = " ".join(found.title.split())
-            lines.append(f"\n## {moment} - {found.id}\n- {title}\n- {where}\n{taught}---\n")
+            name, title = one_line(found.id), one_line(found.title)
+            lines.append(f"\n## {moment} - {name}\n- {title}\n- {where}\n{taught}---\n")
         try:
             with path.open("a", encoding="utf-8", errors="replace") as handle:
                 handle.writelines(lines)

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer import importers, store, story_files
@@ -10,6 +9,7 @@ from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.learnings import Learnings
 from rad_engineer.core.prompt import cut
+from rad_engineer.launch.inputs import notes_beside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,9 +98,9 @@ class StoryJobs:
 
 def _progress_beside(prd: str) -> str:
     """The notes that runs of other programs have left beside a PRD: their patterns above all stand at the top."""
-    path = Path(prd).parent / "progress.txt"
     try:
-        if not path.is_file():
+        path = notes_beside(prd)
+        if path is None:
             return ""
         with path.open("rb") as handle:
             text = handle.read(_PROGRESS_READ).decode("utf-8", "replace").strip()

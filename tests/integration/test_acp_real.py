@@ -6,6 +6,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,9 @@ from tests.integration.test_cli_agents_real import BIN, Real, use
 NAMES = ("opencode:acp", "claude:acp", "qwen:acp")
 SHELLS = {"opencode:acp": "bash", "claude:acp": "Bash", "qwen:acp": "run_shell_command"}
 WRITERS = {
-    "opencode:acp": ("write", "filePath"),
-    "claude:acp": ("Write", "file_path"),
-    "qwen:acp": ("write_file", "file_path"),
+    "opencode:acp": ("write", {"filePath": "PLACE", "content": "made\n"}),
+    "claude:acp": ("Write", {"file_path": "PLACE", "content": "made\n"}),
+    "qwen:acp": ("edit", {"file_path": "PLACE", "old_string": "", "new_string": "made\n"}),
 }
 PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"
 
@@ -35,20 +36,24 @@ def answer(text: str, call: dict[str, object] | None = None) -> dict[str, object
     return {**told, "toolCalls": [call]} if call else told
 
 
-def scripted(name: str, outside: str) -> list[aimock.Fixture]:
+def scripted(name: str, folder: Path) -> list[aimock.Fixture]:
     """One call that appends to a file, one that writes a file in the slot, one that writes one outside."""
-    shell = {"name": SHELLS[name], "arguments": {"command": "echo second >> notes.txt", "description": "appends", "is_background": False}}  # fmt: skip
-    tool, place = WRITERS[name]
+    given = {"command": "echo second >> notes.txt", "description": "appends"}
+    shell = {
+        "name": SHELLS[name],
+        "arguments": {**given, **({"is_background": False} if name == "qwen:acp" else {})},
+    }
+    tool, written = WRITERS[name]
 
-    def writes(path: str) -> dict[str, object]:
-        return {"name": tool, "arguments": {place: path, "content": "made\n"}}
+    def writes(path: Path) -> dict[str, object]:
+        return {"name": tool, "arguments": {**written, next(iter(written)): str(path)}}
 
     return [
         {"match": {"userMessage": "LOCKED"}, "response": {
             "error": {"message": "invalid x-api-key", "type": "authentication_error"}, "status": 401}},
         {"match": {"userMessage": "STORY", "hasToolResult": False}, "response": answer("", shell)},
-        {"match": {"userMessage": "WRITES", "hasToolResult": False}, "response": answer("", writes("{slot}/made.txt"))},
-        {"match": {"userMessage": "STRAYS", "hasToolResult": False}, "response": answer("", writes(outside))},
+        {"match": {"userMessage": "WRITES", "hasToolResult": False}, "response": answer("", writes(folder / "slot/made.txt"))},
+        {"match": {"userMessage": "STRAYS", "hasToolResult": False}, "response": answer("", writes(folder / "outside.txt"))},
         {"match": {"hasToolResult": True}, "response": answer("Story done.")},
         {"match": {}, "response": answer("A title")},
     ]  # fmt: skip
@@ -63,26 +68,12 @@ def real(request, tmp_path, capsys):
     with capsys.disabled():
         print(f"\n{name} {found.version} (its row was held against {ADAPTERS[name].checked})")
     assert found.version == ADAPTERS[name].checked
-    fixtures = scripted(name, str(tmp_path / "outside.txt"))
-    text = [
-        {**one, "response": {**one["response"], "toolCalls": _placed(one["response"], tmp_path / "slot")}}
-        if "toolCalls" in one["response"] else one
-        for one in fixtures
-    ]  # fmt: skip
     with (
-        aimock.serve(tmp_path / "mock", text) as mock,
+        aimock.serve(tmp_path / "mock", scripted(name, tmp_path)) as mock,
         aimock.tap(mock.url) as tap,
         gateways.opened(tmp_path / "door", tap.url) as opened,
     ):
         yield Real(name, tmp_path, opened, tap)
-
-
-def _placed(response, slot):
-    return [
-        {**call, "arguments": {name: value.replace("{slot}", str(slot)) if isinstance(value, str) else value
-                               for name, value in call["arguments"].items()}}
-        for call in response["toolCalls"]
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("real", NAMES, indirect=True)
@@ -104,6 +95,7 @@ def test_a_tool_call_changes_a_file(real):
 @pytest.mark.parametrize("real", NAMES, indirect=True)
 def test_files_in_the_slot_are_written_and_others_are_not(real):
     assert real.run("WRITES-1: make the file").outcome == "finished"
+    assert (real.slot / "made.txt").is_file(), (real.attempt / "agent.log").read_text()
     assert (real.slot / "made.txt").read_text() == "made\n"
     result = real.run("STRAYS-1: make the file")
     log = (real.attempt / "agent.log").read_text()

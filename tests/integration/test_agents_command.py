@@ -16,6 +16,8 @@ def test_agents_are_listed(project):
         lines = {line.split()[0]: line.split() for line in ran.out.splitlines() if line}
         assert lines["claude"][1:3] == ["2.1.330", counted]
         assert lines["claude"][3:7] == ["events", "cost", "model", "resume"]
+        assert lines["claude:acp"][:3] == ["claude:acp", "no", counted]
+        assert "permissions" in lines["claude:acp"]
         assert lines["cursor-agent"][1:3] == ["no", "unmetered"]
         assert lines["anthropic"][1:3] == (["rad-engineer", "0.1.0"] if key else ["no", "metered"])
         assert ("~/.claude/.credentials.json" in ran.out) == (not key)

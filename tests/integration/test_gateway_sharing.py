@@ -260,6 +260,12 @@ def test_answers_are_given_again_in_memory_and_after_a_restart_but_no_turns_with
             assert running.door.standing("s1", 1)["calls"] == 1
         with opened(tmp_path / "two", upstream.url, **settings) as running:
             assert running.ask("plain", story="s2", stream=False).headers["x-rad-cache"] == "s0#1/1"
+        for name, hits, asked in (("one", "memory_hits", (2, 4)), ("two", "disk_hits", (1, 0))):
+            shown = json.loads((tmp_path / name / "state.json").read_text())
+            assert (shown["cache"][hits], shown["cache"]["misses"]) == asked
+            assert shown["cache"]["hit_rate"] == asked[0] / sum(asked)
+            assert shown["breakers"] == ({MODEL: {"state": "closed", "waiting": 0}} if name == "one" else {})
+            assert {"money", "flights", "limits", "lanes"} <= shown.keys()
         assert upstream.calls == {"plain": 1, "flow": 1, "tool": 2}
 
 

@@ -2,11 +2,15 @@
 
 import pytest
 
-from rad_engineer.gateway.fingerprint import cache_key
+from rad_engineer.gateway.fingerprint import CacheKeys
 from tests.unit.gateway_calls import asked, call
 
 ONE = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
 SPELLED_OTHERWISE = b'{ "max_tokens": 9, "messages": [ {"content":"\\u0068i","role":"user"} ], "model": "m" }'
+
+
+def cache_key(one, *, sharing=False, keys={}):  # noqa: B006 -- one for all tests: what it remembers changes nothing
+    return keys.setdefault(sharing, CacheKeys(sharing=sharing)).of(one)
 
 
 def test_the_same_said_otherwise_is_the_same():
@@ -57,3 +61,29 @@ def test_tenants_share_only_what_is_the_same_byte_for_byte():
 
 def test_a_broken_surrogate_is_no_reason_to_fail():
     assert cache_key(call(body=b'{"model":"m","x":"\\ud800"}'))
+
+
+def test_what_is_the_same_to_python_and_not_in_json_is_another_request():
+    tools = [[{"name": "t", "input_schema": {"minimum": one}}] for one in (1, True, 1.0, "1", None, 0, False)]
+    assert len({cache_key(call(asked("x", tools=each))) for each in tools}) == len(tools)
+
+
+def test_what_was_looked_into_before_changes_nothing():
+    turns = [asked(*"abcdefgh"[:number], system=[{"type": "text", "text": "s"}]) for number in range(8)]
+    alone = [CacheKeys().of(call(turn)) for turn in turns]
+    keys = CacheKeys()
+    assert [keys.of(call(turn)) for turn in turns] == alone
+    assert [keys.of(call(turn)) for turn in reversed(turns)] == alone[::-1]
+    assert len(set(alone)) == 8
+
+
+def test_a_list_is_not_taken_for_the_names_of_its_parts():
+    data = asked("x")
+    names = [CacheKeys()._parts.of(message) for message in data["messages"]]
+    assert cache_key(call({**data, "messages": names})) != cache_key(call(data))
+
+
+def test_a_text_alone_is_not_the_same_as_a_list_of_one():
+    assert cache_key(call(asked("x", system="s"))) != cache_key(
+        call(asked("x", system=[{"type": "text", "text": "s"}]))
+    )

@@ -7,6 +7,7 @@ import pytest
 
 from rad_engineer.gateway.normal_form import Forms, fingerprint, lane_of
 from rad_engineer.gateway.redaction import Redaction
+from rad_engineer.gateway.remembered import Remembered
 from tests.unit.gateway_calls import asked, call
 
 BREAKPOINT = {"cache_control": {"type": "ephemeral"}}
@@ -86,9 +87,24 @@ def test_each_part_is_made_once_however_often_it_comes_again():
     assert redaction.given == first + 39 * (new + breakpoint_moved) - 1 + 40 * fields
 
 
-def test_what_is_remembered_is_that_of_the_last_requests_only():
+def test_what_is_the_same_to_python_and_not_in_json_is_another_part():
     forms = Forms(Redaction())
-    for number in range(200):
-        forms.of(call(asked(f"another conversation {number}", system=f"{number}")))
-    assert len(forms._recent) == 4
-    assert len(forms._lanes) <= 64
+    tools = [[{"name": "t", "input_schema": {"minimum": one}}] for one in (1, True, 1.0, "1", None, 0, False)]
+    found = [forms.of(call(asked("x", tools=each))) for each in tools]
+    assert len({one.fingerprint for one in found}) == len(tools)
+    assert [json.dumps(one.request["tools"]) for one in found] == [json.dumps(each) for each in tools]
+
+
+def test_what_is_remembered_has_its_bound_and_the_least_recently_used_goes_first():
+    made = []
+    remembered = Remembered(lambda value: made.append(value) or value, most=10_000, whole=True)
+    for number in range(1000):
+        assert remembered.of(["always"]) == ["always"]
+        assert remembered.of([number, "x" * 500]) == [number, "x" * 500]
+        assert remembered.size <= 10_000
+    assert made.count(["always"]) == 1
+    assert len(made) == 1001
+    assert len(remembered._known) > 5
+    remembered.of([999, "x" * 500])
+    remembered.of([0, "x" * 500])
+    assert len(made) == 1002

@@ -108,6 +108,20 @@ def test_lines_are_added_to_progress_notes_that_are_there(place):
     assert "- B\n- do B\n- landed as cccccccccc on rad/x\n- learned: run make\n---\n" in notes.read_text()
 
 
+def test_notes_that_lie_elsewhere_are_not_ours(place, tmp_path):
+    elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    elsewhere.write_text("mine\n")
+    notes = place.path.with_name("progress.txt")
+    notes.symlink_to(elsewhere)
+    place.path.with_name("real.txt").write_text("here\n")
+    for target, text in ((elsewhere, "mine\n"), (place.path.with_name("real.txt"), None)):
+        notes.unlink()
+        notes.symlink_to(target)
+        place.marks.add(0)
+        place.marks.flush()
+        assert (target.read_text() == text) == (text is not None)
+
+
 def test_nothing_is_written_where_that_is_not_wanted_or_already_so(tmp_path):
     place = Place(tmp_path, enabled=False)
     before = place.path.read_bytes()

@@ -58,6 +58,14 @@ def test_progress_notes_beside_the_prd_are_read_once(tmp_path):
     assert len(notes) < PROGRESS_LIMIT + 500
 
 
+def test_progress_notes_that_lie_elsewhere_are_not_read(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("secret")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "progress.txt").symlink_to(elsewhere)
+    assert "secret" not in jobs(tmp_path / "here")(0, False)["context"]["notes"]
+
+
 @pytest.mark.parametrize("content", [None, b"", b" \n"])
 def test_no_progress_notes(tmp_path, content):
     if content is not None:
