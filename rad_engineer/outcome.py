@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from rad_engineer.core.secret_rules import redacted
+
 FEEDBACK_TAIL = 4_000
 DRIFT = "drift"
 OutcomeKind = Literal["verified", "unverified", "unchanged", "failed", "later", "interrupted"]
@@ -37,9 +39,16 @@ class Outcome:
     until: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The form on the worker's channel: what differs from its default."""
+        """The form on the worker's channel: what differs from its default, and no secret in what is to be read."""
         values = ((name, getattr(self, name)) for name in _DEFAULTS)
-        return {"kind": self.kind, **{name: value for name, value in values if value != _DEFAULTS[name]}}
+        told = {name: value for name, value in values if value != _DEFAULTS[name]}
+        for name in _READ & told.keys():
+            told[name] = redacted(told[name])
+        if "learnings" in told:
+            told["learnings"] = tuple(map(redacted, told["learnings"]))
+        if "gates" in told:
+            told["gates"] = tuple(map(_without_secrets, told["gates"]))
+        return {"kind": self.kind, **told}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Outcome":
@@ -51,6 +60,15 @@ class Outcome:
         return cls(**values)
 
 
+def _without_secrets(gate: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: redacted(value) if name in _READ and isinstance(value, str) else value
+        for name, value in gate.items()
+    }
+
+
+_READ = frozenset({"detail", "feedback", "output"})
+"""What people and agents read, and what comes from anywhere."""
 _DEFAULTS = {field.name: field.default for field in fields(Outcome) if field.name != "kind"}
 
 

@@ -71,6 +71,17 @@ def test_a_secret_reaches_neither_the_repository_nor_anything_that_is_told(proje
     assert not [text for text in told if KEY in text]
 
 
+def test_what_a_gate_prints_is_told_without_its_secrets(project: Project):
+    ran = run(project, WRITE, **{"check.sh": f"echo FAILED with {KEY}\ntest ! -e out/A.txt\n"})
+    assert ran.code == 1
+    explained = project.rad("explain", "A")
+    assert "FAILED with [redacted: github-token " in explained.out
+    told = [ran.out, ran.err, explained.out, project.rad("report", "--json").out]
+    told += [path.read_text() for path in project.folder.glob(".rad-engineer/runs/*/*.json*")]
+    told += [path.read_text() for path in project.folder.glob(".rad-engineer/runs/*/stories/*/attempt-*/*.*")]
+    assert not [text for text in told if KEY in text]
+
+
 def test_unfinished_work_with_a_secret_stays_in_the_run_directory(project: Project):
     ran = run(project, f"{WRITE}printf 'key = \"{KEY}\"\\n' > out/settings.py; exit 1\n")
     assert ran.code == 1
