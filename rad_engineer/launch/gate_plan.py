@@ -50,13 +50,7 @@ def rules(
         model=wanted.model or "",
         priced=_priced(inputs, wanted, agent),
         **reading(ground, wanted),
-        agent_settings={
-            "effort": wanted.effort,
-            "thinking": wanted.thinking,
-            "max_turns": wanted.max_turns,
-            "max_tokens": wanted.max_tokens,
-            "context_tokens": wanted.context_tokens,
-        },
+        agent_settings=_agent_settings(wanted),
         gates=_rules(project),
         wave_gates=_rules(_named(wanted.wave_gates, "wave", files, inputs, "wave_gates")),
         final_gates=_rules(_named(wanted.final_gates, "final", files, inputs, "final_gates")),
@@ -76,6 +70,11 @@ def rules(
         allow_unverified=wanted.allow_unverified,
         allow_missing_tests=wanted.allow_missing_tests,
     )
+
+
+def _agent_settings(wanted: Settings) -> dict[str, Any]:
+    names = ("effort", "thinking", "max_turns", "max_tokens", "context_tokens")
+    return {name: getattr(wanted, name) for name in names}
 
 
 def _policy(ground: Ground, wanted: Settings) -> Mapping[str, Any]:

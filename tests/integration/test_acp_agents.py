@@ -15,6 +15,7 @@ from rad_engineer.agents.adapters import ADAPTERS
 from rad_engineer.errors import NoAgent
 from rad_engineer.process import Limits
 from rad_engineer.settings import AgentChoice
+from tests.boxes import off
 from tests.fake_acp import FakeAcp, install
 
 OVER_ACP = sorted(name for name, row in ADAPTERS.items() if row.acp)
@@ -43,7 +44,7 @@ class Place:
         given = {"base_url": "http://127.0.0.1:9/", "token": TOKEN} if metered else {}
         about = {"model": "some-model", "limits": Limits(seconds=60, grace=1), **given, **more}
         work = AgentWork(
-            story_id="S-1", title="Żółw", attempt=1, slot=self.slot, prompt=self.attempt / "prompt.md",
+            story_id="S-1", title="Żółw", attempt=1, slot=self.slot, box=off(), prompt=self.attempt / "prompt.md",
             log=self.attempt / "agent.log", env=env, on_line=self.lines.append, session=session,
             on_finished=self.results.append, **about,
         )  # fmt: skip
@@ -177,7 +178,7 @@ def test_rows_are_whole(tmp_path, name):
     }
     for url in (base, "") if row.metered else ("",):
         work = AgentWork(
-            story_id="S", title="T", attempt=1, slot=tmp_path, prompt=tmp_path / "p.md", log=tmp_path / "log", env=env,
+            story_id="S", title="T", attempt=1, slot=tmp_path, box=off(), prompt=tmp_path / "p.md", log=tmp_path / "log", env=env,
             limits=Limits(), base_url=url, token=token if url else "", model="claude-opus-5-5",
         )  # fmt: skip
         line = cli_agents.command_line(

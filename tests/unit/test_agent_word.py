@@ -40,7 +40,7 @@ def told(run):
 
 
 def explained(found):
-    return "\n".join(_lines(Explanation("r1", found.stories[0], "", "", (), "", ""), 100))
+    return "\n".join(_lines(Explanation("r1", found.stories[0], "", "", (), (), "", ""), 100))
 
 
 def test_it_stands_beside_what_was_proved_and_is_never_taken_for_it():
