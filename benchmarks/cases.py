@@ -190,6 +190,23 @@ def isolated(setting: Setting) -> Iterator[Line]:
         yield seen(what, times, "x", f"{fresh:.0f} ms")
 
 
+def sandboxed(setting: Setting) -> Iterator[Line]:
+    """What boxes around every command cost: an agent and a gate for each story, with and without."""
+    stories = 40 if setting.quick else 200
+
+    def prepare(folder: Path) -> None:
+        workloads.repository(folder, 200, stories)
+        (folder / "rad-engineer.toml").write_text('[gates]\ncheck = "true"\n')
+
+    argv = [*rad_engineer(), "run", "prd.json", "--agent-command", "echo work > new-$RAD_STORY_ID.txt",
+            "--allow-unverified", "--plain", "--yes", "-j", "2", "--sandbox"]  # fmt: skip
+    candidates = [Candidate(level, [*argv, level], prepare) for level in ("off", "bubblewrap")]
+    series = interleaved(setting.scratch, setting.few, candidates)
+    beside = ", ".join(f"{level} {_each(series[level], stories):.0f} ms a story" for level in series)
+    times = ratio(series["bubblewrap"], series["off"])
+    yield reached(f"{stories} stories in bubblewrap against without", times, "x", 2, beside)
+
+
 def _parts(setting: Setting, candidate: Candidate, files: int) -> Iterator[Line]:
     """Where the time of a story goes, as `--timings` has it: waiting counts, and stories run two at a time."""
     asked = Candidate("timings", [*candidate.argv, "--timings"], candidate.prepare)
@@ -313,6 +330,7 @@ CASES: dict[str, Callable[[Setting], Iterator[Line]]] = {
     "noop": noop,
     "syncs": durable,
     "isolated": isolated,
+    "sandboxed": sandboxed,
     "sleep": schedule,
     "plan": plans,
     "resume": resumed,
