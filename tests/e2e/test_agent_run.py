@@ -54,6 +54,7 @@ def test_five_stories(project):
     with playing(project, [line for name in "ABCED" for line in script(name)], *"ABCED") as (seen, command):
         ran = project.rad(*command, "--attempts", "1")
         assert ran.code == 1, ran.err
+        assert "at most 10.00 USD (the default" in ran.err
         found = {entry["key"]: entry for entry in project.report()["stories"]}
         assert {key: entry["status"] for key, entry in found.items()} == {
             **dict.fromkeys("ABCE", "passed"),
