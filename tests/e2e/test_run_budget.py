@@ -127,10 +127,10 @@ def ask(number):
 for number in range(5):
     threading.Thread(target=ask, args=(number,)).start()
 """
-STOPS = {"^C": (signal.SIGINT, 130), "kill -9": (signal.SIGKILL, -9), "SIGTERM": (signal.SIGTERM, 143)}
+STOPS = {"kill -9": (signal.SIGKILL, -9), "^C": (signal.SIGINT, 130), "SIGTERM": (signal.SIGTERM, 143)}
 
 
-@pytest.mark.parametrize("how", [*STOPS][: 3 if os.environ.get("RAD_CAMPAIGN") else 2])
+@pytest.mark.parametrize("how", [*STOPS][: 3 if os.environ.get("RAD_CAMPAIGN") else 1])
 def test_a_run_that_is_stopped_while_models_answer_knows_what_they_cost(project: Project, how: str) -> None:
     project.init({"prd.json": prd(story("A"))})
     (project.folder.parent / "asks.py").write_text(ASKS)
