@@ -36,23 +36,19 @@ class Spending:
 
     def hear(self) -> None:
         """Writes down what the gateway has said."""
+        noted = {
+            "failed": self._failed,
+            "hung": self._hung,
+            "refused": self._refused,
+            "soft-limit": self._soft_limit,
+            "spend": self._spent,
+            "unrecorded": self._unrecorded,
+            "unwritable": self._unwritable,
+            "waiting": self._waiting,
+        }
         for event in self.door.poll():
-            if event["event"] == "spend":
-                self._spent(event)
-            elif event["event"] == "soft-limit":
-                self._soft_limit(event)
-            elif event["event"] == "unrecorded":
-                self._unrecorded(event)
-            elif event["event"] == "waiting":
-                self._waiting(event)
-            elif event["event"] == "hung":
-                self.ledger.record("note", text=f"the gateway hung: {event['why']}")
-            elif event["event"] == "unwritable":
-                self._break(event["why"])
-            elif event["event"] == "refused" and event.get("scope") == "run":
-                self.exhausted = self.exhausted or event["reason"] == "budget"
-            elif event["event"] == "failed" and event["exit_code"] != ExitCode.LOCKED:
-                raise CannotWrite(event["why"], hint=event["hint"])
+            if event["event"] in noted:
+                noted[event["event"]](event)
 
     def close(self) -> None:
         """Nobody asks any more."""
@@ -71,6 +67,20 @@ class Spending:
             "the budget of this run" if index is None else f"the budget of {self.ledger.graph.keys[index]}"
         )
         self.ledger.record("note", text=f"{event['percent']} % of {whose} are spent")
+
+    def _refused(self, event: Mapping[str, Any]) -> None:
+        if event.get("scope") == "run":
+            self.exhausted = self.exhausted or event["reason"] == "budget"
+
+    def _hung(self, event: Mapping[str, Any]) -> None:
+        self.ledger.record("note", text=f"the gateway hung: {event['why']}")
+
+    def _failed(self, event: Mapping[str, Any]) -> None:
+        if event["exit_code"] != ExitCode.LOCKED:
+            raise CannotWrite(event["why"], hint=event["hint"])
+
+    def _unwritable(self, event: Mapping[str, Any]) -> None:
+        self._break(event["why"])
 
     def _unrecorded(self, event: Mapping[str, Any]) -> None:
         if not self.gaps:
