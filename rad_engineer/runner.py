@@ -177,7 +177,18 @@ class Runner:
             for message in messages:
                 self._handle(message)
         self.stop.drain()
+        self._wake()
         self._hurry()
+
+    def _wake(self) -> None:
+        """Ends agents that sleep until a usage limit does: their stories wait without them."""
+        if self.spending is None:
+            return
+        for job, running in self.jobs.items():
+            story, attempt = running.story, running.job.get("attempt", 0)
+            if story is not None and not running.cancelled and self.spending.sleeps(story, attempt):
+                running.cancelled = True
+                self.engine.send(job, {"cancel": True})
 
     def _hurry(self) -> None:
         """Stops what runs when its time is over: a second signal, the grace after the first, the deadline."""
@@ -217,6 +228,8 @@ class Runner:
     def _on_event(self, running: Running, data: Mapping[str, Any]) -> None:
         if running.story is None:
             return
+        if self.spending is not None:
+            self.spending.seen(running.story, running.job["attempt"], data)
         if "output" in data:
             self.ledger.output(self.graph.keys[running.story], data["output"])
             return

@@ -1,5 +1,6 @@
 """What stories spend at the gateway: heard by the loop, written into the journal, held against how their agents end."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from rad_engineer.gateway.door import Door
 
 MICRO = 1_000_000
+OK = 200
+PATIENCE = 20.0  # s
 LEDGER = "ledger"
 """Why a call is refused that could not be booked."""
 
@@ -27,6 +30,9 @@ class Spending:
     exhausted: bool = False  # the run's budget is spent: nothing more is started
     gaps: int = 0  # exchanges that were to be recorded and could not be
     told: set[int] = field(default_factory=set)  # stories of which it was said that they wait for money
+    asleep: dict[tuple[str, int], float] = field(
+        default_factory=dict
+    )  # attempts that a usage limit has refused, since when
     broken: CannotWrite | None = None  # what is spent cannot be written down: no model is asked any more
 
     def account(self, story: int, attempt: int) -> dict[str, str]:
@@ -36,28 +42,38 @@ class Spending:
 
     def hear(self) -> None:
         """Writes down what the gateway has said."""
+        noted = {
+            "failed": self._failed,
+            "hung": self._hung,
+            "refused": self._refused,
+            "request": self._answered,
+            "soft-limit": self._soft_limit,
+            "spend": self._spent,
+            "unrecorded": self._unrecorded,
+            "unwritable": self._unwritable,
+            "waiting": self._waiting,
+        }
         for event in self.door.poll():
-            if event["event"] == "spend":
-                self._spent(event)
-            elif event["event"] == "soft-limit":
-                self._soft_limit(event)
-            elif event["event"] == "unrecorded":
-                self._unrecorded(event)
-            elif event["event"] == "waiting":
-                self._waiting(event)
-            elif event["event"] == "hung":
-                self.ledger.record("note", text=f"the gateway hung: {event['why']}")
-            elif event["event"] == "unwritable":
-                self._break(event["why"])
-            elif event["event"] == "refused" and event.get("scope") == "run":
-                self.exhausted = self.exhausted or event["reason"] == "budget"
-            elif event["event"] == "failed" and event["exit_code"] != ExitCode.LOCKED:
-                raise CannotWrite(event["why"], hint=event["hint"])
+            if event["event"] in noted:
+                noted[event["event"]](event)
 
     def close(self) -> None:
         """Nobody asks any more."""
         self.door.close()
         self.hear()
+
+    def seen(self, story: int, attempt: int, event: Mapping[str, Any]) -> None:
+        """Its worker has said something: its agent is at work, or has come to its end."""
+        key = (self.ledger.graph.identities[story], attempt)
+        if key in self.asleep:
+            self.asleep[key] = time.monotonic()
+            if event.get("event") == "stage_finished":
+                del self.asleep[key]
+
+    def sleeps(self, story: int, attempt: int) -> bool:
+        """Whether its agent has done nothing for a while but wait for the end of a usage limit, which may be days."""
+        since = self.asleep.get((self.ledger.graph.identities[story], attempt))
+        return since is not None and time.monotonic() - since > PATIENCE
 
     def _spent(self, event: Mapping[str, Any]) -> None:
         index = self.ledger.graph.by_identity.get(event["story"])
@@ -71,6 +87,26 @@ class Spending:
             "the budget of this run" if index is None else f"the budget of {self.ledger.graph.keys[index]}"
         )
         self.ledger.record("note", text=f"{event['percent']} % of {whose} are spent")
+
+    def _refused(self, event: Mapping[str, Any]) -> None:
+        if event.get("scope") == "run":
+            self.exhausted = self.exhausted or event["reason"] == "budget"
+        if event["reason"] == "usage-limit":
+            self.asleep[event["story"], event["attempt"]] = time.monotonic()
+
+    def _answered(self, event: Mapping[str, Any]) -> None:
+        if event["status"] == OK:
+            self.asleep.pop((event["story"], event["attempt"]), None)
+
+    def _hung(self, event: Mapping[str, Any]) -> None:
+        self.ledger.record("note", text=f"the gateway hung: {event['why']}")
+
+    def _failed(self, event: Mapping[str, Any]) -> None:
+        if event["exit_code"] != ExitCode.LOCKED:
+            raise CannotWrite(event["why"], hint=event["hint"])
+
+    def _unwritable(self, event: Mapping[str, Any]) -> None:
+        self._break(event["why"])
 
     def _unrecorded(self, event: Mapping[str, Any]) -> None:
         if not self.gaps:
@@ -100,10 +136,11 @@ class Spending:
         identity = self.ledger.graph.identities[story]
         self.door.end_session(identity, attempt)
         refused = outcome.kind == "failed" and outcome.reason in ("agent-failed", "timeout", "idle")
+        woken = self.asleep.pop((identity, attempt), None) is not None and outcome.kind == "interrupted"
         if (outcome.kind, outcome.reason) == ("later", LEDGER) or (refused and self._cannot_book()):
             self._break("what is spent cannot be written down")
             return Outcome("interrupted", commit=outcome.commit)  # it goes on as after a crash
-        if not refused:
+        if not (refused or woken):
             return outcome
         found = self.door.standing(identity, attempt)
         why = str(found.get("reason"))

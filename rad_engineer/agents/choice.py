@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from rad_engineer.agents.adapters import ADAPTERS, account
 from rad_engineer.agents.cli_agents import Installed, lacking, probe
 from rad_engineer.core.prd import Story
-from rad_engineer.errors import NoAgent, Refused
+from rad_engineer.errors import NoAgent, Refused, UsageError
 from rad_engineer.settings import AgentChoice
 
 OWN_LOOP = "anthropic"
+REHEARSAL = "mock"
 _MODEL = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,99}")
 _ALIASES = {"opus": "claude-opus-5-5", "sonnet": "claude-sonnet-5-5", "haiku": "claude-haiku-5-5"}
 
@@ -30,7 +31,7 @@ class Choice:
     @property
     def rehearsal(self) -> bool:
         """Whether nobody works for real."""
-        return self.agents in ((), ("mock",))
+        return self.agents in ((), (REHEARSAL,))
 
     @property
     def gateway(self) -> bool:
@@ -76,6 +77,11 @@ def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool, readers: I
     """
     if wanted.name is None:
         return Choice((), "", wanted.origin)
+    if REHEARSAL in wanted.chain and len(wanted.chain) > 1:
+        raise UsageError(
+            f"{wanted.origin}: `{REHEARSAL}` only rehearses, and nobody works before or after it",
+            hint=f"--agent {REHEARSAL}",
+        )
     names = [
         name for asked in wanted.chain for name in (_auto(env, key=key) if asked == "auto" else (asked,))
     ]
@@ -85,6 +91,8 @@ def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool, readers: I
     }
     missing = {name: why for name in dict.fromkeys(names) if (why := _lacking(name, found, key=key))}
     present = tuple(name for name in dict.fromkeys(names) if name not in missing)
+    if len(present) > 1:  # where `auto` finds nobody it rehearses: not instead of somebody who works
+        present = tuple(name for name in present if name != REHEARSAL)
     if not present:
         raise NoAgent(
             f"no agent can work (from {wanted.origin}): {'; '.join(missing.values())}",
@@ -108,7 +116,7 @@ def _auto(env: Mapping[str, str], *, key: bool) -> tuple[str, ...]:
     if key:
         return (OWN_LOOP,)
     own = (row for row in ADAPTERS.values() if not row.acp)
-    return next(((row.name,) for row in own if probe(row, env).path), ("mock",))
+    return next(((row.name,) for row in own if probe(row, env).path), (REHEARSAL,))
 
 
 def _lacking(name: str, found: Mapping[str, Installed], *, key: bool) -> str:
@@ -171,7 +179,7 @@ def model_id(name: str) -> str:
 
 def _model(wanted: str, agent: str, choice: Choice, *, key: bool) -> str:
     """The model as that agent has to be told it; empty where it takes none, or not this one."""
-    if not _MODEL.fullmatch(wanted) or agent in ("", "command", "mock"):
+    if not _MODEL.fullmatch(wanted) or agent in ("", "command", REHEARSAL):
         return ""
     if agent in ADAPTERS and not (ADAPTERS[agent].model or ADAPTERS[agent].acp):
         return ""

@@ -29,7 +29,7 @@ def gateway(*, port: int, idle: float, verbose: bool, flags: Mapping[str, object
     trust.require(place.id, gate_plan.of_models(found), yes=found.yes, stdin=sys.stdin, stderr=sys.stderr)
     models.check_models(found, ["fallback_model"])
     told = configured(found, port=port, idle_seconds=idle, tenant="local")
-    if key is None and told.upstream == ANTHROPIC:
+    if key is None and told.upstream == ANTHROPIC and not told.offline:
         raise NoAgent(
             "there is no key for the upstream", hint="set ANTHROPIC_API_KEY, or: rad-engineer login"
         )

@@ -11,7 +11,7 @@ from rad_engineer.gateway import credentials
 def login() -> int:
     """Reads a key from the terminal, unseen, or from standard input, and keeps it."""
     key = (getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
+    if not 0 < len(key) <= credentials.LONGEST or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError("that is no API key", hint="one line, nothing else: rad-engineer login < key.txt")
     print(f"kept in {credentials.store(key, os.environ)}")
     return 0

@@ -32,7 +32,7 @@ class GatewaySettings:
     story_tokens: int | None = None
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
-    per_model: int = 16
+    per_model: int = 128  # 250 requests a minute with answers of half a minute
     breaker_pause: float = 5.0  # how long an upstream that fails is left alone at first
     share: bool = False
     cache: bool = True

@@ -25,7 +25,8 @@ SECRETS = (KEY, TOKEN, IDENTITY, "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_WEBHOOK_
 
 _FEDERATION = ("ANTHROPIC_FEDERATION_RULE_ID", "ANTHROPIC_ORGANIZATION_ID")
 _KEYRING_NAME = ("rad-engineer", "anthropic")
-_MOST = 16384
+LONGEST = 16384
+"""No key has more bytes."""
 _PR_SET_DUMPABLE = 4
 _ENV_START = 47  # of /proc/self/stat, counted from 0 after the name of the program; its end comes next
 
@@ -36,7 +37,7 @@ class Secret:
     __slots__ = ("_memory", "_size")
 
     def __init__(self, value: bytes | bytearray | memoryview) -> None:
-        if len(value) > _MOST:
+        if len(value) > LONGEST:
             raise Refused("a key of this length is none", hint="give the key alone")
         self._size = len(value)
         self._memory = mmap.mmap(-1, max(1, self._size))
@@ -164,7 +165,7 @@ def _stored(env: Mapping[str, str]) -> Credentials | None:
                 f"others may read the key in {path}",
                 hint=f"make a new key; chmod 600 {path}; rad-engineer login",
             )
-        buffer = bytearray(_MOST)
+        buffer = bytearray(LONGEST)
         size = os.readv(handle, [buffer])
     finally:
         os.close(handle)

@@ -224,7 +224,7 @@ class Door:
         nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
             argv = [sys.executable, "-P", "-m", "rad_engineer.gateway.program"]
-            self._child = process.start_quickly(argv, _environment(), (theirs.fileno(), nothing, log))
+            self._child = process.start_quickly(argv, environment(), (theirs.fileno(), nothing, log))
         finally:
             theirs.close()
             os.close(log)
@@ -333,8 +333,8 @@ def _listen_unix(folder: Path) -> socket.socket:
     return listener
 
 
-def _environment() -> dict[str, str]:
-    """Ours without secrets; the process finds the same packages as we do."""
+def environment() -> dict[str, str]:
+    """Ours without secrets; a process finds the same packages as we do."""
     path = os.pathsep.join([str(Path(__file__).parents[2]), *(part for part in sys.path if part)])
     kept = {name: value for name, value in os.environ.items() if name not in SECRETS}
     return {**kept, "PYTHONPATH": path}

@@ -11,7 +11,7 @@ from rad_engineer.core.budget import PICO, SOFT_PERCENT, Amount, Answers, Budget
 from rad_engineer.errors import CannotWrite
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage
 from rad_engineer.gateway.messages import LARGE
-from rad_engineer.gateway.prices import Cost, Prices
+from rad_engineer.gateway.prices import Cost, Prices, escaped
 from rad_engineer.gateway.spend import MARK_SECONDS, Open, Spend
 
 UNSEEN_TOKENS = 256
@@ -63,7 +63,7 @@ class Money:
 
     async def reserve(self, call: Call) -> Held:
         """Holds the most that a call may cost, as soon as there is room; raises Refusal where there will be none."""
-        if len(call.body) > LARGE and b"\\u" in call.body:  # it is spelt out anew
+        if len(call.body) > LARGE and escaped(call.body):  # it is spelt out anew
             cost = await asyncio.to_thread(self._prices.estimate, call)
         else:
             cost = self._prices.estimate(call)

@@ -5,6 +5,7 @@ than everything else that is done for a call. A test holds both against each oth
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -28,6 +29,7 @@ _BYTES_PER_TOKEN = 2
 """Text has more bytes to a token, so an estimate is rarely too low."""
 _OVERHEAD = 1_000
 """What the vendor puts around a request: its own words about tools."""
+_ASCII_ESCAPE = re.compile(rb"\\u00[2-7]")
 _SEARCH = "web_search_requests"
 _HERE = ("bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_")
 """Tools of the vendor that run with the client, or cost nothing of their own."""
@@ -98,7 +100,7 @@ class Prices:
         others = [self._known(model) for model in _fallbacks(data, call.model)]
         passes = 2 if _compacts(data) else 1
         added, searches = _server_tools(data, price)
-        said = call.body if b"\\u" not in call.body else canonical(data)  # names can be spelt with escapes
+        said = canonical(data) if escaped(call.body) else call.body
         tokens = (min(_input_tokens(call, said, price.window), price.window) + added) * passes
         rates = [each.at(tokens) for each in (price, *others)]
         micro = -(-(tokens * sum(_dearest(said, each) for each in rates) + searches) // PICO)
@@ -145,6 +147,11 @@ class Prices:
                 self._read.clear()
             found = self._read[model] = (today, _from_table(model, today))
         return found[1]
+
+
+def escaped(body: bytes) -> bool:
+    """Whether names in a body may be spelt with escapes. Those of accents, dashes and controls are in no name."""
+    return b"\\u00" in body and _ASCII_ESCAPE.search(body) is not None
 
 
 def _from_table(model: str, today: date) -> Price | None:

@@ -11,6 +11,7 @@ from rad_engineer.gateway.remembered import Remembered
 from rad_engineer.gateway.tries import Tries
 
 _MOST_KEPT = 4 * 1024 * 1024
+_MOST_KEPT_OF_ALL = 64 * 1024 * 1024
 _LANES_KEPT = 4
 _MOST_REMEMBERED = 1_000_000
 
@@ -22,6 +23,11 @@ class Kept:
     key: str
     answer: Whole | bytes
     headers: Mapping[str, str]
+
+    @property
+    def size(self) -> int:
+        """The bytes of the answer."""
+        return len(self.answer.body if isinstance(self.answer, Whole) else self.answer)
 
 
 @dataclass(slots=True)
@@ -42,6 +48,7 @@ class Sessions:
     def __init__(self, idle_seconds: float) -> None:
         self._idle = idle_seconds
         self._states: OrderedDict[Session, _State] = OrderedDict()
+        self.kept_bytes = 0
         self._lanes = Remembered(digest, _MOST_REMEMBERED)
         self._closed: set[tuple[str, int]] = set()
 
@@ -65,7 +72,7 @@ class Sessions:
             session, state = next(iter(self._states.items()))
             if now - state.used < self._idle:
                 break
-            del self._states[session]
+            self._forget(session)
             gone += 1
         return gone
 
@@ -73,7 +80,7 @@ class Sessions:
         """The attempt is over."""
         self._closed.add((story, attempt))
         for session in [each for each in self._states if (each.story, each.attempt) == (story, attempt)]:
-            del self._states[session]
+            self._forget(session)
 
     def reopen(self, story: str, attempt: int) -> None:
         """The attempt goes on."""
@@ -91,12 +98,16 @@ class Sessions:
     def keep(self, call: Call, kept: Kept) -> None:
         """Keeps the last answer of a session's lane until its next turn is seen; small ones, of stories."""
         state = self._states.get(call.session)
-        size = len(kept.answer.body if isinstance(kept.answer, Whole) else kept.answer)
-        if state is None or not call.session.story or size > _MOST_KEPT:
+        if state is None or not call.session.story or kept.size > _MOST_KEPT:
             return
-        state.kept[self._lanes.of(_lane(call.data))] = kept
+        which = self._lanes.of(_lane(call.data))
+        self._drop(state, which)
+        state.kept[which] = kept
+        self.kept_bytes += kept.size
         while len(state.kept) > _LANES_KEPT:
-            state.kept.popitem(last=False)
+            self._drop(state, next(iter(state.kept)))
+        if self.kept_bytes > _MOST_KEPT_OF_ALL:
+            self._make_room()
 
     def kept(self, call: Call, key: str) -> Kept | None:
         """The answer to this very request, if it was the last of its lane; another request is the next turn."""
@@ -107,8 +118,26 @@ class Sessions:
         found = state.kept.get(which)
         if found is None or found.key == key:
             return found
-        del state.kept[which]
+        self._drop(state, which)
         return None
+
+    def _make_room(self) -> None:
+        """Drops what is kept for those who have not called for longest."""
+        for state in self._states.values():
+            while state.kept and self.kept_bytes > _MOST_KEPT_OF_ALL:
+                self._drop(state, next(iter(state.kept)))
+            if self.kept_bytes <= _MOST_KEPT_OF_ALL:
+                return
+
+    def _forget(self, session: Session) -> None:
+        state = self._states.pop(session)
+        for which in [*state.kept]:
+            self._drop(state, which)
+
+    def _drop(self, state: _State, which: str) -> None:
+        found = state.kept.pop(which, None)
+        if found is not None:
+            self.kept_bytes -= found.size
 
 
 def _lane(data: Mapping[str, Any]) -> list[Any]:

@@ -116,10 +116,8 @@ def read(folder: Path, story: str, attempt: int) -> list[Exchange]:
         return []
     found: dict[str, Exchange] = {}
     lanes: dict[str, dict[str, Any]] = {}
-    for path in sorted(place.iterdir()):
-        name = _NAME.fullmatch(path.name)
-        if name is None:
-            continue
+    named = [(path, name) for path in place.iterdir() if (name := _NAME.fullmatch(path.name))]
+    for path, name in sorted(named, key=lambda found: (int(found[1][1]), found[1][2])):
         if name[2] not in lanes:
             lanes[name[2]] = _read(folder / "lanes" / f"{name[2]}.json")
         exchange = _exchange(_read(path), path, int(name[1]), name[2], lanes[name[2]], found)

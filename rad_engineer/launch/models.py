@@ -83,26 +83,28 @@ def _capped(wanted: Settings) -> bool:
 def priced(names: Iterable[str], wanted: Settings) -> tuple[str, ...]:
     """Those of these models, as the API calls them, that have a price: calls to others are refused."""
     from rad_engineer.agents import choice  # noqa: PLC0415 - only where somebody has named a model
-    from rad_engineer.gateway.prices import Prices  # noqa: PLC0415
+    from rad_engineer.gateway import priced as asked  # noqa: PLC0415
 
-    prices = Prices(wanted.prices)
-    return tuple(sorted(name for name in {choice.model_id(name) for name in names} if prices.knows(name)))
+    return tuple(sorted(asked.known(map(choice.model_id, names), wanted.prices)))
 
 
 def check_models(wanted: Settings, names: Iterable[str]) -> None:
     """Raises ConfigInvalid for the setting among these that names a model without a price."""
     from rad_engineer.agents import choice  # noqa: PLC0415 - only where somebody has named a model
-    from rad_engineer.gateway import prices  # noqa: PLC0415
 
-    if wanted.offline or (wanted.upstream or "").startswith(REPLAY):
+    models = {name: getattr(wanted, name) for name in names if getattr(wanted, name)}
+    if not models or wanted.offline or (wanted.upstream or "").startswith(REPLAY):
         return
-    for name in names:
-        model = getattr(wanted, name) or ""
-        model = model if name == "fallback_model" else choice.model_id(model)
-        if model and not prices.Prices(wanted.prices).knows(model):
+    from rad_engineer.gateway import priced  # noqa: PLC0415
+
+    models |= {name: choice.model_id(model) for name, model in models.items() if name != "fallback_model"}
+    known = priced.known(models.values(), wanted.prices)
+    for name, model in models.items():
+        if model not in known:
+            from rad_engineer.gateway.prices import GIVE_PRICE, UNPRICED  # noqa: PLC0415 - nothing else follows
+
             raise ConfigInvalid(
-                f"{wanted.origins[name]}: {prices.UNPRICED.format(model)}",
-                hint=prices.GIVE_PRICE.format(model),
+                f"{wanted.origins[name]}: {UNPRICED.format(model)}", hint=GIVE_PRICE.format(model)
             )
 
 

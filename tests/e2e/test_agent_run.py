@@ -54,6 +54,7 @@ def test_five_stories(project):
     with playing(project, [line for name in "ABCED" for line in script(name)], *"ABCED") as (seen, command):
         ran = project.rad(*command, "--attempts", "1")
         assert ran.code == 1, ran.err
+        assert "at most 10.00 USD (the default" in ran.err
         found = {entry["key"]: entry for entry in project.report()["stories"]}
         assert {key: entry["status"] for key, entry in found.items()} == {
             **dict.fromkeys("ABCE", "passed"),
@@ -195,11 +196,16 @@ def below(pid):
     return gateways, [worker for zygote in zygotes for worker in process.children(zygote)]
 
 
+SLOW = {"before it": {"latency": 300}, "within it": {"latency": 30, "chunkSize": 8}}
+
+
+@pytest.mark.parametrize("when", [*SLOW][0 if EVERYONE else 1 :])
 @pytest.mark.parametrize(
     ("who", "most"), [("worker", 2), ("gateway", 3), ("both", 3)][0 if EVERYONE else 2 :]
 )
-def test_whoever_is_killed_while_a_turn_is_answered(project, who, most):
-    slow = {**says(call("bash", command="cat log; echo counted"), when=after("appended")), "latency": 300}
+def test_whoever_is_killed_while_a_turn_is_answered(project, who, most, when):
+    looks = says(call("bash", command="cat log; echo counted"), when=after("appended"), text="I look. " * 40)
+    slow = {**looks, **SLOW[when]}
     answers = [
         says(call("bash", command="echo line >> log; echo appended"), when={"hasToolResult": False}),
         slow,
@@ -209,10 +215,12 @@ def test_whoever_is_killed_while_a_turn_is_answered(project, who, most):
     with playing(project, answers, "A") as (seen, command):
         running = project.start(*command)
         until = time.monotonic() + 60
-        while len(seen.exchanges) < 2:
+        wanted = b"I look" if when == "within it" else b""
+        while len(seen.exchanges) < 2 or wanted not in seen.exchanges[1].answer:
             assert running.poll() is None, running.communicate()
             assert time.monotonic() < until
             time.sleep(0.005)
+        assert b"message_stop" not in seen.exchanges[1].answer
         gateways, workers = below(running.pid)
         assert (len(gateways), len(workers)) == (1, 1)
         for pid in (*(gateways if who != "worker" else ()), *(workers if who != "gateway" else ())):

@@ -4,88 +4,39 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests import quickstart
-from tests.conftest import ROOT, Ran
+from tests.somebody import NOBODY, Somebody, other_user
 
 YEAR = 366 * 86_400
-NOBODY = 65_534
 ROOTS = os.getuid() == 0
 STORIES = ["PB-1", "PB-2", "PB-3", "PB-4", "PB-5"]
-_VERSION = "import sys; print(sys.version_info[:2])"
 
 
-def python_for(user: int | None) -> str:
-    """An interpreter of our version that the user may run."""
-    for program in (sys.executable, "/usr/bin/python3"):
-        try:
-            ended = subprocess.run(
-                [program, "-c", _VERSION], capture_output=True, text=True, check=False, user=user
-            )
-        except OSError:
-            continue
-        if ended.stdout == f"{sys.version_info[:2]}\n":
-            return program
-    pytest.skip("NO EVIDENCE: nobody may not run an interpreter of this version")
+def far_away(folder: Path) -> Somebody:
+    """Somebody with a copy of the quickstart, and a clock that is a year ahead."""
+    home = folder / "far away" / "home"
+    project = home / "pocket book"
+    shutil.copytree(quickstart.EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", ".*cache"))
+    library, source = folder / "another_day.so", Path(__file__).with_name("another_day.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    grace = Somebody(home, project, other_user())
+    grace.env |= {
+        "TZ": "Pacific/Auckland", "LD_PRELOAD": str(library), "ANOTHER_DAY": str(YEAR),
+        "HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9",
+    }  # fmt: skip
+    grace.moves_in()
+    grace.begins("before the stories")
+    return grace
 
 
-class Somebody:
-    """A user with a home of their own, far from here, and a clock that is a year ahead."""
-
-    def __init__(self, folder: Path, user: int | None) -> None:
-        self.user = user
-        self.python = python_for(user)
-        home = folder / "far away" / "home"
-        self.folder = home / "pocket book"
-        shutil.copytree(
-            quickstart.EXAMPLE, self.folder, ignore=shutil.ignore_patterns("__pycache__", ".*cache")
-        )
-        library = folder / "another_day.so"
-        source = Path(__file__).with_name("another_day.c")
-        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-        tools = home / "bin"
-        tools.mkdir()
-        (tools / "python3").symlink_to(self.python)
-        packages = [str(ROOT), *(part for part in sys.path if part.endswith("site-packages"))]
-        self.env = {
-            "PATH": f"{tools}:/usr/bin:/bin", "HOME": str(home), "USER": "grace", "LANG": "C.UTF-8", "COLUMNS": "100",
-            "TZ": "Pacific/Auckland", "PYTHONPATH": os.pathsep.join(packages), "PYTHONDONTWRITEBYTECODE": "1",
-            "LD_PRELOAD": str(library), "ANOTHER_DAY": str(YEAR),
-            "HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9",
-        }  # fmt: skip
-        if user is not None:
-            for place in (home, *home.rglob("*")):
-                os.chown(place, user, user, follow_symlinks=False)
-            for place in folder.parents:  # pytest keeps its folders to itself
-                if place.stat().st_uid == os.getuid() and place != Path("/"):
-                    place.chmod(place.stat().st_mode | 0o011)
-            folder.chmod(0o755)
-
-    def run(self, *argv: str) -> Ran:
-        ended = subprocess.run(
-            argv, cwd=self.folder, env=self.env, user=self.user, group=self.user, stdin=subprocess.DEVNULL,
-            extra_groups=None if self.user is None else [], capture_output=True, text=True, check=False, timeout=100,
-        )  # fmt: skip
-        if self.user is not None and ("Permission denied" in ended.stderr or "No module" in ended.stderr):
-            pytest.skip(f"NO EVIDENCE: nobody may not read this checkout: {ended.stderr[-300:]}")
-        return Ran(ended.returncode, ended.stdout, ended.stderr)
-
-    def rad(self, *arguments: str) -> Ran:
-        return self.run(self.python, "-m", "rad_engineer", *arguments)
-
-    def git(self, *arguments: str) -> str:
-        ended = self.run("git", "-c", "user.name=Grace", "-c", "user.email=grace@example.org", *arguments)
-        assert ended.code == 0, ended.err
-        return ended.out
-
-    def report(self) -> dict:
-        newest = max((self.folder / ".rad-engineer" / "runs").iterdir())
-        return json.loads((newest / "report.json").read_text())
+def report(somebody: Somebody) -> dict:
+    newest = max((somebody.folder / ".rad-engineer" / "runs").iterdir())
+    return json.loads((newest / "report.json").read_text())
 
 
 def trees(somebody: Somebody) -> list[tuple[str, str]]:
@@ -119,16 +70,13 @@ def test_elsewhere_as_somebody_else_on_another_day(tmp_path, who):
             if not ROOTS
             else "done as another"
         )
-    grace = Somebody(tmp_path, NOBODY if ROOTS else None)
-    grace.git("init", "-q", "-b", "main")
-    grace.git("add", ".")
-    grace.git("commit", "-q", "-m", "before the stories")
+    grace = far_away(tmp_path)
     ran = grace.rad("run", "prd.json", "--yes", "--jobs", "1")
     assert ran.code == 0, ran.err + ran.out
-    report = grace.report()
-    assert [(one["key"], one["status"], one["attempts"]) for one in report["stories"]] == [
+    told = report(grace)
+    assert [(one["key"], one["status"], one["attempts"]) for one in told["stories"]] == [
         (name, "passed", 1) for name in STORIES]  # fmt: skip
-    assert report["started_at"] > time.time() + YEAR - 86_400
+    assert told["started_at"] > time.time() + YEAR - 86_400
     assert (grace.folder / ".rad-engineer").stat().st_uid == (NOBODY if ROOTS else os.getuid())
     landed = trees(grace)
     assert sorted(name for name, _tree in landed) == STORIES
@@ -139,7 +87,7 @@ def test_elsewhere_as_somebody_else_on_another_day(tmp_path, who):
     prd.write_text(prd.read_text().replace("need not think about cents", "need not think about bents"))
     again = grace.rad("run", "prd.json", "--yes", "--fresh", "--only", "PB-1", "--branch", "rad/again")
     assert again.code == 1, again.err + again.out
-    story = next(one for one in grace.report()["stories"] if one["key"] == "PB-1")
+    story = next(one for one in report(grace)["stories"] if one["key"] == "PB-1")
     assert (story["status"], story["reason"], story["attempts"]) == ("failed", "drift", 1)
     assert story["detail"].startswith("messages[0].content[1].text differs from character ")
     assert "think about bents" in story["detail"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rad_engineer.gateway import spend
-from tests import billing_upstream, quickstart
+from tests import billing_upstream, faulty_upstream, quickstart
 from tests.aimock import serve, tap
 from tests.conftest import Project, prd, story
 from tests.e2e.test_recorded import pocketbook
@@ -127,10 +127,41 @@ def ask(number):
 for number in range(5):
     threading.Thread(target=ask, args=(number,)).start()
 """
-STOPS = {"^C": (signal.SIGINT, 130), "kill -9": (signal.SIGKILL, -9), "SIGTERM": (signal.SIGTERM, 143)}
+OBEYS = """
+import json, os, time, urllib.error, urllib.request
+data = {"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+while True:
+    request = urllib.request.Request(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages", json.dumps(data).encode(),
+                                     {"x-api-key": os.environ["ANTHROPIC_API_KEY"]})
+    try:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).read()
+    except urllib.error.HTTPError as error:
+        time.sleep(int(error.headers["retry-after"]))
+"""
 
 
-@pytest.mark.parametrize("how", [*STOPS][: 3 if os.environ.get("RAD_CAMPAIGN") else 2])
+@pytest.mark.skipif(not os.environ.get("RAD_CAMPAIGN"), reason="waits until an agent has slept for long")
+def test_an_agent_that_sleeps_until_a_usage_limit_ends_is_ended_and_its_story_waits(project: Project) -> None:
+    project.init({"prd.json": prd(story("A"))})
+    (project.folder.parent / "obeys.py").write_text(OBEYS)
+    command = f"{sys.executable} {project.folder.parent / 'obeys.py'}"
+    plans = {"hello": [faulty_upstream.says(429, "rate_limit_error", retry_after="86400")]}
+    with faulty_upstream.serve(plans) as upstream:
+        ran = project.rad(
+            "run", "prd.json", "--yes", "--agent-command", command, "--upstream", upstream.url, env=KEY
+        )
+    entry = project.report()["stories"][0]
+    assert (ran.code, entry["status"], entry["reason"], entry["attempts"]) == (4, "waiting", "limit", 1), (
+        ran.err
+    )
+    assert len(upstream.seen) == 1
+    assert project.processes() == []
+
+
+STOPS = {"kill -9": (signal.SIGKILL, -9), "^C": (signal.SIGINT, 130), "SIGTERM": (signal.SIGTERM, 143)}
+
+
+@pytest.mark.parametrize("how", [*STOPS][: 3 if os.environ.get("RAD_CAMPAIGN") else 1])
 def test_a_run_that_is_stopped_while_models_answer_knows_what_they_cost(project: Project, how: str) -> None:
     project.init({"prd.json": prd(story("A"))})
     (project.folder.parent / "asks.py").write_text(ASKS)

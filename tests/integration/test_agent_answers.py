@@ -91,7 +91,6 @@ def partial(text):
     "stream",
     [
         TOOL + partial('{"command": "touch n"}') + STOPPED + DELTA,  # the SDK takes that for a whole message
-        TOOL + partial('{"command": "tou') + STOPPED + DELTA + LAST,  # and that for an empty input
         TOOL + partial('{"command": "touch n"}') + STOPPED + LAST,
         b"data: {]\n\n",
         event(type="message_start", message=None),
@@ -191,6 +190,18 @@ def test_who_is_only_to_wait_waits(tmp_path, answers, outcome, reason):
     assert ("wait" in bench.work().log.read_text()) == (outcome != "finished")
     said_when = b"retry-after" in answers[0] and b"soon" not in answers[0]
     assert (ended.retry_at is not None) == (outcome == "later" and said_when)
+
+
+@pytest.mark.parametrize("said", ['{"command": "tou', '{"command": 1e999}', '{"command":'])
+def test_input_that_is_no_json_is_carried_out_by_nobody_and_shown_to_the_model(tmp_path, said):
+    """The SDK takes half an input for an empty or a shorter one."""
+    answers = [STARTED + TOOL + partial(said) + STOPPED + DELTA + LAST, stopping("tool_use", reporting())]
+    with talking(*answers) as url:
+        bench = Bench(tmp_path, url)
+        assert run(bench).outcome == "finished"
+    assert bench.records("answer")[0]["content"][0]["input"] == {"INVALID_JSON": said}
+    (told,) = bench.records("result")
+    assert (told["text"], told["error"]) == ("`command` must be given, as a string", True)
 
 
 def test_what_the_api_would_refuse_is_not_sent_back(tmp_path):

@@ -237,6 +237,22 @@ def test_a_task_that_is_no_story_is_answered_in_the_summary(tmp_path):
         assert "`summary`" in text
 
 
+@pytest.mark.parametrize(
+    ("wanted", "asked"),
+    [
+        ({}, ({"type": "adaptive"}, None, 16_000)),
+        ({"effort": "high", "max_tokens": 512}, ({"type": "adaptive"}, {"effort": "high"}, 512)),
+        ({"thinking": "off"}, ({"type": "disabled"}, None, 16_000)),
+    ],
+)
+def test_thinking_effort_and_length_are_asked_for_as_they_are_set(tmp_path, wanted, asked):
+    with playing(tmp_path, [says(report(), when={})]) as (bench, seen):
+        assert run(bench, settings=wanted).outcome == "finished"
+        data = seen.exchanges[0].data
+        assert (data.get("thinking"), data.get("output_config"), data["max_tokens"]) == asked
+        assert not {"temperature", "top_p", "top_k"} & data.keys()
+
+
 def test_nobody_is_asked_where_no_gateway_is(tmp_path):
     assert run(Bench(tmp_path, "")).outcome == "missing"
 

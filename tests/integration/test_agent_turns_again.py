@@ -38,9 +38,7 @@ KILLED = {  # who kills: how often codex reads it, what claude is asked for
 EVERYWHERE = os.environ.get("RAD_CAMPAIGN")
 
 
-@pytest.mark.parametrize(
-    "who", [who for who in KILLED if EVERYWHERE or who in ("mend", "first gate", "simplify")]
-)
+@pytest.mark.parametrize("who", [who for who in KILLED if EVERYWHERE or who in ("mend", "simplify")])
 def test_turns_behind_the_commit(project, who):
     died = project.folder.parent / "died"
     shop = Shop(

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -106,8 +107,10 @@ LARGE = [BIG.format(letter, letter) for letter in "abcd"]
 WIDE = ["python3 -c \"print('\\u4e2d' * 9000)\""]  # nine thousand characters, as many tokens
 
 
-@pytest.mark.parametrize("counts", [True, False])
-@pytest.mark.parametrize("commands", [SMALL, LARGE, WIDE], ids=["small", "large", "wide"])
+KINDS = [(SMALL, True), (LARGE, False), (WIDE, False), (SMALL, False), (LARGE, True), (WIDE, True)]
+
+
+@pytest.mark.parametrize(("commands", "counts"), KINDS if os.environ.get("RAD_CAMPAIGN") else KINDS[:3])
 def test_no_request_is_longer_than_the_window(tmp_path, commands, counts):
     model = Model(LIMIT + 2 * ANSWER + 500, story(9, *commands), counts=counts)
     ended = run(tmp_path, model)

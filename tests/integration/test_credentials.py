@@ -102,10 +102,17 @@ def test_login_and_logout(project):
     assert kept.read_text() == f"{KEY}\n"
     assert project.rad("logout").out == f"removed from {kept}\n"
     assert project.rad("logout").out == "no key was kept\n"
-    empty = subprocess.run(
-        project.command("login"), env=project.env, input="\n", capture_output=True, text=True, check=False
-    )
-    assert (empty.returncode, "no API key" in empty.stderr) == (2, True)
+    for nothing in ("\n", "two words\n", f"{'k' * 20_000}\n"):
+        refused = subprocess.run(
+            project.command("login"),
+            env=project.env,
+            input=nothing,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (refused.returncode, "no API key" in refused.stderr) == (2, True)
+    assert not kept.exists()
 
 
 def python(script: str, *arguments: str, **env: str) -> str:

@@ -7,7 +7,7 @@ import time
 from types import SimpleNamespace
 
 from rad_engineer.outcome import Outcome
-from rad_engineer.spending import Spending
+from rad_engineer.spending import PATIENCE, Spending
 from tests import faulty_upstream as faulty
 from tests.gateways import MODEL, opened
 
@@ -52,6 +52,37 @@ def test_a_usage_limit_parks_every_model_until_it_ends(tmp_path):
         failed = Outcome("failed", reason="agent-failed", commit="c")
         assert spending.judged(0, 1, failed) == Outcome("later", reason="limit", until=ends, commit="c")
         assert spending.judged(1, 1, failed) == failed  # nobody refused it
+
+
+def test_who_sleeps_until_a_usage_limit_ends_is_known_after_a_while(tmp_path):
+    """Some agents obey a `retry-after` of days. The story waits then, and its agent need not."""
+    plans = {"much": [faulty.says(429, "rate_limit_error", retry_after="86400")]}
+    with faulty.serve(plans) as upstream, opened(tmp_path, upstream.url) as gateway:
+        spending = Spending(gateway.door, SimpleNamespace(graph=SimpleNamespace(identities=["s1", "s2"])))
+
+        def after_a_while(*said):
+            asked = gateway.ask("much")
+            assert asked.json()["rad"]["reason"] == "usage-limit"
+            while ("s1", 1) not in spending.asleep:
+                spending.hear()
+            spending.asleep["s1", 1] -= PATIENCE + 1
+            for event in said:
+                spending.seen(0, 1, event)
+            return spending.sleeps(0, 1)
+
+        assert spending.sleeps(0, 1) is False
+        assert after_a_while() is True
+        assert after_a_while({"output": "it does something else"}) is False
+        assert after_a_while({"event": "stage_finished", "stage": "agent"}) is False
+        assert after_a_while() is True
+        assert spending.sleeps(1, 1) is False
+        found = spending.judged(0, 1, Outcome("interrupted"))
+        assert (found.kind, found.reason) == ("later", "limit")
+        assert 86_000 < found.until - time.time() <= 86_400
+        assert spending.judged(0, 1, Outcome("interrupted")) == Outcome(
+            "interrupted"
+        )  # for a reason of its own
+    assert len(upstream.seen) == 1
 
 
 def test_one_of_64_asks_an_upstream_that_has_failed(tmp_path):

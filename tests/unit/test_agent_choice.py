@@ -9,7 +9,7 @@ from rad_engineer.agents import choice
 from rad_engineer.agents.adapters import ADAPTERS
 from rad_engineer.agents.choice import Choice, Hint
 from rad_engineer.core.prd import Story
-from rad_engineer.errors import NoAgent, Refused
+from rad_engineer.errors import NoAgent, Refused, UsageError
 from rad_engineer.settings import AgentChoice
 from rad_engineer.settings_schema import AGENTS
 
@@ -49,6 +49,8 @@ def wanted(*names: str, command: str = "") -> AgentChoice:
         (("codex", "opencode"), ("codex", "opencode"), True, ("codex", "opencode"), ("codex",)),
         (("codex", "command"), (), False, ("command",), ()),
         (("mock",), (), False, ("mock",), ()),
+        (("command", "auto"), (), False, ("command",), ()),
+        (("claude", "auto"), (), False, ("mock",), ()),
     ],
 )
 def test_choosing(env, names, programs, key, agents, unmetered):
@@ -78,6 +80,12 @@ def test_who_reads_is_counted_too(env):
     assert found.warnings == ("claude: `claude` is not installed",)
     with pytest.raises(Refused, match="codex"):
         choice.keep_budget(found, budget=True, allowed=False)
+
+
+@pytest.mark.parametrize("names", [("mock", "anthropic"), ("anthropic", "mock")])
+def test_nobody_rehearses_in_the_place_of_somebody_who_works(env, names):
+    with pytest.raises(UsageError, match="only rehearses"):
+        choice.choose(wanted(*names), env(), key=True)
 
 
 def test_the_first_line_names_all():

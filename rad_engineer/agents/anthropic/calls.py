@@ -23,6 +23,7 @@ _LATER = {"budget": "budget", "billing": "budget", "usage-limit": "limit", "offl
 _DOWN = frozenset({"overloaded", "upstream", "unreachable", "reset", "timeout", "cut", "garbage", "tls"})
 _BUSY = {"limit": "limit", "breaker": "offline"}
 _DRIFT = "drift"
+_INVALID = "INVALID_JSON"  # as the vendor wants input shown to a model that is none
 TOO_LONG = "too-long"
 """The reason of a failure: the conversation does not fit into the model's window."""
 _TOO_LONG = re.compile(
@@ -230,10 +231,19 @@ async def _whole(stream: Any, idle: float | None) -> Answer:
     if message.stop_reason is None:
         raise _Cut("the message has no stop reason")
     if message.stop_reason != "max_tokens":
-        for text in filter(None, inputs.values()):
-            json.loads(text)
+        for index, text in inputs.items():
+            if not _is_json(text):  # nothing is carried out, and the model is shown what it said
+                message.content[index].input = {_INVALID: text}
     content = [_sent_back(block) for block in message.content if _may_be_sent(block)]
     return Answer(content, message.stop_reason, _used(message.usage), message.model)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.dumps(json.loads(text or "{}"), allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _may_be_sent(block: Any) -> bool:
