@@ -187,9 +187,9 @@ _LANDING = (
             "branch", "landing.allow_protected_branch", ("--allow-protected-branch",)),
 )  # fmt: skip
 _SANDBOX = (
-    Setting("sandbox", "choice", "auto", "what confines the commands of agents, gates and setup; auto is the strongest that "
+    Setting("sandbox", "choice", "off", "what confines the commands of agents, gates and setup; auto is the strongest that "
             "works here, off is nothing", "sandbox.level", ("--sandbox",),
-            choices=("auto", "bubblewrap", "landlock", "off")),
+            choices=("auto", "bubblewrap", "off")),
     Setting("network", "texts", (), "hosts that an agent's commands may reach; `host` is the network of this machine",
             "grants.network"),
     Setting("gate_network", "texts", (), "the same for gates", "grants.gate_network"),

@@ -195,7 +195,7 @@ def of_models(wanted: Settings) -> list[tuple[str, str]]:
 def _of_the_sandbox(wanted: Settings) -> Iterator[tuple[str, str]]:
     """What a file of the project wants to have opened of the walls around commands."""
     from_file = {name for name, origin in wanted.origins.items() if origin.endswith(".toml")}
-    if "sandbox" in from_file and wanted.sandbox in ("landlock", "off"):
+    if "sandbox" in from_file and wanted.sandbox == "off":
         yield "sandbox", wanted.sandbox
     for name in GRANTS:
         if name in from_file:

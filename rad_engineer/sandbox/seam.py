@@ -8,12 +8,12 @@ from typing import Literal, Protocol, Self
 from rad_engineer.process import Completed, Limits
 from rad_engineer.process.child import Running
 
-Level = Literal["bubblewrap", "landlock", "off"]
+Level = Literal["bubblewrap", "off"]
 """How a command is confined, the strongest first."""
 
-Wanted = Literal["auto", "bubblewrap", "landlock", "off"]
+Wanted = Literal["auto", "bubblewrap", "off"]
 
-LEVELS: tuple[Level, ...] = ("bubblewrap", "landlock", "off")
+LEVELS: tuple[Level, ...] = ("bubblewrap", "off")
 HOME = "/home/agent"
 """The home folder inside a box that has its own file system."""
 

@@ -45,7 +45,7 @@ _CHANGING = (
     (re.compile(r"\bprocess \d+\b"), "process PID"),
     (re.compile(r"; (sandbox: \w+|SANDBOX OFF: commands run with all your rights)"), "; sandbox: LEVEL"),
     (re.compile(r'"sandbox": ?"\w+"'), '"sandbox": LEVEL'),
-    (re.compile(r"\bsandbox (bubblewrap|landlock|off)\b"), "sandbox LEVEL"),
+    (re.compile(r"\bsandbox (bubblewrap|off)\b"), "sandbox LEVEL"),
 )  # fmt: skip
 
 
