@@ -189,7 +189,8 @@ class Bubblewrap:
         arguments = _descriptor(b"".join(os.fsencode(word) + b"\0" for word in words), passed)
         owner = place.owner if as_root and place.owner else (-1, -1)
         limits = [f"{kind}={value}" for kind, value in _LIMITS.items()]
-        executor = [sys.executable, "-I", "-S", "-c", _START.format(code), "0", *map(str, owner), *limits]
+        interpreter = os.path.realpath(sys.executable)  # our own environment is nobody's business inside
+        executor = [interpreter, "-I", "-S", "-c", _START.format(code), "0", *map(str, owner), *limits]
         return [_program(), "--args", str(arguments), "--", *executor]
 
 

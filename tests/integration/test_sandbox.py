@@ -1,10 +1,13 @@
 """A box by bubblewrap: what is seen in it, how commands run in it, and that nothing of it is left."""
 
 import os
+import re
 import select
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -375,3 +378,11 @@ def test_only_the_main_thread_opens_a_box(slot):
         opening = pool.submit(sandbox.open_box, "bubblewrap", place(slot))
         with pytest.raises(AssertionError, match="main thread"):
             opening.result()
+
+
+def test_a_box_opens_wherever_our_own_environment_lies():
+    env = {**os.environ, "PATH": os.defpath}
+    told = subprocess.run(
+        [sys.executable, "-m", "rad_engineer", "doctor"], env=env, capture_output=True, text=True, check=False
+    ).stdout
+    assert re.search(r"^ok +sandbox +sandbox: bubblewrap$", told, re.MULTILINE), told
