@@ -64,7 +64,6 @@ class Checkpoint:
     head: str | None = None
     workspace: str = "slots"
     agent: str = ""
-    metered: bool = True  # calls pass a gateway, which counts
     pid: int | None = None
     seq: int = 0
     at: float = 0.0  # of the last event
@@ -119,7 +118,6 @@ def _run_started(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.head = data.get("head")
     checkpoint.workspace = data.get("workspace", "slots")
     checkpoint.agent = data.get("agent", "")
-    checkpoint.metered = data.get("metered", True)
     checkpoint.pid = data.get("pid")
     checkpoint.started_at = event.at
 
@@ -128,7 +126,6 @@ def _run_resumed(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.state = "running"
     checkpoint.pid = event.data.get("pid")
     checkpoint.head = event.data.get("head") or checkpoint.head
-    checkpoint.metered = event.data.get("metered", checkpoint.metered)
     checkpoint.exit_code = checkpoint.ended_at = None
 
 

@@ -4,8 +4,8 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 
 | event | fields | meaning |
 |---|---|---|
-| run_started | kind, branch, base, head, agent, metered, workspace, prds, stories, pid | `kind` is `real` or `rehearsal` |
-| run_resumed | head, metered, pid | the run goes on after a stop |
+| run_started | kind, branch, base, head, agent, workspace, prds, stories, pid | `kind` is `real` or `rehearsal` |
+| run_resumed | head, pid | the run goes on after a stop |
 | run_stopping | signal, grace | a signal has come: what runs may go on for `grace` seconds |
 | story_started | slot, base, resumed | an attempt begins, or goes on behind its last finished stage |
 | stage_finished | stage, ok, seconds | prepare, agent, commit, policy or verify ended |
