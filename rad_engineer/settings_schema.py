@@ -136,9 +136,8 @@ _GATEWAY = (
     Setting("cache", "switch", True, "answer identical requests from a cache", "gateway.cache"),
     Setting("share", "switch", False, "also from what other runs in this repository were answered, where they are the same "
             "byte for byte", "gateway.share"),
-    Setting("model_concurrency", "count", 128, "how many requests each model gets at once, the others wait; 128 is what 250 "
-            "requests a minute with answers of half a minute need. Money and limits hold all the same",
-            "gateway.concurrency", least=1),
+    Setting("model_concurrency", "count", 128, "how many requests each model gets at once; 128 serve 250 a minute with "
+            "answers of half a minute", "gateway.concurrency", least=1),
     Setting("requests_per_minute", "count", None, "requests to all models in a minute",
             "gateway.requests_per_minute", least=1),
     Setting("tokens_per_minute", "count", None, "tokens to all models in a minute",

@@ -65,7 +65,6 @@ class Checkpoint:
     workspace: str = "slots"
     sandbox: str = ""  # what confines the commands of the run; empty where nobody wrote it down
     agent: str = ""
-    metered: bool = True  # calls pass a gateway, which counts
     pid: int | None = None
     seq: int = 0
     at: float = 0.0  # of the last event
@@ -121,7 +120,6 @@ def _run_started(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.workspace = data.get("workspace", "slots")
     checkpoint.sandbox = data.get("sandbox", "")
     checkpoint.agent = data.get("agent", "")
-    checkpoint.metered = data.get("metered", True)
     checkpoint.pid = data.get("pid")
     checkpoint.started_at = event.at
 
@@ -131,7 +129,6 @@ def _run_resumed(checkpoint: Checkpoint, event: Event) -> None:
     checkpoint.pid = event.data.get("pid")
     checkpoint.head = event.data.get("head") or checkpoint.head
     checkpoint.sandbox = event.data.get("sandbox") or checkpoint.sandbox
-    checkpoint.metered = event.data.get("metered", checkpoint.metered)
     checkpoint.exit_code = checkpoint.ended_at = None
 
 

@@ -4,8 +4,8 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 
 | event | fields | meaning |
 |---|---|---|
-| run_started | kind, branch, base, head, agent, metered, workspace, sandbox, prds, stories, pid | `kind` is `real` or `rehearsal` |
-| run_resumed | head, metered, sandbox, pid | the run goes on after a stop |
+| run_started | kind, branch, base, head, agent, workspace, sandbox, prds, stories, pid | `kind` is `real` or `rehearsal` |
+| run_resumed | head, sandbox, pid | the run goes on after a stop |
 | run_stopping | signal, grace | a signal has come: what runs may go on for `grace` seconds |
 | story_started | slot, base, resumed | an attempt begins, or goes on behind its last finished stage |
 | stage_finished | stage, ok, seconds, violations | prepare, agent, commit, policy or verify ended; of policy what it found |

@@ -42,7 +42,7 @@ class StoryReport:
     attempts: int
     commit: str | None
     seconds: float
-    cost_usd: float | None  # as a gateway counted it; None where nobody did
+    cost_usd: float | None  # None where the only ones who spent something are unmetered
     unmetered: bool
     stated_usd: float  # what those say whom nobody counted
     tokens: int
@@ -186,9 +186,8 @@ def build(
     standing = standings(
         graph, checkpoint, alive=alive and checkpoint.state == "running", keep_going=keep_going
     )
-    counts = checkpoint.metered or checkpoint.kind != "real"
     stories = tuple(
-        _story(graph, index, checkpoint.stories.get(identity, _NOTHING), standing, counts=counts)
+        _story(graph, index, checkpoint.stories.get(identity, _NOTHING), standing)
         for index, identity in enumerate(graph.identities)
     )
     return Report(
@@ -221,9 +220,7 @@ def _state(checkpoint: Checkpoint, *, alive: bool) -> str:
     return "interrupted" if checkpoint.exit_code in _STOPPED else checkpoint.state
 
 
-def _story(
-    graph: Graph, index: int, record: StoryRecord, everyone: Sequence[Standing], *, counts: bool
-) -> StoryReport:
+def _story(graph: Graph, index: int, record: StoryRecord, everyone: Sequence[Standing]) -> StoryReport:
     story, standing = graph.stories[index], everyone[index]
     ended = standing.status in ("passed", "done-unverified", "landing")
     gates = record.gates if ended and not record.by_hand else ()
@@ -237,7 +234,7 @@ def _story(
         attempts=record.attempts,
         commit=record.commit,
         seconds=record.seconds,
-        cost_usd=None if _uncounted(record, counts=counts) else record.cost_usd,
+        cost_usd=None if record.unmetered and not record.cost_usd else record.cost_usd,
         unmetered=record.unmetered,
         stated_usd=record.stated_usd,
         tokens=record.tokens,
@@ -259,11 +256,6 @@ def _story(
         landed=record.landed or (standing.status == "passed" and not record.by_hand),
         agent_says=None if record.said is None else heard(record.said),
     )
-
-
-def _uncounted(record: StoryRecord, *, counts: bool) -> bool:
-    """Whether what it has cost is not nothing, but unknown."""
-    return not record.cost_usd and (record.unmetered or (bool(record.attempts) and not counts))
 
 
 def _explanation(graph: Graph, story: Story, standing: Standing, everyone: Sequence[Standing]) -> str:

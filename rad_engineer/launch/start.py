@@ -267,15 +267,14 @@ class _Launch:
 
     def _open(self, ledger: Ledger, rules: Rules, branch: run_branch.RunBranch | None) -> None:
         head = branch.tip if branch is not None else None
-        metered = self.order.access is not None
         if ledger.checkpoint.state == "new":
             ledger.record(
                 "run_started", kind=rules.kind, branch=rules.branch, base=rules.base, head=head,
-                agent=rules.agent, metered=metered, workspace=rules.workspace, sandbox=rules.sandbox,
-                prds=list(self.order.files), stories=len(self.graph.stories), pid=os.getpid(),
+                agent=rules.agent, workspace=rules.workspace, sandbox=rules.sandbox, prds=list(self.order.files),
+                stories=len(self.graph.stories), pid=os.getpid(),
             )  # fmt: skip
         else:
-            ledger.record("run_resumed", head=head, metered=metered, sandbox=rules.sandbox, pid=os.getpid())
+            ledger.record("run_resumed", head=head, sandbox=rules.sandbox, pid=os.getpid())
 
     def _queue(self, rules: Rules, branch: run_branch.RunBranch | None) -> MergeQueue | None:
         repository = self.order.ground.repository

@@ -42,8 +42,8 @@ REPORT = {
     "stories": [
         {
             "key": TEXT, "status": TEXT, "attempts": COUNT, "commit": MAYBE_TEXT, "seconds": NUMBER,
-            "cost_usd": NUMBER, "tokens": COUNT, "criteria": [{"text": TEXT}], "gates": [GATE],
-            "reason": MAYBE_TEXT,
+            "cost_usd": MAYBE_NUMBER, "unmetered": SURE, "stated_usd": NUMBER, "tokens": COUNT,
+            "criteria": [{"text": TEXT}], "gates": [GATE], "reason": MAYBE_TEXT,
         }
     ],
 }  # fmt: skip

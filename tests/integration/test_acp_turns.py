@@ -130,7 +130,7 @@ def test_a_message_without_end_is_left_out(take, monkeypatch):
         ({"session/prompt": [fails(-32000, "Authentication required")]}, "Authentication required", "login"),
         ({"session/prompt": [fails(-32603, "Internal error", "429: rate_limit")]}, "Internal error: 429: rate_limit", "limit"),
         ({"session/prompt": [fails(-32603, "")]}, "error -32603", "error"),
-        ({"session/new": [fails(-32000, "API key is missing")]}, "API key is missing", "login"),
+        ({"session/new": [fails(-32000, "Who are you?")]}, "Who are you?", "login"),
         ({"session/new": ['{"id":$ID,"result":{}}']}, "its answer to `session` is not the protocol's: sessionId", "error"),
         ({"initialize": ["Usage: agent [command]", "!sys.exit(2)"]}, "it ended in the middle of `initialize` (exit code 2)", "error"),
         ({"initialize": ['{"id":$ID,"result":{"protocolVersion":7}}']}, "it speaks version 7 of the protocol, we speak 1", "error"),
@@ -180,11 +180,11 @@ UNKNOWN = fails(-32002, "Resource not found")
     ],
 )
 def test_sessions_are_gone_on_with_in_the_best_way_there_is(take, can, resume, load, asked, session):
-    past = piece("what was said before")
+    done = update(sessionUpdate="tool_call", toolCallId="t", title="what was done before", status="completed")
     says = {
         "initialize": [can],
         "session/resume": [resume],
-        "session/load": [past, load],
+        "session/load": [done, load],
         "session/prompt": [piece("Now.", session=session), DONE],
     }
     took = take(says, Asked("go on", session="s-9"))
@@ -193,7 +193,7 @@ def test_sessions_are_gone_on_with_in_the_best_way_there_is(take, can, resume, l
         *asked,
         "session/prompt",
     ]
-    assert "what was said before" not in took.shown
+    assert not any("done before" in line for line in took.shown)
     assert took.told.text == "Now."
     assert [one["sessionId"] for one in took.params("session/prompt")] == [session]
 

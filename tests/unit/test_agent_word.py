@@ -110,7 +110,7 @@ def test_a_new_attempt_has_not_said_anything_yet_and_one_that_goes_on_has():
 
 
 def test_what_nobody_counts_is_unmetered_and_never_nothing():
-    run = Run(graph(story("A"), story("B"), parallel=True), metered=False)
+    run = Run(graph(story("A"), story("B"), parallel=True))
     for key, stated in (("A", 0.0), ("B", 0.42)):
         run.say("story_started", key)
         run.say("story_unmetered", key, agent="claude")
@@ -138,23 +138,6 @@ def test_what_was_counted_beside_it_is_said_too():
     found = told(run)
     assert found.to_json()["stories"][0]["cost_usd"] == found.to_json()["totals"]["cost_usd"] == 0.031
     assert "10 tokens, 0.0310 USD and unmetered" in summary(found)
-
-
-def test_a_command_without_a_gateway_has_cost_nobody_knows_what():
-    run = one_story(metered=False)
-    found = told(run).to_json()
-    assert (found["stories"][0]["cost_usd"], found["stories"][0]["unmetered"]) == (None, False)
-    assert found["totals"]["cost_usd"] is None
-    assert told(one_story()).to_json()["totals"]["cost_usd"] == 0.0
-    assert told(one_story(metered=False, kind="rehearsal")).to_json()["totals"]["cost_usd"] == 0.0
-
-
-def test_a_run_that_went_on_with_a_gateway_counts():
-    run = one_story(metered=False)
-    run.say("run_resumed", pid=2, metered=True)
-    assert run.checkpoint.metered
-    run.say("run_resumed", pid=3)
-    assert run.checkpoint.metered
 
 
 def test_money_in_words():

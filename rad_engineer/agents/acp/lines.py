@@ -55,13 +55,11 @@ async def next_line(reader: asyncio.StreamReader) -> str | None:
 
 
 def _message(line: str) -> dict[str, Any] | None:
-    """A message that a connection can take: of some kind, and with an id that it can look up."""
+    """A message that a connection can take: a request, or an answer to what it can look up."""
     try:
-        found = json.loads(line) if line.lstrip().startswith("{") else None
+        found = json.loads(line) if line.lstrip().startswith("{") else {}
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
-        return None
-    named = isinstance(found.get("method"), str) and isinstance(found.get("id"), int | str | None)
+    asks = isinstance(found.get("method"), str)
     answers = isinstance(found.get("id"), int) and ("result" in found or isinstance(found.get("error"), dict))
-    return found if named or answers else None
+    return found if asks or answers else None
