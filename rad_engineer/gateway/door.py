@@ -33,10 +33,20 @@ _PARKING = {
     "usage-limit": "limit",
     "auth": "login",
     "billing": "budget",
-    **dict.fromkeys(
-        ("breaker", "overloaded", "unreachable", "repeated", "reset", "timeout", "tls"), "offline"
-    ),
 }  # as the end of an attempt is called
+_DOWN = (
+    "breaker",
+    "cut",
+    "garbage",
+    "overloaded",
+    "repeated",
+    "reset",
+    "timeout",
+    "tls",
+    "unreachable",
+    "upstream",
+)
+_SERVER_ERROR = 500
 _CALM_SECONDS = 5.0
 _START_SECONDS = 60.0  # until one that has been started says its first word
 _LONGEST_WAIT = 10.0
@@ -273,9 +283,15 @@ class Door:
                 standing.reason = standing.retry_at = None
             case "refused":
                 if event["reason"] != "repeated" or standing.reason is None:  # it says nothing new
-                    standing.reason = _PARKING.get(event["reason"], event["reason"])
+                    standing.reason = _waits_for(event["reason"], event["status"])
                     standing.retry_at = event["retry_at"]
                     standing.why = event["why"]
+
+
+def _waits_for(reason: str, status: int) -> str:
+    """Why a story is to wait that was refused so; the reason itself where it is the story's own."""
+    down = reason in _DOWN and (status >= _SERVER_ERROR or reason == "repeated")
+    return "offline" if down else _PARKING.get(reason, reason)
 
 
 def open(settings: GatewaySettings, folder: Path, secret: bytes, key: Credentials | None) -> Door:  # noqa: A001

@@ -248,7 +248,7 @@ def _see_in_flight(meter: Meter, events: bytes) -> None:
     try:
         meter.see(events)
     except (ValueError, RecursionError) as error:
-        raise faults.garbage(f"garbage in the middle of a stream: {error}") from error
+        raise faults.garbage(f"server error: garbage in the middle of a stream: {error}") from error
 
 
 async def _finish(chunks: AsyncIterator[bytes]) -> None:
