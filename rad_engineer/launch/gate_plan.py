@@ -73,8 +73,13 @@ def rules(
 
 
 def _agent_settings(wanted: Settings) -> dict[str, Any]:
-    names = ("effort", "thinking", "max_turns", "max_tokens", "context_tokens")
-    return {name: getattr(wanted, name) for name in names}
+    return {
+        "effort": wanted.effort,
+        "thinking": wanted.thinking,
+        "max_turns": wanted.max_turns,
+        "max_tokens": wanted.max_tokens,
+        "context_tokens": wanted.context_tokens,
+    }
 
 
 def _policy(ground: Ground, wanted: Settings) -> Mapping[str, Any]:
