@@ -60,7 +60,7 @@ DEFENCES = (
     ),
     Defence(
         "gate scripts are protected", "worker/commits.py",
-        "    if not broken:\n        return None\n", "    if True:\n        return None\n",
+        "judging=tuple(verdict.protected(run, changed, commit, quarantine)),", "judging=(),",
         AGENTS, "judge",
     ),
     Defence(
