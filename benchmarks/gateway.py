@@ -79,7 +79,7 @@ async def latency(targets, *, rounds, seconds):
 async def streams(targets, minutes):
     """The table of slow streams; the first target is the mock itself, for a minute."""
     print(f"{'':32}{'asked':>8}{'open':>6}  {'answers':20}{'gap p50':>10}{'p95':>8}{'added':>8}{'load':>8}")
-    base, asking = None, Asking("slowly", stream=True)
+    base, asking = None, Asking("slowly", stream=True, most=4096)
     for target in targets:
         seen = await many_streams(target, A_MINUTE, minutes if target.pids else min(minutes, 1.0), asking)
         high = seen.gap(0.95)
@@ -89,7 +89,32 @@ async def streams(targets, minutes):
               f"{high - base:8.1f}{_load():>8}", flush=True)  # fmt: skip
         if target.pids:
             every = max(1, len(seen.memory) // 10)
-            print(f"  MB resident: {', '.join(f'{size:.1f}' for size in seen.memory[::every])}", flush=True)
+            print(f"  MB resident: {', '.join(f'{size:.1f}' for size in seen.memory[::every])}; "
+                  f"{target.cached():.1f} MB of answers are kept", flush=True)  # fmt: skip
+
+
+async def memory(target, *, quick):
+    """How it grows with requests, and with sessions that begin and end."""
+    asking, steps, size = Asking("benchmark", 20_000), 5, 100 if quick else 1000
+    await closed_loop(target, 16, size, asking)
+    sizes = [target.memory()]
+    for _ in range(steps):
+        await closed_loop(target, 16, size, asking)
+        sizes.append(target.memory())
+    _growth(f"after each {size} requests of 20 kB", sizes, size * steps)
+    sizes = [target.memory()]
+    for step in range(steps):
+        for number in range(size // steps):
+            story = f"S{step}-{number}"
+            await closed_loop(target.session(story), 1, 2, asking)
+            target.end(story)
+        sizes.append(target.memory())
+    _growth(f"after each {size // steps} sessions of two requests", sizes, size)
+
+
+def _growth(what, sizes, count):
+    each = (sizes[-1] - sizes[0]) * 1024 / count
+    print(f"{what}: {', '.join(f'{size:.1f}' for size in sizes)} MB resident; {each:.2f} kB each", flush=True)
 
 
 def _load():
@@ -110,6 +135,9 @@ def main():
 
         if options.minutes:
             asyncio.run(streams([direct, ours("rad-engineer, default", "default")], options.minutes))
+            return
+        if options.memory:
+            asyncio.run(memory(ours("rad-engineer, everything", "everything"), quick=options.quick))
             return
         profile = "everything" if options.everything else "unrecorded"
         targets = [ours("rad-engineer", profile)]
@@ -139,6 +167,7 @@ def _options():
     parser.add_argument(
         "--minutes", type=float, default=0.0, help="only slow streams, 250 a minute, for so long"
     )
+    parser.add_argument("--memory", action="store_true", help="only how memory grows")
     parser.add_argument("--latency", action="store_true", help="only fixed rates")
     parser.add_argument(
         "--everything", action="store_true", help="the closed loops with recording as well, which rivals lack"

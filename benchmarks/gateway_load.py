@@ -23,8 +23,8 @@ class Asking:
     results, which are pieces of source text; the last result is a new one each time. Without it is one short message.
     """
 
-    def __init__(self, words, size=0, *, stream=False):
-        data = {"model": MODEL, "max_tokens": 100, "stream": stream, "messages": _turns(words, size)}
+    def __init__(self, words, size=0, *, stream=False, most=100):
+        data = {"model": MODEL, "max_tokens": most, "stream": stream, "messages": _turns(words, size)}
         if size:
             system = {"type": "text", "text": _text(0, 3_000), "cache_control": {"type": "ephemeral"}}
             data |= {"system": [system], "tools": [_tool(name) for name in _TOOLS]}

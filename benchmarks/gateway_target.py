@@ -1,6 +1,7 @@
 """A gateway to measure, of this checkout or of another: says where it is, and ends with its standard input.
 
-`python gateway_target.py CHECKOUT UPSTREAM PROFILE FOLDER` prints one line of JSON: base URL, token, process.
+`python gateway_target.py CHECKOUT UPSTREAM PROFILE FOLDER` prints one line of JSON: base URL, token, process. Each line that
+it is told is a story: one that is new gets a token, which is printed; one that is known has ended. `?` asks for its cache.
 """
 
 import json
@@ -9,7 +10,7 @@ import selectors
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +54,30 @@ class Target:
         return sum(int(line[1]) for line in lines) / 1024
 
 
+@dataclass(frozen=True)
+class Gateway(Target):
+    """A gateway of ours, which gives out sessions."""
+
+    program: subprocess.Popen = None
+
+    def session(self, story):
+        """The same gateway for the client of another story."""
+        return replace(self, token=json.loads(self._tell(story)))
+
+    def end(self, story):
+        """The story is over."""
+        self._tell(story)
+
+    def cached(self):
+        """MB of answers that it holds in memory, as it said last."""
+        return json.loads(self._tell("?")) / 1e6
+
+    def _tell(self, story):
+        self.program.stdin.write(f"{story}\n".encode())
+        self.program.stdin.flush()
+        return self.program.stdout.readline()
+
+
 @contextmanager
 def running(name, upstream, profile, folder, checkout=ROOT):
     """A gateway as a target."""
@@ -60,7 +85,7 @@ def running(name, upstream, profile, folder, checkout=ROOT):
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         url, token, pids = json.loads(process.stdout.readline())
         try:
-            yield Target(name, url, token, tuple(pids))
+            yield Gateway(name, url, token, tuple(pids), process)
         finally:
             process.stdin.close()
 
@@ -80,17 +105,35 @@ def main(checkout, upstream, profile, folder):
     opened = door.open(settings, place / "gateway", os.urandom(32), Credentials("key", "", Secret(b"k")))
     url, token = opened.session("story", 1)
     print(json.dumps([url, token, [opened.pid]]), flush=True)
-    _drain(opened)
+    _listen(opened)
     opened.close()
 
 
-def _drain(opened):
-    """Reads events, as a run does, until standard input ends."""
+def _listen(opened):
+    """Reads events, as a run does, and opens and ends sessions as it is told, until standard input ends."""
+    known = set()
     with selectors.DefaultSelector() as selector:
         selector.register(0, selectors.EVENT_READ)
         selector.register(opened.fileno(), selectors.EVENT_READ)
-        while all(key.fd != 0 for key, _ in selector.select()):
-            opened.poll()
+        while True:
+            ready = {key.fd for key, _ in selector.select()}
+            if opened.fileno() in ready:
+                opened.poll()
+            if 0 in ready:
+                story = os.read(0, 1000).decode().strip()
+                if not story:
+                    return
+                print(json.dumps(_turn(opened, story, known)), flush=True)
+
+
+def _turn(opened, story, known):
+    if story == "?":
+        return opened.state.get("cache", {}).get("memory_bytes", 0)
+    if story in known:
+        opened.end_session(story, 1)
+        return None
+    known.add(story)
+    return opened.session(story, 1)[1]
 
 
 if __name__ == "__main__":

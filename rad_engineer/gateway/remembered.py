@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 _ENTRY = 300  # bytes that one takes beside what was made
+_PARSED = 2  # a value takes about twice its length
 _EXACT = 2  # the form of `marshal` that depends on nothing but the value; `1`, `1.0` and `true` differ in it
 _T = TypeVar("_T")
 
@@ -36,7 +37,7 @@ class Remembered(Generic[_T]):
                 self._known.move_to_end(name)
                 return known[0]
         made = self._make(value)
-        self._keep(name, made, _ENTRY + len(written) * self._whole)
+        self._keep(name, made, _ENTRY + _PARSED * len(written) * self._whole)
         return made
 
     def _keep(self, name: bytes, made: _T, size: int) -> None:
