@@ -140,15 +140,16 @@ class Spending:
         if (outcome.kind, outcome.reason) == ("later", LEDGER) or (refused and self._cannot_book()):
             self._break("what is spent cannot be written down")
             return Outcome("interrupted", commit=outcome.commit)  # it goes on as after a crash
-        if not (refused or woken):
+        if not (refused or woken or outcome.kind == "later"):
             return outcome
         found = self.door.standing(identity, attempt)
         why = str(found.get("reason"))
-        if why == DRIFT:
+        if refused and why == DRIFT:
             return replace(outcome, reason=DRIFT, detail=difference(found["why"]), final=True)
         if why not in PARKED:
             return outcome
-        return Outcome("later", reason=why, until=found.get("retry_at"), commit=outcome.commit)
+        until = found.get("retry_at") or outcome.until
+        return Outcome("later", reason=why, until=until, commit=outcome.commit)
 
     def _cannot_book(self) -> bool:
         self.hear()  # it was told before whoever was refused could end

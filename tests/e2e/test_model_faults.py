@@ -32,6 +32,7 @@ OTHERWISE = {
     ("claude", "400"): ("failed", 3),  # without one of its options, and without another
     ("claude", "stream cut in a tool call for ever"): ("waiting", 2),  # then for the whole message
     ("claude", "error in a stream for ever"): ("waiting", 4),
+    ("opencode", "413"): ("failed", 2),  # then for a summary of the conversation
     ("opencode", "stream cut in a tool call for ever"): ("waiting", 4),
     ("opencode", "error in a stream for ever"): ("waiting", 4),
 }

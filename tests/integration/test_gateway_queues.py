@@ -52,6 +52,9 @@ def test_a_usage_limit_parks_every_model_until_it_ends(tmp_path):
         failed = Outcome("failed", reason="agent-failed", commit="c")
         assert spending.judged(0, 1, failed) == Outcome("later", reason="limit", until=ends, commit="c")
         assert spending.judged(1, 1, failed) == failed  # nobody refused it
+        later = Outcome("later", reason="login", until=7.0)  # as a command-line agent has understood it
+        assert spending.judged(0, 1, later) == Outcome("later", reason="limit", until=ends)
+        assert spending.judged(1, 1, later) == later
 
 
 def test_who_sleeps_until_a_usage_limit_ends_is_known_after_a_while(tmp_path):
