@@ -26,11 +26,16 @@ def test_a():
 """
 
 
+ONLY_GATES = (
+    '[policy.severity]\ntests-removed = "warn"\ntests-skipped = "warn"\n'  # what is found without the policy
+)
+
+
 def test_a_story_whose_tests_do_not_run_on_the_merged_tree_does_not_land(project: Project) -> None:
     """Each is green alone; together nothing of the first one's tests is even collected."""
     files = {
         "prd.json": prd(story("A"), story("B", verify="test -f b.txt")),
-        "rad-engineer.toml": '[gates]\ntest = "python -m pytest -q || true"\n',
+        "rad-engineer.toml": '[gates]\ntest = "python -m pytest -q || true"\n' + ONLY_GATES,
     }
     project.init(files)
     options = agent(project, SCRIPT)
@@ -72,7 +77,7 @@ def test_what_an_earlier_story_proved_is_not_undone(
         "test_x.py": "def test_x(): assert 0\n",
         "test_y.py": "def test_y(): pass\n",
         "test_z.py": "def test_z(): assert 0\n",
-        "rad-engineer.toml": '[gates]\ntest = "python -m pytest -q"\n',
+        "rad-engineer.toml": '[gates]\ntest = "python -m pytest -q"\n' + ONLY_GATES,
     }
     project.init(files)
     command = ("run", "prd.json", *agent(project, MENDS_THEN_BREAKS), "--yes", "--attempts", "1")
@@ -91,7 +96,7 @@ def test_tests_may_be_deleted_where_that_is_allowed(project: Project) -> None:
         "test_x.py": "def test_x(): pass\n",
         "test_y.py": "def test_y(): pass\n",
     }
-    project.init({**files, "rad-engineer.toml": '[gates]\ntest = "python -m pytest -q"\n'})
+    project.init({**files, "rad-engineer.toml": '[gates]\ntest = "python -m pytest -q"\n' + ONLY_GATES})
     command = ("run", "prd.json", *agent(project, "rm test_x.py"), "--yes", "--attempts", "1")
     refused = project.rad(*command)
     assert (refused.code, project.landed("rad/demo")) == (1, []), refused.err

@@ -164,7 +164,9 @@ def test_a_folder_in_which_everything_fails_is_no_end_of_the_run(bench, tmp_path
         ("grep", {"path": path, "pattern": "x\0"}),
     ):  # fmt: skip
         assert bench.execute(tool, given).text
-    assert bench.execute("str_replace_based_edit_tool", {"command": "view", "path": path}).error
+    assert bench.execute(
+        "str_replace_based_edit_tool", {"command": "view", "path": f"{path}/{name}/{name}"}
+    ).error
     bench.execute("bash", {"restart": True})
     bench.execute("bash", {"command": f"rm -rf {name}"})
 

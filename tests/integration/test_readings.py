@@ -19,7 +19,7 @@ def test_what_another_version_has_read_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may know the tests by other names, or have found none: a story would be blamed for what was there before."""
-    place = Place(SimpleNamespace(cache=str(tmp_path), setup=None))
+    place = Place(SimpleNamespace(cache=str(tmp_path), setup=None, sandbox="off"))
     gate = gates.gate("test", "make test")
     seen = gates.Baseline("test", 1, ("works",), None, green=False)
     readings.remember(place, gate, "tree", seen)
