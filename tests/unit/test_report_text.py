@@ -209,3 +209,8 @@ def test_a_later_session_that_was_not_asked_keeps_what_an_earlier_one_found():
     run.say("run_resumed")
     run.finish(0)
     assert told(run).timings["stories"] == 1
+
+
+def test_what_confines_commands_is_said():
+    assert ", sandbox bubblewrap, state finished" in markdown(told(two(sandbox="bubblewrap"), 0))
+    assert "sandbox" not in markdown(told(two(), 0))
