@@ -101,7 +101,7 @@ class Client:
 
     async def ask(self, number, gaps=None):
         """One request, read to its end; `gaps` gets the times between the chunks of a stream."""
-        if self.writer is None:
+        if self.writer is None or self.reader.at_eof():  # it was idle for longer than the other end likes
             self.reader, self.writer = await asyncio.open_connection(*self.place, limit=1 << 22)
         body = self.asking.body(number)
         head = (

@@ -1,18 +1,95 @@
 """Connections to the upstream on asyncio itself: what the library brings for any event loop costs a fifth of a request.
 
-Limits of time are the business of whoever reads a whole answer; only making a connection has one here.
+Its pool looks at every connection twice for each request, so a request costs the more, the more run beside it: here the
+one that was used last is used next, and nobody looks at the others. Limits of time are the business of whoever reads a
+whole answer; only making a connection has one here.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Any
 
+import httpcore2
 import httpx2
 
 _BUFFER = 1 << 20
+_TOGETHER = 64 * 1024  # what is sent is put together up to this size
+IDLE_SECONDS = 30.0
+
+
+class Pool:
+    """The connections to one upstream; the library's transport takes it for its own pool."""
+
+    def __init__(self, ssl_context: ssl.SSLContext | None) -> None:
+        self._ssl_context = ssl_context
+        self._network: Any = Network()
+        self._idle: deque[httpcore2.AsyncHTTPConnection] = deque()  # the one used last is the last
+
+    async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
+        """The answer as it begins; its connection is free again when it is closed."""
+        connection = await self._connection(request.url.origin)
+        answer = None
+        try:
+            answer = await connection.handle_async_request(request)
+        finally:
+            if answer is None:
+                await self._free(connection)
+        body = _Body(answer.stream, connection, self)
+        return httpcore2.Response(
+            answer.status, headers=answer.headers, content=body, extensions=answer.extensions
+        )
+
+    async def aclose(self) -> None:
+        """Closes those that are free."""
+        while self._idle:
+            await self._idle.pop().aclose()
+
+    async def _connection(self, origin: httpcore2.Origin) -> httpcore2.AsyncHTTPConnection:
+        if self._idle and self._idle[0].has_expired():
+            await self._idle.popleft().aclose()
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return httpcore2.AsyncHTTPConnection(
+            origin,
+            ssl_context=self._ssl_context,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=self._network,
+        )
+
+    async def _free(self, connection: httpcore2.AsyncHTTPConnection) -> None:
+        if connection.is_idle() and not connection.is_closed():
+            self._idle.append(connection)
+        else:
+            await connection.aclose()
+
+
+class _Body:
+    """An answer as it comes. When it is closed, its connection is free."""
+
+    def __init__(self, stream: Any, connection: httpcore2.AsyncHTTPConnection, pool: Pool) -> None:
+        self._stream = stream
+        self._connection = connection
+        self._pool = pool
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        found: AsyncIterator[bytes] = aiter(self._stream)
+        return found
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            try:
+                await self._stream.aclose()
+            finally:
+                await self._pool._free(self._connection)  # noqa: SLF001 -- two halves of one thing
 
 
 class Network:
@@ -62,20 +139,35 @@ class Connection:
         self._socket = made
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._unsent: list[bytes] = []
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
         """What has come; nothing at the end."""
         reader, _ = await self._streams()
+        await self._send()
         try:
             return await reader.read(max_bytes)
         except OSError as error:
             raise httpx2.ReadError(str(error)) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
-        """Sends; what cannot be sent is told by the answer that does not come."""
+        """Sends, at the latest when the answer is read; what cannot be sent is told by the answer that does not come."""
+        self._unsent.append(buffer)
+        if len(buffer) > _TOGETHER:
+            await self._send()
+
+    async def _send(self) -> None:
+        if not self._unsent:
+            return
         _, writer = await self._streams()
+        head, last = self._unsent[:-1], self._unsent[-1]
+        self._unsent = []
         with suppress(OSError):
-            writer.write(buffer)
+            if len(last) > _TOGETHER:
+                writer.write(b"".join(head))
+                writer.write(last)
+            else:
+                writer.write(b"".join([*head, last]))
             await writer.drain()
 
     async def aclose(self) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 from rad_engineer.gateway.exchange import Call
 from rad_engineer.gateway.remembered import Remembered
 
-LISTS = ("system", "tools", "messages")
-"""What is a list of parts in a request."""
+_LASTING = ("system", "tools")
 _MOST_REMEMBERED = 8_000_000
 
 
@@ -41,13 +40,12 @@ class CacheKeys:
         return found.hexdigest()
 
     def _said(self, data: Mapping[str, Any]) -> tuple[bytes, bytes]:
-        """A body in one form: its lists by the names of their parts, which the turn before had as well, and the rest."""
-        lists = {
-            name: [self._parts.of(part) for part in data[name]]
-            for name in LISTS
-            if isinstance(data.get(name), list)
-        }
-        return canonical(lists), canonical({name: value for name, value in data.items() if name not in lists})
+        """A body in one form: by the names of what is large and was in the turn before as well, and the rest."""
+        named: dict[str, Any] = {name: self._parts.of(data[name]) for name in _LASTING if name in data}
+        messages = data.get("messages")
+        if isinstance(messages, list):
+            named["messages"] = [self._parts.of(message) for message in messages]
+        return canonical(named), canonical({name: value for name, value in data.items() if name not in named})
 
 
 def betas(call: Call) -> list[str]:

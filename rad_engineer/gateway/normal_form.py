@@ -34,21 +34,22 @@ _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _ROOTS = tuple(
     f"/{name}" for name in ["tmp", "var/tmp", "var/folders", "private", "dev/shm", "home", "Users", "root"]
 )
-_ALIKE = tuple(  # what a text must contain, the shape, and what stands there instead
+_ALIKE = tuple(  # what a text must contain, the shape, and what stands there instead. `(?<!\w.)` behind the first
+    # character is a `\b` before it, and five times as fast: the search knows what it looks for
     (marks, re.compile(shape, re.MULTILINE), alike)
     for marks, shape, alike in (
         (("x-anthropic-billing-header:",), r"^x-anthropic-billing-header:[^\n]*", "<billing>"),
         (("OS Version", "Platform", "Shell", "Terminal", "Machine", "User"),
          r"^([ *-]*(?:OS Version|Platform|Shell|Terminal|Machine|User)):[^\n]*", r"\1: <machine>"),
-        (("-",), r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b", "<uuid>"),
+        (("-",), r"[0-9a-fA-F](?<!\w.)[0-9a-fA-F]{7}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b", "<uuid>"),
         (("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
          rf"\b(?:{_DAY})?{_MONTH} +\d{{1,2}},? (?:\d\d:\d\d:\d\d (?:[A-Z]{{3,4}} )?)?\d{{4}}\b", "<time>"),
-        (("-",), r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?", "<time>"),
-        ((":",), r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b", "<time>"),
-        (("s",), r"\b\d+(?:\.\d+)? ?(?:s|ms|µs|ns|secs?|seconds?|milliseconds?)\b", "<duration>"),
+        (("-",), r"\d(?<!\w.)\d{3}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?", "<time>"),
+        ((":",), r"\d(?<!\w.)\d:\d\d:\d\d(?:[.,]\d+)?\b", "<time>"),
+        (("s",), r"\d(?<!\w.)\d*(?:\.\d+)? ?(?:s|ms|µs|ns|secs?|seconds?|milliseconds?)\b", "<duration>"),
         (_ROOTS, rf"(?<![\w.:/<-])(?:{'|'.join(_ROOTS)})(?:/[\w.@+%~-]+)+", "<path>"),
         (("0x",), r"\b0x[0-9a-fA-F]{6,16}\b", "<address>"),
-        (("",), r"\b(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{7,64}\b", "<id>"),
+        (("",), r"[0-9a-f](?<!\w.)(?=(?<=[0-9])[0-9]*[a-f]|(?<=[a-f])[a-f]*[0-9])[0-9a-f]{6,63}\b", "<id>"),
     )
 )  # fmt: skip
 

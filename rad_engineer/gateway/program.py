@@ -27,6 +27,7 @@ from rad_engineer.gateway.server import Server
 from rad_engineer.gateway.sessions import Sessions
 from rad_engineer.gateway.stations import Stations
 from rad_engineer.gateway.upstream import Upstream
+from rad_engineer.gateway.writing import Protocol
 
 _EXPIRY_SECONDS = 15.0
 _SWITCH_SECONDS = 0.0005  # threads write recordings and caches: calls do not wait for them
@@ -109,7 +110,7 @@ class Gateway:
             lifespan="off",
             ws="none",
             loop="asyncio",
-            http="h11",
+            http=Protocol,
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=75,

@@ -30,7 +30,7 @@ _UNRECORDABLE = (
     TypeError,
     ValueError,
 )  # a disk, or a request, that refuses
-_TOGETHER_SECONDS = 0.02
+_TOGETHER_SECONDS = 0.05
 _MOST_TOGETHER = 32
 _MOST_WAITING = 64 * 1024 * 1024
 

@@ -77,6 +77,7 @@ def test_who_sleeps_until_a_usage_limit_ends_is_known_after_a_while(tmp_path):
         assert after_a_while() is True
         assert after_a_while({"output": "it does something else"}) is False
         assert after_a_while({"event": "stage_finished", "stage": "agent"}) is False
+        assert spending.asleep == {}  # nobody is ended for it while gates judge
         assert after_a_while() is True
         assert spending.sleeps(1, 1) is False
         found = spending.judged(0, 1, Outcome("interrupted"))
