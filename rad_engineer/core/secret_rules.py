@@ -83,15 +83,17 @@ def allowed(line: str) -> bool:
     return _ALLOWED.search(line) is not None
 
 
+_MARKS = tuple((mark, shape.name) for shape in SHAPES for mark in shape.marks)
+
+
 def find(text: str) -> list[Found]:
     """Every text of a known shape, in the order in which it stands there, none inside another."""
     found: list[Found] = []
-    for shape in SHAPES:
-        if any(mark in text for mark in shape.marks):
-            for match in compiled(shape.name).finditer(text):
-                new = Found(shape.name, match[0], match.start())
-                if not any(new.start < old.end and old.start < new.end for old in found):
-                    found.append(new)
+    for name in dict.fromkeys(name for mark, name in _MARKS if mark in text):
+        for match in compiled(name).finditer(text):
+            new = Found(name, match[0], match.start())
+            if not any(new.start < old.end and old.start < new.end for old in found):
+                found.append(new)
     return sorted(found, key=lambda one: one.start)
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jiter
+
 from rad_engineer.gateway.exchange import Refusal, Usage
 
 LARGE = 64 * 1024
@@ -21,10 +23,7 @@ _COUNTED = (
 
 def understand(body: bytes) -> dict[str, Any]:
     """The request in a body; raises Refusal for what is no request, said as the vendor says it."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"the body is not JSON: {error}") from error
+    data = _value(body)
     if not isinstance(data, dict):
         raise invalid("the body is not a JSON object")
     if not isinstance(data.get("model"), str) or not data["model"]:
@@ -35,6 +34,18 @@ def understand(body: bytes) -> dict[str, Any]:
     if isinstance(most, bool) or not isinstance(most, int) or most < 0:
         raise invalid("max_tokens: Input should be a whole number, not below 0")
     return data
+
+
+def _value(body: bytes) -> Any:
+    """What a body says; the standard library is asked where the fast reader sees an error, and has the last word."""
+    try:
+        return jiter.from_json(body, cache_mode="none")
+    except ValueError:
+        pass
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"the body is not JSON: {error}") from error
 
 
 def invalid(message: str) -> Refusal:
