@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from rad_engineer.gateway import tokens
-from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Session, Whole
+from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Session, Whole, new_id
 from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, invalid, understand
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.passage import Passage, Passed, named
@@ -31,7 +30,6 @@ _MODEL = re.compile(r"/v1/models(?:/[A-Za-z0-9][\w.:@+-]*)*", re.ASCII)
 """What may be asked of models: a name with a `..` in it would open everything else that the key opens."""
 _KNOWN_TOKENS = 4096
 _JSON = "application/json"
-_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _T = TypeVar("_T")
 
 
@@ -217,13 +215,13 @@ async def _crashed(_request: HttpRequest, _error: Exception) -> Response:
 
 
 def _response(refusal: Refusal) -> Response:
-    request_id = _new_id()
+    request_id = new_id()
     headers = {"request-id": request_id, "x-should-retry": "false"}
     return Response(refusal.body(request_id), refusal.status, headers, _JSON)
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:
-    request_id = refusal.headers.get("request-id") or _new_id()
+    request_id = refusal.headers.get("request-id") or new_id()
     headers = {**refusal.headers, "content-type": _JSON, "request-id": request_id, "x-should-retry": "false"}
     if refusal.retry_after is not None and not refusal.final:  # some clients take it for leave to ask again
         headers["retry-after"] = str(max(0, round(refusal.retry_after + 0.499)))
@@ -232,7 +230,7 @@ async def _refuse(send: Send, refusal: Refusal) -> None:
 
 async def _whole(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
     head = {**headers, "content-length": str(len(body))}
-    head.setdefault("request-id", _new_id())
+    head.setdefault("request-id", new_id())
     await send({"type": "http.response.start", "status": status, "headers": _raw(head)})
     await send({"type": "http.response.body", "body": body})
 
@@ -240,7 +238,7 @@ async def _whole(send: Send, status: int, headers: Mapping[str, str], body: byte
 async def _stream(events: AsyncIterator[bytes], headers: Mapping[str, str], send: Send) -> bool:
     """Writes a stream; one that fails ends in an error event, never as if it had come to its end."""
     head = {"cache-control": "no-cache", **headers, "content-type": "text/event-stream; charset=utf-8"}
-    request_id = head.setdefault("request-id", _new_id())
+    request_id = head.setdefault("request-id", new_id())
     await send({"type": "http.response.start", "status": 200, "headers": _raw(head)})
     try:
         async for block in events:
@@ -324,8 +322,3 @@ def _plain(method: str, path: str, query: str, headers: Mapping[str, str], body:
 
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
-def _new_id() -> str:
-    """Letters only: some clients look for the digits of a status in all that an error says."""
-    return f"req_{secrets.token_hex(12).translate(_LETTERS)}"

@@ -4,9 +4,14 @@ Each time that something goes out costs as much as understanding a small request
 """
 
 import asyncio
+import sys
+from http import HTTPStatus
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from rad_engineer.gateway.exchange import Refusal, new_id
 
 
 class Protocol(H11Protocol):
@@ -15,6 +20,21 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
         super().connection_made(_Together(transport))
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is refused as everything else is; within an answer there is nothing left to be said."""
+        wrong = sys.exception()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            status = HTTPStatus(getattr(wrong, "error_status_hint", HTTPStatus.BAD_REQUEST))
+            request_id = new_id()
+            refusal = Refusal(status, "invalid_request_error", f"{msg.rstrip('.')}: {wrong}", reason="invalid")
+            body = refusal.body(request_id)
+            head = {"content-type": "application/json", "content-length": str(len(body)), "request-id": request_id,
+                    "x-should-retry": "false", "connection": "close"}  # fmt: skip
+            answer = h11.Response(status_code=status, headers=[*head.items()], reason=status.phrase.encode())
+            for part in (answer, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(part) or b"")
+        self.transport.close()
 
 
 class _Together(asyncio.Transport):
