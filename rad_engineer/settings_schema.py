@@ -142,8 +142,8 @@ _GATEWAY = (
             "gateway.requests_per_minute", least=1),
     Setting("tokens_per_minute", "count", None, "tokens to all models in a minute",
             "gateway.tokens_per_minute", least=1),
-    Setting("rates", "rates", {}, "limits in a minute for each user, session, address or model, or for the model of that "
-            "name: NAME = { requests = 60, tokens = 100000 }", "gateway.limits"),
+    Setting("rates", "rates", {}, "limits in a minute for each user, session or model, for the model of that name, or "
+            "(address) for requests whose token opens nothing: NAME = { requests = 60, tokens = 100000 }", "gateway.limits"),
     Setting("prices", "prices", {}, "own prices: MODEL = { input = 2.0, output = 10.0 }, dollars for a million tokens",
             "gateway.prices"),
 )  # fmt: skip

@@ -7,6 +7,7 @@ import select
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ def gateway(*, port: int, idle: float, verbose: bool, flags: Mapping[str, object
     found = models.with_folders(settings.with_flags(place.settings, flags), place.top)
     trust.require(place.id, gate_plan.of_models(found), yes=found.yes, stdin=sys.stdin, stderr=sys.stderr)
     models.check_models(found, ["fallback_model"])
-    told = configured(found, port=port, idle_seconds=idle, tenant="local")
+    told = configured(found, port=port, idle_seconds=idle, cache_folder=str(place.cache / "answers"))
+    told = replace(
+        told, tenant=f"local {told.upstream}"
+    )  # cached answers are those of one upstream, and of no run
     if key is None and told.upstream == ANTHROPIC and not told.offline:
         raise NoAgent(
             "there is no key for the upstream", hint="set ANTHROPIC_API_KEY, or: rad-engineer login"

@@ -126,9 +126,21 @@ class Limits:
         self._timer: asyncio.TimerHandle | None = None
         self._refused: dict[str, int] = {}
 
-    async def admit(self, call: Call, address: str) -> dict[str, str]:
+    def stranger(self, address: str) -> None:
+        """Counts a request whose token opens nothing: all that is known is where it comes from. Raises Refusal over the limit."""
+        limit = self._rules.address.requests
+        if limit is None:
+            return
+        now, bucket = self._clock(), self._bucket("address", address, "requests", limit)
+        wait = bucket.wait(now, 1)
+        if wait:
+            self._refused["address"] = self._refused.get("address", 0) + 1
+            raise _over_limit("this address", "address", wait)
+        bucket.take(now, 1)
+
+    async def admit(self, call: Call) -> dict[str, str]:
         """Returns when a call may go on, with headers for its answer; raises Refusal where it would wait too long."""
-        tier, needs = self._needs(call, address)
+        tier, needs = self._needs(call)
         now = self._clock()
         self._refuse_at_usage_limit(call)
         if self._must_wait(call.model, needs, now):
@@ -158,16 +170,12 @@ class Limits:
             "upstream": self._upstream.state(),
         }
 
-    def _needs(self, call: Call, address: str) -> tuple[str, _Needs]:
+    def _needs(self, call: Call) -> tuple[str, _Needs]:
         """The tier of a call, and what it takes of which buckets."""
         session, rules = call.session, self._rules
-        tiers: list[tuple[str, str, Rule]] = []
-        if session.tenant:
-            tiers.append(("user", session.tenant, rules.user))
+        tiers = [("user", session.tenant, rules.user)]
         if session.story:
             tiers.append(("session", f"{session.tenant}/{session.name}", rules.session))
-        if not tiers:
-            tiers.append(("address", address, rules.address))
         tiers.append(("model", call.model, rules.models.get(call.model, rules.model)))
         tiers.append(("global", "", rules.every))
         needs: _Needs = []
@@ -271,14 +279,7 @@ class Limits:
         self._on_event("limited", story=call.session.story, attempt=call.session.attempt, call=call.number, model=call.model, tier=tier,
                        wait=round(wait, 3), queued=False)  # fmt: skip
         whose = {"global": "all calls", "upstream": "the upstream", "model": f"the model {call.model}"}
-        return Refusal(
-            429,
-            "rate_limit_error",
-            f"the limit of {whose.get(tier, f'this {tier}')} is reached; try again in {wait:.1f} s",
-            reason="limit",
-            retry_after=wait,
-            headers={"x-ratelimit-tier": tier},
-        )
+        return _over_limit(whose.get(tier, f"this {tier}"), tier, wait)
 
     def _headers(self, tier: str, needs: _Needs) -> dict[str, str]:
         headers = {"x-ratelimit-tier": tier}
@@ -287,3 +288,14 @@ class Limits:
                 headers["x-ratelimit-limit"] = str(bucket.limit)
                 headers["x-ratelimit-remaining"] = str(max(0, bucket.left(self._clock())))
         return headers
+
+
+def _over_limit(whose: str, tier: str, wait: float) -> Refusal:
+    return Refusal(
+        429,
+        "rate_limit_error",
+        f"the limit of {whose} is reached; try again in {wait:.1f} s",
+        reason="limit",
+        retry_after=wait,
+        headers={"x-ratelimit-tier": tier},
+    )

@@ -23,7 +23,7 @@ from rad_engineer.gateway.money import UNSEEN_TOKENS, Held
 from rad_engineer.gateway.normal_form import same_turn
 from rad_engineer.gateway.sessions import Kept, Sessions
 from rad_engineer.gateway.stations import Stations
-from rad_engineer.gateway.upstream import Opened, Request, Upstream
+from rad_engineer.gateway.upstream import FALLS_BACK, Opened, Request, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class Passage:
         self._tasks: set[asyncio.Task[None]] = set()
         self._repeated = 0
 
-    async def answer(self, call: Call, address: str) -> Passed:
+    async def answer(self, call: Call) -> Passed:
         """The answer to a call, as soon as it begins; raises Refusal. When cancelled, its client has left."""
         await self._stations.caught_up()
         key = await self._key(call)
         try:
-            passed = await self._found(call, key, address)
+            passed = await self._found(call, key)
         except Refusal as refusal:
             if refusal.reason != "unreachable":
                 raise
@@ -83,6 +83,10 @@ class Passage:
                 await self._stations.offline(call, key, refusal.message), {"x-rad-cache": "offline"}
             )
         return replace(passed, answer=self.heard(call, passed.answer))
+
+    def stranger(self, address: str) -> None:
+        """Counts who may not come in; raises Refusal where that comes too often."""
+        self._stations.stranger(address)
 
     def heard(self, call: Call, answer: Answer) -> Answer:
         """The same answer, recorded where that is wanted."""
@@ -92,13 +96,13 @@ class Passage:
         """A count of tokens that nobody has to be asked for; raises Refusal 404 where nobody may be asked."""
         return await self._stations.counted(call)
 
-    async def _found(self, call: Call, key: str, address: str) -> Passed:
+    async def _found(self, call: Call, key: str) -> Passed:
         stations = self._stations
         found = await self._known(call, key)
         if found is not None:
             return found
         turn, tried = await self._tried(call)
-        admitted = await stations.admit(call, address)
+        admitted = await stations.admit(call)
         link = f"{call.session.name}/{call.number}"
         try:
             flown = await self._flights.join(key, link, lambda: self._on_event("joined", **named(call)))
@@ -212,7 +216,9 @@ class Passage:
 
     async def _go(self, call: Call, key: str, pump: _Pump, began: "asyncio.Future[Passed]") -> None:
         try:
-            trip = _Trip(call, await self._stations.reserve(call), key, pump, began)
+            held = await self._stations.reserve(call)
+            spared = int(self._settings.fallback_model not in ("", call.model))
+            trip = _Trip(call, held, key, pump, began, spared=spared)
         except (Refusal, RadError) as error:
             began.set_exception(faults.as_refusal(error))
             pump.lead.hand_over()
@@ -227,14 +233,17 @@ class Passage:
                 began.set_exception(refusal)
 
     async def _fetch(self, trip: "_Trip") -> None:
-        """Asks the upstream, and the fallback model where the wanted one does not answer."""
+        """Asks the upstream, and the fallback model where the wanted one does not answer, with the tries that are left."""
         try:
             await self._ask(trip)
         except Refusal as refusal:
-            other = self._settings.fallback_model
-            falls_back = refusal.reason in ("breaker", "overloaded") and other not in ("", trip.call.model)
+            falls_back = (
+                trip.spared and refusal.reason in FALLS_BACK and refusal.tries < self._settings.attempts
+            )
             if not falls_back or trip.pump.begun:
                 raise
+            other = self._settings.fallback_model
+            trip.pump.tried = max(trip.pump.tried, refusal.tries)
             data = {**trip.call.data, "model": other}
             second = replace(trip.call, model=other, data=data, body=changed(data))
             held = await self._stations.reserve(second)
@@ -336,6 +345,7 @@ class _Trip:
     key: str
     pump: _Pump
     began: "asyncio.Future[Passed]"
+    spared: int = 0  # tries for the fallback model
     instead: bool = False  # the fallback model is asked: what it says is not the answer to what was asked
     lost: list[float] = field(default_factory=list)  # seconds of each try that nobody has heard the end of
     used: Usage | None = None
@@ -355,8 +365,9 @@ class _Trip:
             else shortened(call.data, self.held.max_tokens)
         )
         path = f"{call.path}?{call.query}" if call.query else call.path
-        tried = 0 if self.instead else self.pump.tried
-        return Request("POST", path, call.headers, body, stream=call.stream, tried=tried)
+        return Request(
+            "POST", path, call.headers, body, stream=call.stream, tried=self.pump.tried, spared=self.spared
+        )
 
 
 def named(call: Call) -> dict[str, Any]:

@@ -71,10 +71,9 @@ class Server:
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
         call = await self._call(scope, receive)
-        address = scope["client"][0] if scope.get("client") else "local"
         status = 499  # the client left first
         try:
-            passed = await _unless_gone(self._passage.answer(call, address), receive)
+            passed = await _unless_gone(self._passage.answer(call), receive)
             if passed is not None:
                 status = passed.answer.status if isinstance(passed.answer, Whole) else 200
                 await self._write(passed, receive, send)
@@ -128,7 +127,7 @@ class Server:
 
     async def _list(self, scope: Scope, _receive: Receive, send: Send) -> None:
         headers = _headers(scope)
-        self._session(headers)
+        self._session(scope, headers)
         path = _path(scope)
         if not _MODEL.fullmatch(path):
             raise _no_such(scope["method"], scope["path"])
@@ -151,7 +150,7 @@ class Server:
 
     async def _call(self, scope: Scope, receive: Receive, *, counted: bool = True) -> Call:
         headers = _headers(scope)
-        session = self._session(headers)
+        session = self._session(scope, headers)
         body = await _body(headers, receive)
         data = await asyncio.to_thread(understand, body) if len(body) > LARGE else understand(body)
         if counted and "max_tokens" not in data:  # what has no end has no price
@@ -169,13 +168,14 @@ class Server:
             max_tokens=data.get("max_tokens", 0),
         )
 
-    def _session(self, headers: Mapping[str, str]) -> Session:
+    def _session(self, scope: Scope, headers: Mapping[str, str]) -> Session:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         token = headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else "")
         session = self._verified.get(token)
         if session is None:
             session = tokens.verify(self._secret, token)
             if session is None:
+                self._passage.stranger(scope["client"][0] if scope.get("client") else "local")
                 raise Refusal(401, "authentication_error", "this token opens nothing here: use the one that was given "
                               "with the base URL", reason="auth")  # fmt: skip
             if len(self._verified) >= _KNOWN_TOKENS:

@@ -117,9 +117,13 @@ class Stations:
         """The same answer, on its way to a client: recorded where that is wanted."""
         return answer if self._listener is None else self._listener.heard(call, answer)
 
-    async def admit(self, call: Call, address: str) -> Mapping[str, str]:
+    def stranger(self, address: str) -> None:
+        """Counts who may not come in; raises Refusal where that comes too often."""
+        self._limits.stranger(address)
+
+    async def admit(self, call: Call) -> Mapping[str, str]:
         """Waits until a call may go on; what its client is told of limits."""
-        return await self._limits.admit(call, address)
+        return await self._limits.admit(call)
 
     async def reserve(self, call: Call) -> Held:
         """Holds what a call may cost."""

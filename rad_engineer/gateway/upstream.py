@@ -31,6 +31,9 @@ _LONGEST_WAIT = 8.0
 _FAREWELL_SECONDS = 1.0
 _MOST_URLS = 64
 _MOST = 64 * 1024 * 1024
+FALLS_BACK = frozenset({"breaker", "overloaded"})
+"""Why a model is left for the one that is named beside it."""
+
 _HOP = frozenset({
     "connection", "content-length", "content-encoding", "date", "keep-alive", "proxy-authenticate", "server", "te",
     "set-cookie", "trailer", "access-control-allow-origin", "access-control-allow-methods",
@@ -55,7 +58,8 @@ class Opened:
 class Request:
     """What is sent: a method, a path with its query, and the headers of the client without its key.
 
-    `tried` is how often it was sent before, in vain: those tries are used up.
+    `tried` is how often it was sent before, in vain: those tries are used up. `spared` are those of its tries that are
+    kept for another model, should this one be overloaded.
     """
 
     method: str
@@ -64,6 +68,7 @@ class Request:
     body: bytes
     stream: bool = False
     tried: int = 0
+    spared: int = 0
 
 
 class Upstream:
@@ -117,7 +122,10 @@ class Upstream:
                 if limit is not None:
                     raise limit from fault
                 wait = _wait(tried, self._settings.first_wait) if fault.wait is None else fault.wait
-                last = tried >= self._settings.attempts or time.monotonic() + wait > until
+                last = (
+                    tried >= self._settings.attempts - _spared(request, fault)
+                    or time.monotonic() + wait > until
+                )
                 if last or not fault.again:
                     fault.refusal.tries, fault.refusal.final = tried, True
                     raise fault.refusal from fault
@@ -216,6 +224,10 @@ class Upstream:
                 raise faults.cut("before message_stop")
         finally:
             await response.aclose()
+
+
+def _spared(request: Request, fault: Fault) -> int:
+    return request.spared if fault.refusal.reason in FALLS_BACK else 0
 
 
 def _transport(proxy: str | None) -> httpx2.AsyncHTTPTransport:

@@ -27,7 +27,9 @@ class Protocol(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             status = HTTPStatus(getattr(wrong, "error_status_hint", HTTPStatus.BAD_REQUEST))
             request_id = new_id()
-            refusal = Refusal(status, "invalid_request_error", f"{msg.rstrip('.')}: {wrong}", reason="invalid")
+            refusal = Refusal(
+                status, "invalid_request_error", f"{msg.rstrip('.')}: {wrong}", reason="invalid"
+            )
             body = refusal.body(request_id)
             head = {"content-type": "application/json", "content-length": str(len(body)), "request-id": request_id,
                     "x-should-retry": "false", "connection": "close"}  # fmt: skip

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from tests import billing_upstream
+from tests import faulty_upstream as faulty
 from tests.billing_upstream import INPUT_TOKENS
 from tests.gateways import KEY, MODEL
 
@@ -78,6 +79,43 @@ def test_what_could_not_be_recorded_is_said(tmp_path):
         _out, told = running.communicate()
     assert "unrecorded: cannot write" in told
     assert str(tmp_path / "recording" / "stories") in told
+
+
+def alone(folder, upstream, *texts, **env):
+    """The answers of a gateway that runs alone, from its start to its end."""
+    given = {**os.environ, "ANTHROPIC_API_KEY": KEY, "HOME": str(folder), "RAD_UPSTREAM": upstream, **env}
+    given.pop("XDG_CACHE_HOME", None)
+    argv = [sys.executable, "-m", "rad_engineer", "gateway"]
+    with subprocess.Popen(argv, env=given, cwd=folder, text=True, stdout=subprocess.PIPE) as running:
+        lines = [running.stdout.readline().strip() for _ in range(4)]
+        said = dict(line.removeprefix("export ").split("=", 1) for line in lines[1:])
+        answers = [
+            httpx2.post(
+                f"{said['ANTHROPIC_BASE_URL']}/v1/messages",
+                json={"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": text}]},
+                headers={"x-api-key": said["ANTHROPIC_AUTH_TOKEN"]},
+                trust_env=False,
+                timeout=60,
+            )
+            for text in texts
+        ]
+        running.send_signal(signal.SIGINT)
+    return answers
+
+
+def test_a_gateway_that_runs_alone_has_a_cache_which_is_that_of_its_upstream(tmp_path):
+    with faulty.serve({}) as one, faulty.serve({}) as other:
+        alone(tmp_path, one.url, "hello")
+        (again,) = alone(tmp_path, one.url, "hello")
+        assert (one.calls["hello"], "x-rad-cache" in again.headers) == (1, True)
+        assert again.json()["content"][0]["text"] == "well"
+        alone(tmp_path, other.url, "hello")
+        assert other.calls["hello"] == 1
+        alone(tmp_path, one.url, "hello", RAD_CACHE="false")
+        assert one.calls["hello"] == 2
+        offline = alone(tmp_path, one.url, "hello", "never asked", RAD_OFFLINE="true")
+        assert [answer.status_code for answer in offline] == [200, 503]
+        assert one.calls["hello"] == 2
 
 
 def test_a_client_of_a_gateway_that_runs_alone_and_the_bill_at_its_end(tmp_path):

@@ -22,12 +22,12 @@ def limits(**rules):
     return Limits(Rules.of(rules), Events(), virtual_time.now, wall)
 
 
-async def burst(limits, calls, address="127.0.0.1"):
+async def burst(limits, calls):
     """When each of these calls was admitted, or its refusal."""
 
     async def one(each):
         try:
-            await limits.admit(each, address)
+            await limits.admit(each)
         except Refusal as refusal:
             return refusal
         return round(virtual_time.now(), 3)
@@ -35,10 +35,10 @@ async def burst(limits, calls, address="127.0.0.1"):
     return await asyncio.gather(*map(one, calls))
 
 
-def refusal_of(limits, each, address="127.0.0.1"):
+def refusal_of(limits, each):
     async def main():
         with pytest.raises(Refusal) as refused:
-            await limits.admit(each, address)
+            await limits.admit(each)
         return refused.value
 
     return main()
@@ -46,7 +46,7 @@ def refusal_of(limits, each, address="127.0.0.1"):
 
 def test_without_rules_everybody_passes():
     async def main():
-        assert await limits().admit(call(), "") == {"x-ratelimit-tier": "user"}
+        assert await limits().admit(call()) == {"x-ratelimit-tier": "user"}
 
     virtual_time.run(main)
 
@@ -99,7 +99,6 @@ def test_who_would_wait_too_long_is_refused_at_once():
     [
         ({"user": {"requests": 1}, "session": {"requests": 1}}, call(), "user"),
         ({"session": {"requests": 1}, "address": {"requests": 1}}, call(), "session"),
-        ({"address": {"requests": 1}}, call("", tenant=""), "address"),
         ({"model": {"requests": 1}}, call(), "model"),
         ({"model": {"requests": 9}, "models": {SONNET: {"requests": 1}}}, call(), "model"),
         ({"global": {"requests": 1}}, call(), "global"),
@@ -108,27 +107,32 @@ def test_who_would_wait_too_long_is_refused_at_once():
 def test_the_tier_that_refuses_is_named(rules, who, tier):
     async def main():
         found = limits(**rules, queue=0)
-        await found.admit(who, "10.0.0.1")
-        refused = await refusal_of(found, who, "10.0.0.1")
+        await found.admit(who)
+        refused = await refusal_of(found, who)
         assert refused.headers == {"x-ratelimit-tier": tier}
 
     virtual_time.run(main)
 
 
-def test_a_user_stands_before_a_session_and_a_session_before_an_address():
+def test_a_user_stands_before_a_session_and_who_has_no_token_is_counted_by_address():
     async def main():
-        found = limits(user={"requests": 5}, session={"requests": 3}, address={"requests": 1})
-        headers = [
-            await found.admit(who, "10.0.0.1") for who in (call(), call(tenant=""), call("", tenant=""))
-        ]
-        assert headers == [
-            {
-                "x-ratelimit-tier": tier,
-                "x-ratelimit-limit": str(limit),
-                "x-ratelimit-remaining": str(limit - 1),
-            }
-            for tier, limit in (("user", 5), ("session", 3), ("address", 1))
-        ]
+        found = limits(user={"requests": 5}, session={"requests": 3}, address={"requests": 2})
+        assert await found.admit(call()) == {
+            "x-ratelimit-tier": "user",
+            "x-ratelimit-limit": "5",
+            "x-ratelimit-remaining": "4",
+        }
+        for _ in range(2):
+            found.stranger("10.0.0.1")
+        with pytest.raises(Refusal) as refused:
+            found.stranger("10.0.0.1")
+        assert (refused.value.status, refused.value.retry_after) == (429, 30.0)
+        assert refused.value.headers == {"x-ratelimit-tier": "address"}
+        found.stranger("10.0.0.2")
+        assert (await found.admit(call(number=2)))[
+            "x-ratelimit-remaining"
+        ] == "3"  # theirs is no limit of others
+        assert found.state()["refused"] == {"address": 1}
 
     virtual_time.run(main)
 
@@ -170,7 +174,7 @@ def test_buckets_that_are_full_again_are_forgotten():
     async def main():
         found = limits(session={"requests": 60})
         for number in range(5_000):
-            await found.admit(call(f"S{number}"), "")
+            await found.admit(call(f"S{number}"))
             await asyncio.sleep(0.01)
         assert len(found._buckets) <= 2_000
 
@@ -229,7 +233,7 @@ def test_a_retry_after_pauses_the_model_for_all():
 def test_a_usage_limit_refuses_until_it_ends_and_says_when(headers, message, seconds, all_models):
     async def main():
         found = limits(**{"global": {"requests": 1}})
-        await found.admit(call(), "")
+        await found.admit(call())
         waiting = asyncio.create_task(burst(found, [call()]))
         await asyncio.sleep(1)
         assert found.state()["waiting"] == 1
@@ -246,9 +250,9 @@ def test_a_usage_limit_refuses_until_it_ends_and_says_when(headers, message, sec
         if all_models:
             await refusal_of(found, call(model=OTHER))
         else:
-            await found.admit(call(model=OTHER), "")
+            await found.admit(call(model=OTHER))
         await asyncio.sleep(seconds)
-        await found.admit(call(), "")
+        await found.admit(call())
 
     virtual_time.run(main)
 

@@ -17,13 +17,19 @@ OTHER = "claude-haiku-5-5"
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[faulty.Faulty]:
-    overloaded = faulty.says(529, "overloaded_error")
+    overloaded, broken = faulty.says(529, "overloaded_error"), faulty.says(500, "api_error")
 
     async def only_other(wire):
         await (faulty.answers() if wire.data["model"] == OTHER else overloaded)(wire)
 
     with faulty.serve(
-        {"second": [only_other], "stubborn": [overloaded], "no": [faulty.says(400, "invalid_request_error")]}
+        {
+            "second": [only_other],
+            "stubborn": [overloaded],
+            "broken": [broken],
+            "its last try": [broken, broken, broken, overloaded],
+            "no": [faulty.says(400, "invalid_request_error")],
+        }
     ) as running:
         yield running
 
@@ -32,11 +38,19 @@ def test_the_fallback_model_is_asked_when_the_wanted_one_does_not_answer(upstrea
     with opened(tmp_path, upstream.url, first_wait=0.01, fallback_model=OTHER) as running:
         answer = running.ask("second")
         assert (answer.status_code, answer.json()["model"]) == (200, OTHER)
-        assert upstream.calls["second"] == 4 + 1
+        assert upstream.calls["second"] == 3 + 1  # one budget of tries for both; the second gets one at least
         assert running.door.standing("s1", 1)["calls"] == 1
         assert running.wait_for(lambda event: event["event"] == "spend")["model"] == OTHER
         assert running.ask("stubborn").status_code == 529
-        assert upstream.calls["stubborn"] == 4 + 4
+        assert upstream.calls["stubborn"] == 3 + 1
+        assert running.ask("stubborn").json()["rad"]["reason"] == "repeated"
+        assert upstream.calls["stubborn"] == 4
+    with opened(tmp_path / "b", upstream.url, first_wait=0.01, fallback_model=OTHER) as running:
+        assert running.ask("its last try").status_code == 529  # other faults have used up what both have
+        assert upstream.calls["its last try"] == 4
+    with opened(tmp_path / "c", upstream.url, first_wait=0.01, fallback_model=OTHER) as running:
+        assert running.ask("broken").status_code == 500  # no fault that another model would not have
+        assert upstream.calls["broken"] == 4
         assert running.ask("no").status_code == 400  # another model would not change that
         assert upstream.calls["no"] == 1
 
@@ -140,3 +154,15 @@ def test_memory_is_flat_over_a_thousand_sessions(upstream, tmp_path):
                 lines = Path(f"/proc/{running.door.pid}/status").read_text().splitlines()
                 sizes.append(next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")))
         assert sizes[-1] - sizes[0] < 5_000, sizes
+
+
+def test_whoever_has_no_token_is_limited_by_address(tmp_path):
+    with opened(tmp_path, "mock", limits={"address": {"requests": 2}}) as running:
+        keys = [{"authorization": f"Bearer {key}"} for key in ("a guess", "another", "a third")]
+        answers = [running.client.post("/v1/messages", json={}, headers=each) for each in keys]
+        assert [answer.status_code for answer in answers] == [401, 401, 429]
+        assert answers[2].headers["x-ratelimit-tier"] == "address"
+        assert 0 < int(answers[2].headers["retry-after"]) <= 30
+        assert running.client.get("/v1/models").status_code == 429
+        good = running.ask("let in")
+        assert (good.status_code, good.headers["x-ratelimit-tier"]) == (200, "user")

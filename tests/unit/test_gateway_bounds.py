@@ -48,7 +48,7 @@ class House:
     async def _ask(self, data, story, now):
         one = call(data, story=story)
         self.sessions.arrived(one.session, now)
-        passed = await self.passage.answer(one, "127.0.0.1")
+        passed = await self.passage.answer(one)
         if not isinstance(passed.answer, Whole):
             assert [part async for part in passed.answer]
 
