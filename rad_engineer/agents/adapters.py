@@ -234,6 +234,11 @@ PRIVATE: frozenset[str] = frozenset(
 """What no agent gets from the user's environment, but for what its own row names."""
 
 
+def own_folder(name: str) -> str:
+    """What the folder of an agent's own is called, in that of a story."""
+    return f"agent-{name.replace(':', '-')}"
+
+
 def account(adapter: Adapter) -> str:
     """The credentials that an agent gets where nobody counts, in words."""
     parts = [*(f"~/{path}" for path in adapter.credentials), *(f"${name}" for name in adapter.variables)]

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rad_engineer import process
+from rad_engineer import process, sandbox
 from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork, acp
-from rad_engineer.agents.adapters import ADAPTERS, PRIVATE, Adapter
+from rad_engineer.agents.adapters import ADAPTERS, PRIVATE, Adapter, own_folder
 from rad_engineer.agents.cli_events import Reader, Told
 from rad_engineer.durable import write_all
 from rad_engineer.errors import CannotWrite
@@ -95,10 +95,19 @@ def command_line(found: Installed, work: AgentWork, state: Path, session: str = 
         ],
     }
     arguments = [part for argument in adapter.argv for part in marks.get(argument, (argument,))]
-    line = [found.path or adapter.program, *(_filled(argument, values) for argument in arguments)]
+    program = found.path
+    if work.box.level != "off":
+        program = sandbox.program(program, work.env)[0]
+    line = [program or adapter.program, *(_filled(argument, values) for argument in arguments)]
     if adapter.acp:  # through the gateway its environment says which model
         return acp.command(work.prompt, session, "" if work.base_url else work.model, line)
     return line
+
+
+def mounts(adapter: Adapter, env: Mapping[str, str]) -> tuple[sandbox.Mount, ...]:
+    """What a box has to show for this agent to run in it."""
+    found = probe(adapter, env)
+    return sandbox.program(found.path, env)[1] if found.path else ()
 
 
 def lacking(adapter: Adapter) -> str:
@@ -286,7 +295,7 @@ def _outcome(adapter: Adapter, reason: process.Reason, code: int | None, told: T
 def _state(adapter: Adapter, work: AgentWork) -> Path:
     """A folder of the agent's own, the same for all attempts at a story: its sessions lie there."""
     attempt = work.folder or work.log.parent
-    state = attempt.parent / f"agent-{adapter.name.replace(':', '-')}"
+    state = attempt.parent / own_folder(adapter.name)
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -41,6 +41,7 @@ __all__ = [
     "hand_over",
     "open_box",
     "owner",
+    "program",
     "shown",
 ]
 
@@ -92,6 +93,13 @@ def shown(path: Path, env: Mapping[str, str]) -> bool:
 
     folders = (mount.inner for mount in toolchains.resolve(env).mounts)
     return toolchains.in_system(str(path)) or any(path.is_relative_to(folder) for folder in folders)
+
+
+def program(path: str, env: Mapping[str, str]) -> tuple[str, tuple[Mount, ...]]:
+    """How a program of the host is called in a box that shows it, and what a box has to be given for that."""
+    from rad_engineer.sandbox import programs  # noqa: PLC0415 -- only where there are boxes
+
+    return programs.visible(path, env)
 
 
 def environment(user: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

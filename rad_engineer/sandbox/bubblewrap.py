@@ -102,7 +102,8 @@ class Bubblewrap:
 
     def tree(self, *, keep: bool) -> BoxTree:
         """The tree of a command that is about to be started."""
-        return BoxTree(self._living(), keep=keep).counted(self._place.slot, profile.TEMPORARY)
+        in_memory = profile.TEMPORARY.keys() - ({HOME} if self._grants.home is not None else ())
+        return BoxTree(self._living(), keep=keep).counted(self._place.slot, in_memory)
 
     def close(self) -> None:
         """Ends everything in it."""

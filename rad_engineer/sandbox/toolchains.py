@@ -253,9 +253,7 @@ class _Search:
             self.follow(os.path.realpath(link))
 
     def _is_private(self, path: str) -> bool:
-        """A home folder, or something that has one in it."""
-        others = path == "/root" or path.rpartition("/")[0] == "/home"
-        return others or path in ("/", self._home) or self._home.startswith(f"{path}/")
+        return is_private(path, self._home)
 
     def _is_shown(self, path: str) -> bool:
         return any(path.startswith(f"{shown}/") for shown in self._shown)
@@ -266,6 +264,12 @@ def in_system(path: str) -> bool:
     return path == "/usr" or path.startswith(("/usr/", *(f"/{name}/" for name in _MERGED))) or (
         path.lstrip("/") in _MERGED
     )  # fmt: skip
+
+
+def is_private(path: str, home: str) -> bool:
+    """A home folder, or something that has one in it."""
+    others = path == "/root" or path.rpartition("/")[0] == "/home"
+    return others or path in ("/", home) or home.startswith(f"{path}/")
 
 
 def _home_of(settings: Path) -> str:

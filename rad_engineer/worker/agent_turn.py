@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import agents, story_files
-from rad_engineer.agents import choice
-from rad_engineer.agents.adapters import ADAPTERS
+from rad_engineer.agents import choice, cli_agents
+from rad_engineer.agents.adapters import ADAPTERS, own_folder
 from rad_engineer.core import prompt
 from rad_engineer.core.agent_word import heard
 from rad_engineer.core.prd import Story
@@ -86,7 +86,7 @@ def take(run: StoryRun, turn: Turn) -> Took:
         if choice.unmetered(name, key=_key(run)):
             run.say({"event": "story_unmetered", "agent": name})
         prompt_file = _prompt_file(run, turn)
-        with boxes.for_agent(run.place, turn.where, _shown(run, prompt_file), _home(run, name)) as box:
+        with boxes.for_agent(run.place, turn.where, _shown(run, prompt_file, name), _home(run, name)) as box:
             result = agents.agent(name).run(_work(run, turn, name, names[0], box))
         after = names[position + 1 :]
         asked_next = result.outcome == "missing" or (
@@ -161,8 +161,10 @@ def _prompt_file(run: StoryRun, turn: Turn) -> Path:
     return files / "prompt.md"
 
 
-def _shown(run: StoryRun, prompt_file: Path) -> boxes.Shown:
-    return boxes.Shown(prompt_file, run.attempt_folder / _LEARNINGS, _feedback(run)[1])
+def _shown(run: StoryRun, prompt_file: Path, name: str) -> boxes.Shown:
+    known = run.place.walled and name in ADAPTERS
+    programs = cli_agents.mounts(ADAPTERS[name], run.place.user) if known else ()
+    return boxes.Shown(prompt_file, run.attempt_folder / _LEARNINGS, _feedback(run)[1], programs)
 
 
 def _feedback(run: StoryRun) -> tuple[str, Path | None]:
@@ -178,7 +180,7 @@ def _feedback(run: StoryRun) -> tuple[str, Path | None]:
 
 def _home(run: StoryRun, name: str) -> Path | None:
     """The home folder of an agent that goes on with its own sessions; it stays until the story has ended."""
-    return run.folder / f"agent-{name}" if name in ADAPTERS else None
+    return run.folder / own_folder(name) if name in ADAPTERS else None
 
 
 def _environment(run: StoryRun, name: str) -> dict[str, str]:

@@ -66,6 +66,7 @@ class Shown:
     prompt: Path
     learnings: Path
     patch: Path | None = None  # of the last attempt
+    programs: tuple[Mount, ...] = ()  # what the agent itself is made of
 
 
 def command_inside(place: Workplace) -> tuple[str, tuple[Mount, ...]]:
@@ -97,7 +98,7 @@ def for_agent(place: Workplace, where: Path, shown: Shown, home: Path | None) ->
         if home is not None:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             sandbox.hand_over(home, owner)
-    mounts = [Mount(shown.learnings, LEARNINGS, writable=True), *command_inside(place)[1]]
+    mounts = [Mount(shown.learnings, LEARNINGS, writable=True), *command_inside(place)[1], *shown.programs]
     mounts += [Mount(shown.prompt, PROMPT)] if shown.prompt.is_file() else []
     mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
     return _open(place, where, place.rules.network, tuple(mounts), home=home)
