@@ -155,17 +155,21 @@ class Upstream:
             raise Fault(refusal, again=False) from refusal
 
     async def _built(self, request: Request) -> httpx2.Request:
-        headers = {**request.headers, "accept-encoding": "identity", **await self._authorize(request.headers)}
         url = self._urls.get(request.path)
         if url is None:
             url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + request.path.encode())
             if len(self._urls) < _MOST_URLS:
                 self._urls[request.path] = url
+        length = {"content-length": str(len(request.body))} if request.method != "GET" else {}
+        headers = {"host": url.netloc.decode("ascii"), **request.headers, "accept-encoding": "identity", **length,
+                   **await self._authorize(request.headers)}  # fmt: skip
         return httpx2.Request(
             request.method,
             url,
             headers=headers,
-            content=request.body or None,
+            stream=httpx2.ByteStream(
+                request.body
+            ),  # complete as it is: given as content, it is looked through for more
             extensions={"timeout": self._timeouts},
         )
 
