@@ -36,9 +36,10 @@ class Spending:
     broken: CannotWrite | None = None  # what is spent cannot be written down: no model is asked any more
 
     def account(self, story: int, attempt: int) -> dict[str, str]:
-        """What an attempt gets to ask models with."""
-        url, token = self.door.session(self.ledger.graph.identities[story], attempt)
-        return {"url": url, "token": token}
+        """What an attempt gets to ask models with: out here, and from within a box."""
+        identity = self.ledger.graph.identities[story]
+        url, token = self.door.session(identity, attempt)
+        return {"url": url, "token": token, "inner_token": self.door.inner_token(identity, attempt)}
 
     def hear(self) -> None:
         """Writes down what the gateway has said."""

@@ -3,6 +3,7 @@
 Nothing here waits. `fileno` becomes readable when there is something to `poll`.
 """
 
+import functools
 import json
 import os
 import selectors
@@ -23,12 +24,12 @@ from rad_engineer.gateway import framing, tokens
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.credentials import SECRETS, Credentials
 from rad_engineer.gateway.exchange import Session
+from rad_engineer.gateway.listeners import Listeners, reachable
 from rad_engineer.gateway.silence import Silence
 
 _BACKLOG = 2048
 _LAST_PORT = 65535
 _CHUNK = 1 << 18
-_LONGEST_NAME = 100  # of a socket, on every system
 _PARKING = {
     "usage-limit": "limit",
     "auth": "login",
@@ -76,6 +77,7 @@ class Door:
         self._events: list[dict[str, Any]] = []
         self._sockets = (_listen_tcp(settings.port), _listen_unix(folder))
         self._selector = selectors.DefaultSelector()
+        self._listeners = Listeners(folder, self._selector, functools.partial(tokens.verify, secret))
         self._closed: list[tuple[str, int]] = []
         self._standings: dict[tuple[str, int], _Standing] = {}
         self._told: dict[str, list[int]] = {}  # by story: micro-dollars, tokens
@@ -109,6 +111,11 @@ class Door:
             self._send({"open": [story, attempt]})
         return self.base_url, tokens.issue(self._secret, Session(story, attempt, self._settings.tenant))
 
+    def inner_token(self, story: str, attempt: int) -> str:
+        """The token for what an attempt runs in a box: it is good at the listener of that box only."""
+        session = Session(story, attempt, self._settings.tenant)
+        return tokens.issue(tokens.inner(self._secret), session)
+
     def end_session(self, story: str, attempt: int) -> None:
         """The attempt is over, or waits: until it goes on, its token opens nothing."""
         if (story, attempt) not in self._closed:
@@ -128,6 +135,7 @@ class Door:
         It hangs when it says nothing for long: so whoever waits for something to poll looks in from time to time.
         """
         if not self._over:
+            self._listeners.poll()
             self._receive()
             self._end_if_it_hangs()
         heard, self._events = self._events, []
@@ -212,6 +220,7 @@ class Door:
                 self._take(data)
         self._over = True
         self._leave()
+        self._listeners.close()
         self._selector.close()
         for each in self._sockets:
             each.close()
@@ -232,6 +241,7 @@ class Door:
             self._folder / "gateway.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
         nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        way = self._listeners.way()
         try:
             argv = [sys.executable, "-P", "-m", "rad_engineer.gateway.program"]
             self._child = process.start_quickly(argv, environment(), (theirs.fileno(), nothing, log))
@@ -244,7 +254,8 @@ class Door:
         self._born = time.monotonic()
         self._silence = Silence(self._born)
         with suppress(BrokenPipeError, ConnectionResetError):  # it has died already: polling will find out
-            framing.send(ours, {**told, "key": len(key)}, key + self._secret, self._sockets)
+            framing.send(ours, {**told, "key": len(key)}, key + self._secret, (*self._sockets, way))
+        way.close()
         ours.setblocking(False)
         self._channel = ours
         self._selector.register(ours, selectors.EVENT_READ)
@@ -331,19 +342,11 @@ def _listen_tcp(port: int) -> socket.socket:
 
 
 def _listen_unix(folder: Path) -> socket.socket:
-    """A folder whose name is longer than that of a socket may be is named by its descriptor."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with suppress(FileNotFoundError):
         (folder / "gateway.sock").unlink()
-    path = str(folder / "gateway.sock")
-    if len(os.fsencode(path)) <= _LONGEST_NAME:
+    with reachable(folder / "gateway.sock") as path:
         listener.bind(path)
-    else:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            listener.bind(f"/proc/self/fd/{handle}/gateway.sock")
-        finally:
-            os.close(handle)
     (folder / "gateway.sock").chmod(0o600)
     listener.listen(_BACKLOG)
     return listener

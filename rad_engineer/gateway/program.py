@@ -21,6 +21,7 @@ from rad_engineer.errors import RadError
 from rad_engineer.gateway import credentials, framing
 from rad_engineer.gateway.authorization import authorization
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
+from rad_engineer.gateway.inner import InnerListeners
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.passage import Passage
 from rad_engineer.gateway.server import Server
@@ -40,14 +41,14 @@ def main() -> int:
     credentials.harden()
     sys.setswitchinterval(_SWITCH_SECONDS)
     channel = socket.socket(fileno=os.dup(0))
-    told, secrets, sockets = framing.receive(channel)
+    told, secrets, (*sockets, way) = framing.receive(channel)
     kind, size = told["credentials"], told["key"]
-    asyncio.run(_live(told, kind, secrets[:size], secrets[size:], sockets, channel))
+    asyncio.run(_live(told, kind, secrets[:size], secrets[size:], sockets, channel, way))
     return 0
 
 
 async def _live(told: Mapping[str, Any], kind: str, key: bytes, secret: bytes, sockets: Sequence[socket.socket],
-                channel: socket.socket) -> None:  # fmt: skip
+                channel: socket.socket, way: socket.socket) -> None:  # fmt: skip
     reader, writer = await asyncio.open_connection(sock=channel)
 
     def emit(name: str, /, **fields: Any) -> None:
@@ -67,7 +68,7 @@ async def _live(told: Mapping[str, Any], kind: str, key: bytes, secret: bytes, s
     for story, attempt in told["closed"]:
         gateway.sessions.close(story, attempt)
     listener = asyncio.create_task(_listen(reader, gateway))
-    await gateway.serve(sockets)
+    await gateway.serve(sockets, way)
     listener.cancel()
     writer.close()
 
@@ -116,12 +117,14 @@ class Gateway:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=2,
         )
+        self._config = config
         self._server = uvicorn.Server(config)
         self._ending: asyncio.Task[None] | None = None
 
-    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+    async def serve(self, sockets: Sequence[socket.socket], way: socket.socket) -> None:
         """Answers until it is stopped; then settles what was on its way."""
-        each = (self._expire(), self._beat(), self._stations.keep_marks())
+        inner = InnerListeners(way, self._config, self._server)
+        each = (self._expire(), self._beat(), self._stations.keep_marks(), inner.serve())
         lasting = [asyncio.create_task(one) for one in each]
         gc.freeze()
         self._on_event("ledger", stories=self._stations.booked())

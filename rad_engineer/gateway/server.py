@@ -28,6 +28,8 @@ _OURS = frozenset({
 })  # fmt: skip
 _MODEL = re.compile(r"/v1/models(?:/[A-Za-z0-9][\w.:@+-]*)*", re.ASCII)
 """What may be asked of models: a name with a `..` in it would open everything else that the key opens."""
+ATTEMPT = "rad.attempt"
+"""In the scope of a request that came through the listener of a box: the story and the attempt it was made for."""
 _KNOWN_TOKENS = 4096
 _JSON = "application/json"
 _T = TypeVar("_T")
@@ -44,12 +46,12 @@ class Server:
         sessions: Sessions,
         on_event: OnEvent,
     ) -> None:
-        self._secret = secret
+        self._secrets = (secret, tokens.inner(secret))
         self._passage = passage
         self._upstream = upstream
         self._sessions = sessions
         self._on_event = on_event
-        self._verified: dict[str, Session] = {}
+        self._verified: dict[tuple[bool, str], Session] = {}
         self._counts_tokens = True
         self._lists_models = True
 
@@ -169,18 +171,21 @@ class Server:
         )
 
     def _session(self, scope: Scope, headers: Mapping[str, str]) -> Session:
+        """Who asks. What listens in a box is its credential: there, a token of anybody else is none."""
+        of: tuple[str, int] | None = scope.get(ATTEMPT)
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         token = headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else "")
-        session = self._verified.get(token)
-        if session is None:
-            session = tokens.verify(self._secret, token)
-            if session is None:
-                self._passage.stranger(scope["client"][0] if scope.get("client") else "local")
+        inside = of is not None
+        session = self._verified.get((inside, token))
+        if session is None or of not in (None, (session.story, session.attempt)):
+            session = tokens.verify(self._secrets[inside], token)
+            if session is None or of not in (None, (session.story, session.attempt)):
+                self._passage.stranger(_address(scope))
                 raise Refusal(401, "authentication_error", "this token opens nothing here: use the one that was given "
                               "with the base URL", reason="auth")  # fmt: skip
             if len(self._verified) >= _KNOWN_TOKENS:
                 self._verified.clear()
-            self._verified[token] = session
+            self._verified[inside, token] = session
         if self._sessions.closed(session):
             raise Refusal(
                 401, "authentication_error", "the attempt that this token was made for is over", reason="auth"
@@ -322,3 +327,11 @@ def _plain(method: str, path: str, query: str, headers: Mapping[str, str], body:
 
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _address(scope: Scope) -> str:
+    """Whose strangers are counted together: those of one attempt's box, or of one address."""
+    of = scope.get(ATTEMPT)
+    if of is not None:
+        return f"{of[0]} {of[1]}"
+    return str(scope["client"][0]) if scope.get("client") else "local"

@@ -2,6 +2,8 @@
 
 A token carries its session and an HMAC of it with the secret of the run. So it is checked without knowing who was
 given one, and is as good at a gateway that has just been started again.
+
+What is handed into a box is sealed with another secret: it is good at the listener of that box, and nowhere else.
 """
 
 import base64
@@ -13,6 +15,11 @@ import json
 from rad_engineer.gateway.exchange import Session
 
 _PREFIX = "rad-"
+
+
+def inner(secret: bytes) -> bytes:
+    """The secret of tokens that go into boxes."""
+    return hmac.digest(secret, b"inside", hashlib.sha256)
 
 
 def issue(secret: bytes, session: Session) -> str:

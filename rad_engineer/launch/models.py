@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rad_engineer import store
 from rad_engineer.errors import ConfigInvalid
+from rad_engineer.gateway import listeners
 from rad_engineer.ledger import Ledger
 from rad_engineer.settings import AgentChoice, Settings
 from rad_engineer.spending import MICRO
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rad_engineer.gateway.door import Door
     from rad_engineer.launch.ground import Ground
 
-FOLDER = "gateway"  # in the run directory
+FOLDER = listeners.FOLDER
 REPLAY = "replay:"
 
 

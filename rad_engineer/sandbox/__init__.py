@@ -14,12 +14,14 @@ from rad_engineer.errors import ConfigInvalid
 from rad_engineer.sandbox.ownership import hand_over, owner
 from rad_engineer.sandbox.seam import (
     HOME,
+    HOST_NETWORK,
     LEVELS,
     Box,
     Chosen,
     Grants,
     Lasting,
     Level,
+    Listener,
     Mount,
     Place,
     Wanted,
@@ -27,12 +29,14 @@ from rad_engineer.sandbox.seam import (
 
 __all__ = [
     "HOME",
+    "HOST_NETWORK",
     "LEVELS",
     "Box",
     "Chosen",
     "Grants",
     "Lasting",
     "Level",
+    "Listener",
     "Mount",
     "Place",
     "Wanted",

@@ -54,6 +54,7 @@ class Bubblewrap:
             ((str(mount.host), mount.inner) for mount in (slot, *home, *place.mounts, *grants.read)),
             reverse=True,
         )
+        self._services: list[Callable[[], None]] = []
         self._namespace: Namespace | None = self._open()
 
     def inside(self, path: Path | str) -> str:
@@ -106,10 +107,15 @@ class Bubblewrap:
         return BoxTree(self._living(), keep=keep).counted(self._place.slot, in_memory)
 
     def close(self) -> None:
-        """Ends everything in it."""
+        """Ends everything in it, and then what is served to it."""
         namespace, self._namespace = self._namespace, None
-        if namespace is not None:
-            namespace.close()
+        try:
+            if namespace is not None:
+                namespace.close()
+        finally:
+            services, self._services = self._services, []
+            for end in services:
+                end()
 
     def __enter__(self) -> Self:
         """It is open already."""
@@ -123,6 +129,9 @@ class Bubblewrap:
         if self._namespace is None or not self._namespace.alive():
             self.close()
             self._namespace = self._open()
+        if len(self._services) < len(self._grants.listeners):
+            for listener, listening in zip(self._grants.listeners, self._namespace.listeners(), strict=True):
+                self._services.append(listener.serve(listening))
         return self._namespace
 
     def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
@@ -147,7 +156,7 @@ class Bubblewrap:
             mark = os.environ.get(process.MARK)
             env = {process.MARK: mark} if mark else {}
             child = spawn(argv, None, env, (theirs.fileno(), errors, errors), new_session=True)
-            return Namespace(child, ours, errors)
+            return Namespace(child, ours, errors, [each.port for each in self._grants.listeners])
         except OSError as error:
             raise BoxFailed(f"the sandbox cannot be started: {error.strerror}") from error
         finally:

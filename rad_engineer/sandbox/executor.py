@@ -8,6 +8,7 @@ Python fronts take. What is asked is JSON behind four bytes that say how long it
         -> {"id": 7, "pid": 12} + a pidfd, or {"id": 7, "error": errno}
     {"seen": 7}                                              nothing is buried before its pidfd was looked at
         -> {"id": 7, "status": 0} when it has ended, as waitpid tells
+    {"listen": 8000} -> {"port": 8000} + what listens there on 127.0.0.1, or {"port": 8000, "error": errno}
     {"tasks": 264}                                           how many processes and threads there may be from now on
 """
 
@@ -27,6 +28,7 @@ _RESTORED = (_signal.SIGPIPE, _signal.SIGXFSZ)  # Python ignores them, and child
 _CHUNK = 1 << 16
 _STANDARD = 3
 _FEW = 64
+_BACKLOG = 1024
 
 
 class _Plain:
@@ -169,9 +171,23 @@ class _Executor:
             elif "tasks" in asked:
                 hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
                 resource.setrlimit(resource.RLIMIT_NPROC, (min(asked["tasks"], hard), hard))
+            elif "listen" in asked:
+                self._listen(asked["listen"])
             else:
                 self._start(asked)
         return True
+
+    def _listen(self, port: int) -> None:
+        """Whoever has what listens here is reached from in here; it is kept out of the hands of payloads."""
+        listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(_BACKLOG)
+            self._say(f'{{"port": {port}}}', listener.fileno())
+        except OSError as error:
+            self._say(f'{{"port": {port}, "error": {error.errno}}}')
+        finally:
+            listener.close()
 
     def _start(self, asked: dict[str, object]) -> None:
         given, self._descriptors = self._descriptors[:_STANDARD], self._descriptors[_STANDARD:]

@@ -37,7 +37,7 @@ class BoxFailed(RadError):
 class Namespace:
     """What bubblewrap has made, and the executor in it. Not for threads."""
 
-    def __init__(self, child: Child, control: socket.socket, errors: int) -> None:
+    def __init__(self, child: Child, control: socket.socket, errors: int, ports: Sequence[int] = ()) -> None:
         self.init = 0
         """The pid that the executor has on the host."""
         self._child = child
@@ -49,18 +49,30 @@ class Namespace:
         self._answers: dict[int, dict[str, Any]] = {}
         self._serial = 0
         self._gone = False
+        self._ports = ports
+        self._listeners: list[socket.socket] = []
+        for port in ports:  # answered when it is ready
+            self._send({"listen": port})
+
+    def listeners(self) -> list[socket.socket]:
+        """What listens inside on the ports asked for, in their order; whoever takes them closes them."""
+        self.ready()
+        taken, self._listeners = self._listeners, []
+        return taken
 
     def ready(self) -> None:
         """Waits until it can be asked; raises BoxFailed."""
         if self._pidfd >= 0:
             return
         until = time.monotonic() + _STARTS
-        while not self._descriptors:
+        while len(self._descriptors) <= len(self._ports):
             if not self._receive(until):
                 why = self._why()
                 self.close()
                 raise BoxFailed(f"the sandbox cannot be started: {why}", hint=_HINT)
-        self._pidfd = self._descriptors.pop()
+        self._pidfd, *listening = self._descriptors
+        self._descriptors.clear()
+        self._listeners = [socket.socket(fileno=each) for each in listening]
         self.init = _pid_of(self._pidfd)
 
     def allow(self, tasks: int) -> None:
@@ -123,6 +135,8 @@ class Namespace:
             return
         self._gone = True
         self._control.close()
+        for listener in self._listeners:
+            listener.close()
         over = self._end()
         self._child.wait()
         for descriptor in (self._pidfd, self._errors, *self._descriptors):
@@ -187,6 +201,10 @@ class Namespace:
             self._buffer = self._buffer[end:]
             if "id" in answer:
                 self._answers[answer["id"]] = answer
+            elif "error" in answer:
+                os.pwrite(self._errors, f"port {answer['port']}: {os.strerror(answer['error'])}".encode(), 0)
+                self._gone = True
+                return False
         return True
 
     def _why(self) -> str:

@@ -6,7 +6,7 @@ An argument that is bytes is the content of a file; whoever starts bubblewrap pu
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rad_engineer.sandbox.seam import HOME, Grants, Mount, Place
+from rad_engineer.sandbox.seam import HOME, HOST_NETWORK, Grants, Mount, Place
 from rad_engineer.sandbox.toolchains import System, Toolchains
 
 Argument = str | bytes
@@ -30,8 +30,6 @@ KERNEL_FILES = (
 """Files of the kernel that say something about this machine or its other users; most are for root alone anyway."""
 
 _NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
-HOST_NETWORK = "host"
-"""Among the grants of a stage: the network of this machine, all of it."""
 _ALWAYS = ("--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--hostname", "sandbox")
 
 

@@ -1,5 +1,6 @@
 """The values of the seam between whoever runs a stranger's command and what confines it."""
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ LEVELS: tuple[Level, ...] = ("bubblewrap", "off")
 HOME = "/home/agent"
 """The home folder inside a box that has its own file system."""
 
+HOST_NETWORK = "host"
+"""Among the grants of a stage: the network of this machine, all of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -28,13 +32,29 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """A port of 127.0.0.1 in a network of its own, which somebody out here serves.
+
+    `serve` is given what listens there, each time that the box has to be made; what it returns ends that service.
+    """
+
+    port: int
+    serve: Callable[[socket.socket], Callable[[], None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Grants:
-    """What a stage may have beyond its slot: named hosts, the gateway, a home folder that is kept, more to read."""
+    """What a stage may have beyond its slot.
+
+    `network` is "host" or nothing; `gateway` the address, out here, at which models are asked; `listeners` are the
+    ways out of a network of its own; `home` is a home folder that is kept; `read` what else can be read.
+    """
 
     network: tuple[str, ...] = ()
     gateway: str = ""
     home: Path | None = None
     read: tuple[Mount, ...] = ()
+    listeners: tuple[Listener, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,11 @@ def take(run: StoryRun, turn: Turn) -> Took:
         if choice.unmetered(name, key=_key(run)):
             run.say({"event": "story_unmetered", "agent": name})
         prompt_file = _prompt_file(run, turn)
-        with boxes.for_agent(run.place, turn.where, _shown(run, prompt_file, name), _home(run, name)) as box:
-            result = agents.agent(name).run(_work(run, turn, name, names[0], box))
+        models = _models(run, name)
+        shown = _shown(run, prompt_file, name)
+        with boxes.for_agent(run.place, turn.where, shown, _home(run, name), models) as box:
+            work = _work(run, turn, name, names[0], box)
+            result = agents.agent(name).run(replace(work, base_url=models.url, token=models.token))
         after = names[position + 1 :]
         asked_next = result.outcome == "missing" or (
             result.outcome == "later" and result.reason not in _SAME_FOR_ALL
@@ -121,7 +124,7 @@ def _names(run: StoryRun, turn: Turn) -> tuple[str, ...]:
 
 
 def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.AgentWork:
-    rules, story, models = run.place.rules, run.story, run.job.get("models", {})
+    rules, story = run.place.rules, run.story
     files = run.attempt_folder / turn.name if turn.name else run.attempt_folder
     own = None if turn.text else assignment(run)
     learnings = run.attempt_folder / _LEARNINGS
@@ -140,8 +143,6 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
         on_line=lambda line: run.say({"output": line}),
         on_started=None if turn.name else run.name_child,
         on_finished=_on_finished(run, turn, name),
-        base_url=models.get("url", ""),
-        token=models.get("token", ""),
         model=_model(run, turn, name, first),
         settings={**rules.agent_settings, "role": own.role if own is not None else ""},
         folder=run.attempt_folder if name in ADAPTERS else files,  # a command line's sessions lie beside it
@@ -188,6 +189,14 @@ def _environment(run: StoryRun, name: str) -> dict[str, str]:
     place = run.place
     own = ADAPTERS[name].variables if name in ADAPTERS and not run.job.get("models") else ()
     return {**place.environment, **{word: place.user[word] for word in own if word in place.user}}
+
+
+def _models(run: StoryRun, name: str) -> boxes.Models:
+    """How an agent asks models: our own loop does it out here, whatever its commands run in."""
+    account = run.job.get("models", {})
+    if name == choice.OWN_LOOP:
+        return boxes.Models(account.get("url", ""), account.get("token", ""))
+    return boxes.models_for(run.place, account)
 
 
 def _on_finished(run: StoryRun, turn: Turn, name: str) -> Callable[[agents.AgentResult], None] | None:

@@ -1,20 +1,23 @@
 """The box of each stage: what is visible in it, and under which names."""
 
+import functools
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rad_engineer import durable, sandbox
-from rad_engineer.sandbox import Box, Grants, Mount
+from rad_engineer.gateway import listeners
+from rad_engineer.sandbox import Box, Grants, Listener, Mount
 from rad_engineer.worker.workplace import OBJECTS, Workplace
 
 PROMPT, PATCH, LEARNINGS = "/rad/prompt.md", "/rad/last.patch", "/rad/learnings.txt"
 _SCRATCH = "/scratch"
+_NONE = Grants()
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -34,7 +37,7 @@ def kind(place: Workplace) -> str:
 
 def for_setup(place: Workplace, copy: Path) -> Box:
     """Where the setup command runs: it writes into the copy."""
-    return _open(place, copy, place.rules.setup_network)
+    return _open(place, copy, Grants(place.rules.setup_network))
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def for_gates(
     kept = tuple(path for path in made if (copy / path).exists() and not (copy / path).is_symlink())
     mounts = (Mount(scratch, _SCRATCH, writable=True),)
     try:
-        with _open(place, copy, place.rules.gate_network, mounts, kept) as box:
+        with _open(place, copy, Grants(place.rules.gate_network), mounts, kept) as box:
             yield box, scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -87,7 +90,37 @@ def command_inside(place: Workplace) -> tuple[str, tuple[Mount, ...]]:
     return line, tuple(mounts)
 
 
-def for_agent(place: Workplace, where: Path, shown: Shown, home: Path | None) -> Box:
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Where an agent that is metered asks models; in a network of its own that is a listener in there."""
+
+    url: str = ""
+    token: str = ""
+    grants: Grants = _NONE
+
+
+_UNMETERED = Models()
+
+
+def models_for(place: Workplace, account: Mapping[str, str]) -> Models:
+    """What an agent that asks models itself needs for that, with the account of its attempt."""
+    if not account:
+        return _UNMETERED
+    url, token = account["url"], account["token"]
+    if not place.walled or sandbox.HOST_NETWORK in place.rules.network:
+        return Models(url, token, Grants(gateway=url))
+    folder = place.rundir.path / listeners.FOLDER
+    listener = Listener(listeners.PORT, functools.partial(listeners.hand_over, folder, token))
+    return Models(listeners.base_url(), account["inner_token"], Grants(gateway=url, listeners=(listener,)))
+
+
+def for_agent(
+    place: Workplace,
+    where: Path,
+    shown: Shown,
+    home: Path | None,
+    models: Models = _UNMETERED,
+) -> Box:
     """Where an agent and its commands work; `home` is its home folder, which is kept for it."""
     if not place.walled:
         return _open(place, where)
@@ -101,16 +134,16 @@ def for_agent(place: Workplace, where: Path, shown: Shown, home: Path | None) ->
     mounts = [Mount(shown.learnings, LEARNINGS, writable=True), *command_inside(place)[1], *shown.programs]
     mounts += [Mount(shown.prompt, PROMPT)] if shown.prompt.is_file() else []
     mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
-    return _open(place, where, place.rules.network, tuple(mounts), home=home)
+    grants = replace(models.grants, network=place.rules.network, home=home)
+    return _open(place, where, grants, tuple(mounts))
 
 
 def _open(
     place: Workplace,
     copy: Path,
-    network: tuple[str, ...] = (),
+    grants: Grants = _NONE,
     mounts: tuple[Mount, ...] = (),
     read_only: tuple[str, ...] = (),
-    home: Path | None = None,
 ) -> Box:
     rules = place.rules
     if rules.workspace == "slots":
@@ -121,7 +154,7 @@ def _open(
         read_only = (".git",) if (copy / ".git").is_dir() else ()
     readable = tuple(Mount(path, str(path)) for path in map(_absolute, rules.readable))
     where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner_of(copy))
-    return sandbox.open_box(rules.sandbox, where, Grants(network, home=home, read=readable))
+    return sandbox.open_box(rules.sandbox, where, replace(grants, read=readable))
 
 
 def _covers(place: Workplace, copy: Path) -> tuple[Mount, ...]:
