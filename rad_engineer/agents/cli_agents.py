@@ -100,14 +100,15 @@ def command_line(found: Installed, work: AgentWork, state: Path, session: str = 
         program = sandbox.program(program, work.env)[0]
     line = [program or adapter.program, *(_filled(argument, values) for argument in arguments)]
     if adapter.acp:  # through the gateway its environment says which model
-        return acp.command(work.prompt, session, "" if work.base_url else work.model, line)
+        return acp.command(work.box, work.prompt, session, "" if work.base_url else work.model, line)
     return line
 
 
 def mounts(adapter: Adapter, env: Mapping[str, str]) -> tuple[sandbox.Mount, ...]:
     """What a box has to show for this agent to run in it."""
     found = probe(adapter, env)
-    return sandbox.program(found.path, env)[1] if found.path else ()
+    own = sandbox.program(found.path, env)[1] if found.path else ()
+    return (*own, *acp.mounts()) if adapter.acp else own
 
 
 def lacking(adapter: Adapter) -> str:

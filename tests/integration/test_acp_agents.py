@@ -186,7 +186,7 @@ def test_rows_are_whole(tmp_path, name):
         )
         told = cli_agents.environment(row, work, tmp_path)
         at = line.index(f"/bin/{row.program}")
-        assert line[:at] == acp.command(work.prompt, "ses-1", "" if url else "claude-opus-5-5", [])
+        assert line[:at] == acp.command(work.box, work.prompt, "ses-1", "" if url else "claude-opus-5-5", [])
         assert not any(mark in text for mark in "{}" for text in line)
         assert own not in str(line)
         assert token not in str(line)

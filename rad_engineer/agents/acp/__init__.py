@@ -3,15 +3,26 @@
 It has no more rights than the agent that it drives, ends with it, and prints what happens as claude's stream of events.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from rad_engineer.sandbox import Box, Mount
+
 PACKAGE = "agent-client-protocol>=0.12.1,<0.13"
 """What the program needs and a plain installation does not have; the extra `acp` brings it."""
 
 _PROGRAM = "rad_engineer.agents.acp.__main__"
+_INNER = "/rad/client"
+_IMPORTED = (
+    "rad_engineer", "acp", "pydantic", "pydantic_core", "typing_extensions", "annotated_types", "typing_inspection"
+)  # fmt: skip
+_START = (
+    f"import runpy, sys; sys.path.append({_INNER!r}); runpy.run_module({_PROGRAM!r}, run_name='__main__')"
+)
+"""A search path in the environment would be the agent's as well, and that of all Python that it runs."""
 
 
 def lacking() -> str:
@@ -26,6 +37,18 @@ def lacking() -> str:
     return f"it needs a package that is not installed: {own} '{PACKAGE}'"
 
 
-def command(prompt: Path, session: str, model: str, agent: Sequence[str]) -> list[str]:
+def mounts() -> tuple[Mount, ...]:
+    """What a box has to show for the program to run in it: its own code, and the packages that it imports."""
+    found = [find_spec(name) for name in _IMPORTED]
+    origins = [Path(spec.origin) for spec in found if spec is not None and spec.origin is not None]
+    places = [path.parent if path.name == "__init__.py" else path for path in origins]
+    return tuple(Mount(place, f"{_INNER}/{place.name}") for place in places)
+
+
+def command(box: Box, prompt: Path, session: str, model: str, agent: Sequence[str]) -> list[str]:
     """The command line that has this agent work on the prompt: in that session or a new one, with that model or its own."""
-    return [sys.executable, "-P", "-W", "ignore", "-m", _PROGRAM, str(prompt), session, model, *agent]
+    if box.inside(prompt) == str(prompt):
+        start = [sys.executable, "-P", "-W", "ignore", "-m", _PROGRAM]
+    else:  # where our own environment is not seen
+        start = [os.path.realpath(sys.executable), "-I", "-S", "-W", "ignore", "-c", _START]
+    return [*start, box.inside(prompt), session, model, *agent]
