@@ -51,7 +51,8 @@ class Agent:
     """The agent's side."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._place = folder, Path.cwd()
+        self._folder = folder if os.access(folder, os.W_OK) else Path(os.environ["HOME"])
+        self._place = Path.cwd()
         self._plan = json.loads((folder / "plan.json").read_text())
         self._cancelled = asyncio.Event()
         self._client: Any = None

@@ -25,8 +25,10 @@ for rule in plan["by"]:
         plan.update(rule)
         break
 asked = {{"argv": sys.argv, "env": dict(os.environ), "cwd": os.getcwd(), "prompt": prompt,
+         "seen": [path for path in plan["looks"] if os.path.exists(path)],
          "state": {{n: os.listdir(os.environ[n]) for n in plan["folders"] if n in os.environ}}}}
-with open(here + "/asked.jsonl", "a") as handle:
+kept = here if os.access(here, os.W_OK) else os.environ["HOME"]
+with open(kept + "/asked.jsonl", "a") as handle:
     handle.write(json.dumps(asked) + "\\n")
 for name, text in plan["files"].items():
     os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
@@ -63,6 +65,7 @@ class FakeCli:
             "echoes": False,
             "kills": "",  # its parent, the first time: then there is this file
             "folders": [],
+            "looks": [],  # paths that it tries to see
             "by": [],
             **more,
         }
@@ -71,19 +74,36 @@ class FakeCli:
     @property
     def asked(self) -> list[dict[str, Any]]:
         """Every start, but for questions about its version and its options."""
-        path = self.folder / "asked.jsonl"
+        return self.asked_in(self.folder)
+
+    @staticmethod
+    def asked_in(home: Path) -> list[dict[str, Any]]:
+        """The same from the home folder that it had, where it could write nowhere else."""
+        path = home / "asked.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def install(name: str, folder: Path, *, version: str = "1.2.3", unknown: Sequence[str] = ()) -> FakeCli:
-    """Puts the program of that agent into `folder/bin`; it knows all options but the unknown ones."""
+def install(
+    name: str,
+    folder: Path,
+    *,
+    version: str = "1.2.3",
+    unknown: Sequence[str] = (),
+    package: str = "",
+) -> FakeCli:
+    """Puts the program of that agent into `folder/bin`; it knows all options but the unknown ones.
+
+    With a package it is a link to there, and finds its plan beside itself.
+    """
     adapter = ADAPTERS[name]
-    place, bin_folder = folder / f"fake-{name}", folder / "bin"
+    place, bin_folder = folder / (package or f"fake-{name}"), folder / "bin"
     place.mkdir(parents=True)
     bin_folder.mkdir(exist_ok=True)
     flags = [option.flag for option in adapter.optional if option.flag not in unknown]
     (place / "help").write_text("Options:\n" + "".join(f"  {flag}  does it\n" for flag in flags))
-    program = bin_folder / adapter.program
+    program = (place if package else bin_folder) / adapter.program
+    if package:
+        (bin_folder / adapter.program).symlink_to(program)
     python = Path(sys.executable).resolve()
     program.write_text(_PROGRAM.format(python=python, here=str(place), version=f"{name} {version}"))
     program.chmod(0o755)
