@@ -94,7 +94,7 @@ class Runner:
 
     def _draining(self) -> bool:
         failed = self.limits.fail_fast and self.aftermath.failed
-        spent = self.spending is not None and self.spending.exhausted
+        spent = self.spending is not None and (self.spending.exhausted or self.spending.barred)
         return bool(self.stop.received or self.disk or self._past_deadline() or failed or spent)
 
     def _past_deadline(self) -> bool:
@@ -327,6 +327,8 @@ class Runner:
             return ExitCode.BUG
         if self.stop.received:
             return self.stop.exit_code
+        if self.spending is not None and self.spending.barred:
+            return ExitCode.NO_AGENT
         known = self.ledger.checkpoint.stories.items()
         return ending.exit_code(
             [record for identity, record in known if identity in self.graph.by_identity],

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 MICRO = 1_000_000
 OK = 200
 PATIENCE = 20.0  # s
+KEY_REFUSED = (
+    "the upstream refuses the key ({}), so nothing more is started; set a good ANTHROPIC_API_KEY, or: rad-engineer login;"
+    " then go on with: rad-engineer resume"
+)
 LEDGER = "ledger"
 """Why a call is refused that could not be booked."""
 
@@ -27,7 +31,9 @@ class Spending:
 
     door: "Door"
     ledger: Ledger
+    metered: bool = True  # everybody who works in this run asks through the gateway, and could not without
     exhausted: bool = False  # the run's budget is spent: nothing more is started
+    barred: bool = False  # the key opens nothing, and nobody could work without: nothing more is started
     gaps: int = 0  # exchanges that were to be recorded and could not be
     told: set[int] = field(default_factory=set)  # stories of which it was said that they wait for money
     asleep: dict[tuple[str, int], float] = field(
@@ -92,6 +98,9 @@ class Spending:
     def _refused(self, event: Mapping[str, Any]) -> None:
         if event.get("scope") == "run":
             self.exhausted = self.exhausted or event["reason"] == "budget"
+            if event["reason"] == "auth" and self.metered and not self.barred:
+                self.barred = True
+                self.ledger.record("note", text=KEY_REFUSED.format(event["why"]))
         if event["reason"] == "usage-limit":
             self.asleep[event["story"], event["attempt"]] = time.monotonic()
 

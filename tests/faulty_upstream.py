@@ -34,6 +34,7 @@ class Faulty:
 
     url: str
     plans: Mapping[str, Sequence[Move]]
+    otherwise: Move | None = None
     calls: Counter[str] = field(default_factory=Counter)
     seen: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     tasks: set[Any] = field(default_factory=set)  # a task that waits for nothing is kept by nobody else
@@ -56,7 +57,7 @@ class Faulty:
         self.seen.append((head[0], headers, body))
         data = json.loads(body) if body else {}
         name = wanted(data)
-        moves = self.plans.get(name) or [answers()]
+        moves = self.plans.get(name) or [self.otherwise or answers()]
         move = moves[min(self.calls[name], len(moves) - 1)]
         self.calls[name] += 1
         await move(Wire(writer, data))
@@ -70,10 +71,12 @@ def wanted(data: Mapping[str, Any]) -> str:
 
 @contextmanager
 def serve(
-    plans: Mapping[str, Sequence[Move]] | None = None, tls: ssl.SSLContext | None = None
+    plans: Mapping[str, Sequence[Move]] | None = None,
+    tls: ssl.SSLContext | None = None,
+    otherwise: Move | None = None,
 ) -> Iterator[Faulty]:
-    """Starts one on 127.0.0.1. What is in no plan is answered."""
-    found = Faulty("", {} if plans is None else plans)
+    """Starts one on 127.0.0.1. What is in no plan is answered, or gets what others get."""
+    found = Faulty("", {} if plans is None else plans, otherwise)
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=tls))
     found.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"

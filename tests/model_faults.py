@@ -85,8 +85,8 @@ KINDS = [
     always("413", faulty.says(413, "request_too_large"), "failed", 1),
     always("a page", faulty.raw(200, b"<html>", "text/html"), "waiting", 1),
     always("reset for ever", faulty.resets, "waiting", 4),
-    always("stream cut in a tool call for ever", breaks(*TOOL[:3], whole=faulty.breaks_off), "failed", 4),
-    always("error in a stream for ever", breaks(*GOOD[:3], OVERLOADED, whole=OVERLOAD), "failed", 4),
+    always("stream cut in a tool call for ever", breaks(*TOOL[:3], whole=faulty.breaks_off), "waiting", 4),
+    always("error in a stream for ever", breaks(*GOOD[:3], OVERLOADED, whole=OVERLOAD), "waiting", 4),
 ]  # fmt: skip
 
 

@@ -47,6 +47,7 @@ class GatewaySettings:
     retry_seconds: float = 60.0  # how long one request may spend waiting between those
     connect_seconds: float = 10.0
     answer_seconds: float = 600.0  # until an answer begins
+    key_seconds: float = 60.0  # nobody is asked for so long who has refused the key
     unheard_seconds: float = (
         1.0  # after so long an upstream that hangs up may have worked, and ask money for it
     )

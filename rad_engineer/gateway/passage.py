@@ -365,9 +365,8 @@ class _Trip:
             else shortened(call.data, self.held.max_tokens)
         )
         path = f"{call.path}?{call.query}" if call.query else call.path
-        return Request(
-            "POST", path, call.headers, body, stream=call.stream, tried=self.pump.tried, spared=self.spared
-        )
+        return Request("POST", path, call.headers, body, stream=call.stream, tried=self.pump.tried,
+                       spared=self.spared, model=call.model)  # fmt: skip
 
 
 def named(call: Call) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.connections import IDLE_SECONDS, Network, Pool
 from rad_engineer.gateway.exchange import OnEvent, Refusal, Whole
 from rad_engineer.gateway.faults import Fault
+from rad_engineer.gateway.key_refusals import KeyRefusals
 from rad_engineer.gateway.messages import Meter, Splitter
 
 _LONGEST_WAIT = 8.0
@@ -59,7 +60,7 @@ class Request:
     """What is sent: a method, a path with its query, and the headers of the client without its key.
 
     `tried` is how often it was sent before, in vain: those tries are used up. `spared` are those of its tries that are
-    kept for another model, should this one be overloaded.
+    kept for another model, should this one be overloaded. `model` is empty where none is asked.
     """
 
     method: str
@@ -69,6 +70,7 @@ class Request:
     stream: bool = False
     tried: int = 0
     spared: int = 0
+    model: str = ""
 
 
 class Upstream:
@@ -80,6 +82,7 @@ class Upstream:
         self._secret = secret
         self._urls: dict[str, httpx2.URL] = {}
         self._on_event = on_event
+        self._key = KeyRefusals(settings.key_seconds)
         self._base = httpx2.URL(settings.upstream.rstrip("/").removesuffix("/v1"))
         self._transport = _transport(_proxy(settings.upstream))
         self._timeouts = {"connect": settings.connect_seconds, "pool": settings.connect_seconds}
@@ -95,6 +98,7 @@ class Upstream:
         `guard` is asked before each try and told how it ended. `lost` is told how long a try took that the upstream may
         ask money for, although its answer did not come. `named` is added to the event of a retry.
         """
+        self._key.check(request.model)
         until = time.monotonic() + self._settings.retry_seconds
         tried = request.tried
         while True:
@@ -113,10 +117,7 @@ class Upstream:
                 lost(time.monotonic() - began)
                 raise
             except Fault as fault:
-                seconds = time.monotonic() - began
-                if fault.lost == "begun" or (fault.lost and seconds >= self._settings.unheard_seconds):
-                    lost(seconds)
-                fault.refusal.hide(self._secret)
+                self._hear_of(request, fault, time.monotonic() - began, lost)
                 ok = not fault.sick
                 limit = guard.heard(fault.headers, fault.refusal.message)
                 if limit is not None:
@@ -137,6 +138,12 @@ class Upstream:
             finally:
                 guard.after(ok=ok)
             await asyncio.sleep(wait)
+
+    def _hear_of(self, request: Request, fault: Fault, seconds: float, lost: Callable[[float], None]) -> None:
+        if fault.lost == "begun" or (fault.lost and seconds >= self._settings.unheard_seconds):
+            lost(seconds)
+        fault.refusal.hide(self._secret)
+        self._key.heard(request.model, fault.refusal)
 
     async def _try(self, request: Request) -> Whole | Opened:
         try:

@@ -53,7 +53,7 @@ def test_silence_of_the_model_is_told_from_a_long_run(tmp_path):
 @pytest.mark.parametrize(
     ("error", "outcome", "asked"),
     [
-        ({"type": "overloaded_error", "message": "busy"}, "failed", 4),
+        ({"type": "overloaded_error", "message": "busy"}, "later", 4),
         ({"type": "billing_error", "message": "spent"}, "later", 1),
     ],
 )
@@ -62,7 +62,7 @@ def test_an_error_within_a_stream_is_no_end_of_the_message(tmp_path, monkeypatch
     said = f"event: error\ndata: {json.dumps({'type': 'error', 'error': error})}\n\n".encode()
     with talking(*[STARTED + said] * asked) as url:
         ended = run(Bench(tmp_path, url))
-    assert ended.outcome == outcome
+    assert (ended.outcome, ended.reason) == (outcome, "offline" if asked > 1 else "budget")
 
 
 def event(**fields):
@@ -101,7 +101,12 @@ def test_what_only_looks_like_an_answer_is_none(tmp_path, monkeypatch, stream):
     monkeypatch.setattr("rad_engineer.agents.anthropic.calls._PAUSE", 0.001)
     with talking(*[STARTED + stream] * 4) as url:
         ended = run(Bench(tmp_path, url))
-    assert (ended.outcome, ended.turns) == ("failed", 0)
+    assert (ended.outcome, ended.reason, ended.turns) == (
+        "later",
+        "offline",
+        0,
+    )  # nobody's attempt is burnt for it
+    assert "4 answers in a row broke off" in ended.output
 
 
 def stopping(reason, *blocks):
@@ -192,9 +197,19 @@ def test_who_is_only_to_wait_waits(tmp_path, answers, outcome, reason):
     assert (ended.retry_at is not None) == (outcome == "later" and said_when)
 
 
-@pytest.mark.parametrize("said", ['{"command": "tou', '{"command": 1e999}', '{"command":'])
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"command": "tou',
+        '{"command": 1e999}',
+        '{"command":',
+        '{"command": touch n}',
+        "touch n",
+        "[" * 100_000,
+    ],
+)
 def test_input_that_is_no_json_is_carried_out_by_nobody_and_shown_to_the_model(tmp_path, said):
-    """The SDK takes half an input for an empty or a shorter one."""
+    """The SDK takes half an input for an empty or a shorter one, and gives up where it sees that it is none."""
     answers = [STARTED + TOOL + partial(said) + STOPPED + DELTA + LAST, stopping("tool_use", reporting())]
     with talking(*answers) as url:
         bench = Bench(tmp_path, url)

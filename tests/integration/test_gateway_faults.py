@@ -98,7 +98,7 @@ PRICES = {
     name: {"input": 1.0, "output": 1.0}
     for name in [*(kind.name for kind in KINDS), "a limited model", "a model of its own"]
 }
-TIMES = {"first_wait": 0.01, "answer_seconds": 0.5, "gap_seconds": 0.5}
+TIMES = {"key_seconds": 0.0, "first_wait": 0.01, "answer_seconds": 0.5, "gap_seconds": 0.5}
 BOOKED = {
     "500 as a page": (0, 0),
     "401": (0, 0),

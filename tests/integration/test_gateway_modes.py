@@ -166,3 +166,23 @@ def test_whoever_has_no_token_is_limited_by_address(tmp_path):
         assert running.client.get("/v1/models").status_code == 429
         good = running.ask("let in")
         assert (good.status_code, good.headers["x-ratelimit-tier"]) == (200, "user")
+
+
+def test_a_refused_key_is_not_tried_again_for_a_while(tmp_path):
+    refused = faulty.says(401, "authentication_error", "invalid x-api-key")
+    plans = {"no": [refused], "not this": [faulty.says(403, "permission_error", "not for you")]}
+    with faulty.serve(plans) as upstream:
+        with opened(tmp_path / "a", upstream.url) as running:
+            answers = [running.ask("not this", model=OTHER), running.ask("another", model=OTHER)]
+            assert [(one.status_code, one.json()["error"]["message"]) for one in answers] == [
+                (403, "not for you")
+            ] * 2
+            assert running.ask("another").status_code == 200
+            answers = [running.ask(text, story=text) for text in ("no", "another", "a third")]
+            assert {(one.status_code, one.json()["rad"]["reason"]) for one in answers} == {(401, "auth")}
+            assert running.door.standing("a third", 1)["reason"] == "login"
+            assert [event["scope"] for event in running.named("refused")] == ["", "", "run", "run", "run"]
+            asked = {name: upstream.calls[name] for name in ("not this", "another", "no", "a third")}
+            assert asked == {"not this": 1, "another": 1, "no": 1, "a third": 0}
+        with opened(tmp_path / "b", upstream.url, key_seconds=0.0) as running:
+            assert [running.ask(text, story=text).status_code for text in ("no", "a third")] == [401, 200]

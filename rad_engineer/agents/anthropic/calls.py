@@ -4,13 +4,14 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anthropic
 import httpx2
+from anthropic.lib.streaming import AsyncMessageStream
 
 from rad_engineer.agents.anthropic.seam import Stopped
 
@@ -107,7 +108,7 @@ class Line:
         self._client = client(base_url, token)
 
     def ask(self, body: Mapping[str, Any]) -> Answer:
-        """One whole answer; a stream that was cut is asked for again, a few times.
+        """One whole answer; a stream that was cut is asked for again, a few times, and then the story waits.
 
         Raises CallFailed, AskLater, and Stopped when the work is to end.
         """
@@ -161,7 +162,10 @@ class Line:
                 await asyncio.sleep(busy.seconds)
             except (*_CUT, _Cut) as error:
                 if tries == _MOST_TRIES:
-                    raise CallFailed(type(error).__name__.lstrip("_"), str(error) or "no answer") from error
+                    what = f"{type(error).__name__.lstrip('_')}: {error}"
+                    raise AskLater(
+                        f"{tries} answers in a row broke off, the last one by {what}", "offline", None
+                    ) from error
                 await asyncio.sleep(pause)
                 pause *= 4
         raise AssertionError("the last try has returned or raised")
@@ -189,8 +193,9 @@ def client(base_url: str, token: str) -> anthropic.AsyncAnthropic:
 async def once(asked: anthropic.AsyncAnthropic, body: Mapping[str, Any], idle: float | None) -> Answer:
     """One call, without a second try."""
     try:
-        async with asked.messages.stream(**body) as stream:
-            return await _whole(stream, idle)
+        inputs = _Inputs(await asked.messages.create(**body, stream=True))
+        async with AsyncMessageStream(cast("Any", inputs), anthropic.not_given) as stream:
+            return await _whole(stream, inputs, idle)
     except anthropic.APIStatusError as error:
         raise _meaning(error) from error
 
@@ -209,10 +214,32 @@ async def counted(asked: anthropic.AsyncAnthropic, body: Mapping[str, Any]) -> i
         return None
 
 
-async def _whole(stream: Any, idle: float | None) -> Answer:
-    """Reads a stream to its end. The SDK takes a stream that just stops for a whole one, and half an input for one."""
+class _Inputs:
+    """The events of a stream without the inputs of tools, which are kept here: the SDK would read each part of them anew,
+    and has no answer for a model that writes no JSON.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.response = stream.response
+        self.found: dict[int, str] = {}
+
+    async def close(self) -> None:
+        await self._stream.close()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        async for event in self._stream:
+            if event.type == "content_block_delta" and event.delta.type == "input_json_delta":
+                self.found[event.index] = self.found.get(event.index, "") + event.delta.partial_json
+                event = event.model_copy(
+                    update={"delta": event.delta.model_copy(update={"partial_json": ""})}
+                )
+            yield event
+
+
+async def _whole(stream: Any, inputs: _Inputs, idle: float | None) -> Answer:
+    """Reads a stream to its end. The SDK takes a stream that just stops for a whole one."""
     ended = False
-    inputs: dict[int, str] = {}
     events = aiter(stream)
     while True:
         try:
@@ -222,28 +249,26 @@ async def _whole(stream: Any, idle: float | None) -> Answer:
             break
         except TimeoutError:
             raise Stopped("idle") from None
-        if event.type == "content_block_delta" and event.delta.type == "input_json_delta":
-            inputs[event.index] = inputs.get(event.index, "") + event.delta.partial_json
         ended = ended or event.type == "message_stop"
     if not ended:
         raise _Cut("the stream ended before its message did")
     message = stream.current_message_snapshot
     if message.stop_reason is None:
         raise _Cut("the message has no stop reason")
-    if message.stop_reason != "max_tokens":
-        for index, text in inputs.items():
-            if not _is_json(text):  # nothing is carried out, and the model is shown what it said
-                message.content[index].input = {_INVALID: text}
+    for index, text in inputs.found.items():
+        message.content[index].input = _input(text, cut=message.stop_reason == "max_tokens")
     content = [_sent_back(block) for block in message.content if _may_be_sent(block)]
     return Answer(content, message.stop_reason, _used(message.usage), message.model)
 
 
-def _is_json(text: str) -> bool:
+def _input(text: str, *, cut: bool) -> Any:
+    """The input of a tool. What is no JSON is carried out by nobody, and shown to the model as it said it."""
     try:
-        json.dumps(json.loads(text or "{}"), allow_nan=False)
-    except ValueError:
-        return False
-    return True
+        found = json.loads(text or "{}")
+        json.dumps(found, allow_nan=False)
+    except (ValueError, RecursionError):
+        return {} if cut else {_INVALID: text}
+    return found
 
 
 def _may_be_sent(block: Any) -> bool:
