@@ -215,9 +215,7 @@ async def counted(asked: anthropic.AsyncAnthropic, body: Mapping[str, Any]) -> i
 
 
 class _Inputs:
-    """The events of a stream without the inputs of tools, which are kept here: the SDK would read each part of them anew,
-    and has no answer for a model that writes no JSON.
-    """
+    """The events of a stream without the inputs of tools, which are kept here: the SDK fails on those that are no JSON."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -231,10 +229,10 @@ class _Inputs:
         async for event in self._stream:
             if event.type == "content_block_delta" and event.delta.type == "input_json_delta":
                 self.found[event.index] = self.found.get(event.index, "") + event.delta.partial_json
-                event = event.model_copy(
-                    update={"delta": event.delta.model_copy(update={"partial_json": ""})}
-                )
-            yield event
+                nothing = event.delta.model_copy(update={"partial_json": ""})
+                yield event.model_copy(update={"delta": nothing})
+            else:
+                yield event
 
 
 async def _whole(stream: Any, inputs: _Inputs, idle: float | None) -> Answer:
