@@ -11,6 +11,8 @@ from rad_engineer import durable, logs
 from rad_engineer.locks import hold
 from rad_engineer.process.tree import boot_id
 
+ENDING = "agent.end"
+"""In an attempt's folder while its agent works in a box: what to believe when the box says that it has ended well."""
 VIOLATIONS = "policy.json"
 """In an attempt's folder: what the policy had to say of it."""
 TRANSCRIPT = "transcript.jsonl"
@@ -54,9 +56,31 @@ def violations(attempt: Path) -> tuple[dict[str, Any], ...]:
     return tuple(one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
 
 
+def expect_end(attempt: Path, job: Mapping[str, Any]) -> Path:
+    """Writes down what to believe of the agent's stage as soon as a line with its exit status stands below it."""
+    write_note(attempt, ENDING, durable.sealed({"boot": boot_id(), **_about(job, "agent")}) + b"\n")
+    return attempt / ENDING
+
+
+def _ended_well(attempt: Path) -> dict[str, Any] | None:
+    try:
+        expected, status = (attempt / ENDING).read_bytes().splitlines()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    plain = durable.unseal(expected)
+    if plain is None or status != b"0":
+        return None
+    found: dict[str, Any] = json.loads(plain)
+    return found
+
+
 def write_stage(folder: Path, job: Mapping[str, Any], stage: str, **content: Any) -> None:
     """Writes down, durably, that a stage of an attempt has ended."""
-    about = {
+    write_checkpoint(folder, {**_about(job, stage), **content})
+
+
+def _about(job: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    return {
         "identity": job["story"]["identity"],
         "key": job["story"]["key"],
         "attempt": int(job["attempt"]),
@@ -64,7 +88,6 @@ def write_stage(folder: Path, job: Mapping[str, Any], stage: str, **content: Any
         "base": job.get("base"),
         "slot": job.get("slot"),
     }
-    write_checkpoint(folder, {**about, **content})
 
 
 def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
@@ -117,10 +140,13 @@ def _written_first(path: Path, data: bytes, attempt: int) -> bool:
 def finished_stage(folder: Path, attempt: int) -> dict[str, Any] | None:
     """The checkpoint of this very attempt; None where it has none, or where what it speaks of may be gone.
 
+    Where nobody lived to write it, the box of the agent has said how that ended.
     A slot is not synced: after a power cut only that part of an attempt is believed which git holds.
     """
     found = read_checkpoint(folder)
     if found is None or found["attempt"] != attempt:
+        found = _ended_well(folder / f"attempt-{attempt}")
+    if found is None:
         return None
     if found["stage"] == "agent" and found["boot"] != boot_id():
         logs.warning(

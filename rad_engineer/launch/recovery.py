@@ -95,8 +95,8 @@ def _retell(ledger: Ledger, index: int, record: StoryRecord, folder: Path) -> No
     """An agent that had ended when the journal was cut off: the story's checkpoint knows it."""
     if record.stage not in (None, "prepare"):
         return
-    seen = story_files.read_checkpoint(folder)
-    if seen is not None and (seen["attempt"], seen["stage"]) == (record.attempts, "agent"):
+    seen = story_files.finished_stage(folder, record.attempts)
+    if seen is not None and seen["stage"] == "agent":
         ledger.record("stage_finished", index, stage="agent", ok=True, seconds=0.0, recovered=True)
 
 

@@ -54,6 +54,7 @@ class Bubblewrap:
             ((str(mount.host), mount.inner) for mount in (slot, *home, *place.mounts, *grants.read)),
             reverse=True,
         )
+        self._ending: Path | None = None
         self._services: list[Callable[[], None]] = []
         self._namespace: Namespace | None = self._open()
 
@@ -90,21 +91,35 @@ class Bubblewrap:
         given = stdin.read_bytes() if isinstance(stdin, Path) else stdin
         bounded = _bounded(limits)
         self._living().allow(min(_TASKS, 4 * (bounded.processes or _PROCESSES) + 64))
-        return process.run(
-            argv, cwd=cwd, env=env, stdin=given, log=log, limits=bounded, cancel=cancel, on_line=on_line,
-            on_start=on_start, on_exit=on_exit, on_data=on_data, keep=keep, within=self,
-        )  # fmt: skip
+        ending = self._ending = self._place.ending if on_start is not None else None
+        try:
+            return process.run(
+                argv, cwd=cwd, env=env, stdin=given, log=log, limits=bounded, cancel=cancel, on_line=on_line,
+                on_start=on_start, on_exit=on_exit, on_data=on_data, keep=keep, within=self,
+            )  # fmt: skip
+        finally:
+            self._ending = None
+            if ending is not None:
+                ending.unlink(missing_ok=True)
 
     def spawn(
         self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], descriptors: tuple[int, int, int]
     ) -> Inhabitant:
         """Starts a program inside that goes on. Its descriptors must not be files or folders of the host."""
-        return self._living().spawn(argv, self.inside(cwd), self._environment(env), descriptors)
+        asked = (argv, self.inside(cwd), self._environment(env), descriptors)
+        if self._ending is None:
+            return self._living().spawn(*asked)
+        record = os.open(self._ending, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return self._living().spawn(*asked, record)
+        finally:
+            os.close(record)
 
     def tree(self, *, keep: bool) -> BoxTree:
         """The tree of a command that is about to be started."""
         in_memory = profile.TEMPORARY.keys() - ({HOME} if self._grants.home is not None else ())
-        return BoxTree(self._living(), keep=keep).counted(self._place.slot, in_memory)
+        tree = BoxTree(self._living(), keep=keep).recorded(self._ending)
+        return tree.counted(self._place.slot, in_memory)
 
     def close(self) -> None:
         """Ends everything in it, and then what is served to it."""

@@ -6,6 +6,7 @@ Python fronts take. What is asked is JSON behind four bytes that say how long it
 
     {"argv": […], "cwd": "…", "env": {…}, "id": 7} + stdin, stdout, stderr
         -> {"id": 7, "pid": 12} + a pidfd, or {"id": 7, "error": errno}
+    {…, "record": true} + one more, to which the status is written before it is told: whoever asked may be gone
     {"seen": 7}                                              nothing is buried before its pidfd was looked at
         -> {"id": 7, "status": 0} when it has ended, as waitpid tells
     {"listen": 8000} -> {"port": 8000} + what listens there on 127.0.0.1, or {"port": 8000, "error": errno}
@@ -105,6 +106,17 @@ def _program(name: str, env: dict[str, str]) -> str:
     raise OSError(problem, "")
 
 
+def _write_down(record: int, status: int) -> None:
+    if record < 0:
+        return
+    try:
+        os.write(record, f"{status}\n".encode())
+    except OSError:  # a full disk: whoever asked will be told
+        pass
+    finally:
+        os.close(record)
+
+
 class _Executor:
     """One loop over the socket and the ends of children."""
 
@@ -115,6 +127,7 @@ class _Executor:
         self._buffer = b""
         self._descriptors: list[int] = []
         self._ids: dict[int, int] = {}
+        self._records: dict[int, int] = {}
         self._unseen = 0
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
@@ -135,6 +148,7 @@ class _Executor:
                 if descriptor == self._woken:
                     self._drain()
                 elif not self._receive():
+                    self._bury()
                     return
             if not self._unseen:
                 self._bury()
@@ -148,7 +162,7 @@ class _Executor:
 
     def _receive(self) -> bool:
         """Takes what has come and does it; False at the end."""
-        room = _socket.CMSG_SPACE(_STANDARD * 4)
+        room = _socket.CMSG_SPACE((_STANDARD + 1) * 4)
         try:
             data, beside, _, _ = self._control.recvmsg(_CHUNK, room, _socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:  # what was under way when the far end died
@@ -190,7 +204,9 @@ class _Executor:
             listener.close()
 
     def _start(self, asked: dict[str, object]) -> None:
-        given, self._descriptors = self._descriptors[:_STANDARD], self._descriptors[_STANDARD:]
+        count = _STANDARD + ("record" in asked)
+        given, self._descriptors = self._descriptors[:count], self._descriptors[count:]
+        record = given.pop() if "record" in asked else -1
         argv, env = asked["argv"], asked["env"]
         actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(given)]
         try:
@@ -201,11 +217,15 @@ class _Executor:
             )  # fmt: skip
         except OSError as error:
             self._say(f'{{"id": {asked["id"]}, "error": {error.errno}}}')
+            if record >= 0:
+                os.close(record)
             return
         finally:
             for descriptor in given:
                 os.close(descriptor)
         self._ids[pid] = asked["id"]  # type: ignore[assignment]
+        if record >= 0:
+            self._records[pid] = record
         self._unseen += 1
         pidfd = os.pidfd_open(pid)
         self._say(f'{{"id": {asked["id"]}, "pid": {pid}}}', pidfd)
@@ -220,6 +240,7 @@ class _Executor:
                 return
             if pid == 0:
                 return
+            _write_down(self._records.pop(pid, -1), status)
             asked = self._ids.pop(pid, None)
             if asked is not None:
                 self._say(f'{{"id": {asked}, "status": {status}}}')

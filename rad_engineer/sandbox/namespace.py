@@ -81,15 +81,24 @@ class Namespace:
         self._send({"tasks": tasks})
 
     def spawn(
-        self, argv: Sequence[str], cwd: str, env: Mapping[str, str], descriptors: tuple[int, int, int]
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        env: Mapping[str, str],
+        descriptors: tuple[int, int, int],
+        record: int | None = None,
     ) -> "Inhabitant":
-        """Starts a program inside; raises OSError as starting it here would."""
+        """Starts a program inside, which writes its exit status to `record`; raises OSError as starting it here would."""
         tree = BoxTree(self, keep=False)
         self._serial += 1
         number = self._serial
         answer = None
+        asked = {"id": number, "argv": list(argv), "cwd": cwd, "env": dict(env)}
         try:
-            self._send({"id": number, "argv": list(argv), "cwd": cwd, "env": dict(env)}, descriptors)
+            if record is None:
+                self._send(asked, descriptors)
+            else:
+                self._send({**asked, "record": True}, (*descriptors, record))
             while number not in self._answers:
                 if not self._receive(None):
                     raise BoxFailed("the sandbox has ended by itself: what is in it was killed")
@@ -266,9 +275,17 @@ class BoxTree:
         self._meter: Meter | None = None
         self._before = frozenset(namespace.residents())
         self._keep = keep
+        self._ending: Path | None = None
+
+    def recorded(self, ending: Path | None) -> "BoxTree":
+        """Itself; how a command ends that was told to end says nothing any more, and that file goes first."""
+        self._ending = ending
+        return self
 
     def signal(self, main: int, number: int) -> None:  # noqa: ARG002 -- the init finds it
         """Every process once; killing goes by group as well."""
+        if self._ending is not None:
+            self._ending.unlink(missing_ok=True)
         tree = descendants(self._roots(), _MANY)
         if len(tree) > _MANY:
             self._namespace.close()

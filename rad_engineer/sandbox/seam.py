@@ -62,7 +62,9 @@ class Place:
     """Where a stage works: the slot, what it is called inside, and what else of ours is seen there.
 
     `read_only` are paths within the slot that setup made: judged code cannot write to them. `owner` is the user and
-    group that everything runs as when we are root; the slot has to belong to them.
+    group that everything runs as when we are root; the slot has to belong to them. `ending` is a file of ours to which
+    the exit status of a command is added by the box itself, should nobody be left to ask for it: for commands whose
+    start is told.
     """
 
     slot: Path
@@ -70,6 +72,7 @@ class Place:
     mounts: tuple[Mount, ...] = ()
     read_only: tuple[str, ...] = ()
     owner: tuple[int, int] | None = None
+    ending: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def take(run: StoryRun, turn: Turn) -> Took:
             run.say({"event": "story_unmetered", "agent": name})
         prompt_file = _prompt_file(run, turn)
         models = _models(run, name)
-        shown = _shown(run, prompt_file, name)
+        shown = _shown(run, turn, prompt_file, name)
         with boxes.for_agent(run.place, turn.where, shown, _home(run, name), models) as box:
             work = _work(run, turn, name, names[0], box)
             result = agents.agent(name).run(replace(work, base_url=models.url, token=models.token))
@@ -162,10 +162,14 @@ def _prompt_file(run: StoryRun, turn: Turn) -> Path:
     return files / "prompt.md"
 
 
-def _shown(run: StoryRun, prompt_file: Path, name: str) -> boxes.Shown:
+def _shown(run: StoryRun, turn: Turn, prompt_file: Path, name: str) -> boxes.Shown:
     known = run.place.walled and name in ADAPTERS
     programs = cli_agents.mounts(ADAPTERS[name], run.place.user) if known else ()
-    return boxes.Shown(prompt_file, run.attempt_folder / _LEARNINGS, _feedback(run)[1], programs)
+    waited_for = (
+        run.place.walled and not turn.name and name != choice.OWN_LOOP
+    )  # whose word is its transcript
+    ending = story_files.expect_end(run.attempt_folder, run.job) if waited_for else None
+    return boxes.Shown(prompt_file, run.attempt_folder / _LEARNINGS, _feedback(run)[1], programs, ending)
 
 
 def _feedback(run: StoryRun) -> tuple[str, Path | None]:
@@ -187,12 +191,14 @@ def _home(run: StoryRun, name: str) -> Path | None:
 def _environment(run: StoryRun, name: str) -> dict[str, str]:
     """What an agent finds in its environment; one with an account of its own also what its row declares."""
     place = run.place
-    own = ADAPTERS[name].variables if name in ADAPTERS and not run.job.get("models") else ()
+    own = ADAPTERS[name].variables if choice.unmetered(name, key=_key(run)) else ()
     return {**place.environment, **{word: place.user[word] for word in own if word in place.user}}
 
 
 def _models(run: StoryRun, name: str) -> boxes.Models:
     """How an agent asks models: our own loop does it out here, whatever its commands run in."""
+    if choice.unmetered(name, key=_key(run)):
+        return boxes.Models()
     account = run.job.get("models", {})
     if name == choice.OWN_LOOP:
         return boxes.Models(account.get("url", ""), account.get("token", ""))

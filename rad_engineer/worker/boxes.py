@@ -70,6 +70,7 @@ class Shown:
     learnings: Path
     patch: Path | None = None  # of the last attempt
     programs: tuple[Mount, ...] = ()  # what the agent itself is made of
+    ending: Path | None = None  # not shown: where the box says how the agent has ended
 
 
 def command_inside(place: Workplace) -> tuple[str, tuple[Mount, ...]]:
@@ -135,7 +136,7 @@ def for_agent(
     mounts += [Mount(shown.prompt, PROMPT)] if shown.prompt.is_file() else []
     mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
     grants = replace(models.grants, network=place.rules.network, home=home)
-    return _open(place, where, grants, tuple(mounts))
+    return _open(place, where, grants, tuple(mounts), ending=shown.ending)
 
 
 def _open(
@@ -144,6 +145,7 @@ def _open(
     grants: Grants = _NONE,
     mounts: tuple[Mount, ...] = (),
     read_only: tuple[str, ...] = (),
+    ending: Path | None = None,
 ) -> Box:
     rules = place.rules
     if rules.workspace == "slots":
@@ -153,7 +155,7 @@ def _open(
         mounts = (*_covers(place, copy), *mounts)
         read_only = (".git",) if (copy / ".git").is_dir() else ()
     readable = tuple(Mount(path, str(path)) for path in map(_absolute, rules.readable))
-    where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner_of(copy))
+    where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner_of(copy), ending)
     return sandbox.open_box(rules.sandbox, where, replace(grants, read=readable))
 
 

@@ -2,16 +2,24 @@
 
 import json
 import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests import cli_streams, fake_acp
-from tests.conftest import Project, prd, story
+from tests.conftest import Project, agent, prd, story
 from tests.fake_cli import FakeCli, install
 from tests.sandboxes import needs_bubblewrap
 
-CONFIG = '[gates]\ncheck = "grep -q hi made.txt"\n[grants]\nnetwork = ["host"]\n'
+if TYPE_CHECKING:
+    import subprocess
+
+CONFIG = '[gates]\ncheck = "grep -q hi made.txt"\n'
 KEY = {"ANTHROPIC_API_KEY": "sk-ant-planted-000", "MY_TOKEN": "planted-111"}
 NOBODY = ("--upstream", "http://127.0.0.1:9")
 PACKAGE = "lib/node_modules/@maker/agent"
@@ -72,7 +80,7 @@ def test_over_the_protocol(walled: Project):
     fake = fake_acp.install("opencode:acp", tools)
     fake.plan(["say", "I write."], ["write", "$PWD/made.txt", "hi\n"], ["say", "Done."])
     readable = json.dumps([str(fake.folder), fake_acp.__file__])
-    walled.init({"prd.json": prd(story("A")), "rad-engineer.toml": f"{CONFIG}read = {readable}\n"})
+    walled.init({"prd.json": prd(story("A")), "rad-engineer.toml": f"{CONFIG}[grants]\nread = {readable}\n"})
     ran = walled.rad("run", "prd.json", "--yes", "--agent", "opencode:acp", *NOBODY, env=KEY)
     assert ran.code == 0, ran.out + ran.err
     assert walled.landed("rad/demo") == ["A"]
@@ -83,3 +91,74 @@ def test_over_the_protocol(walled: Project):
     assert heard[0]["cwd"] == "/src/project"
     assert "PYTHONPATH" not in heard[0]["env"]
     assert next(one["at"] for one in heard if "new" in one) == "/src/project"
+
+
+WORKS = """
+echo ran >> "$RAD_LEARNINGS_FILE"
+echo hi > made.txt
+until test -e go; do sleep 0.02; done
+rm go
+"""
+
+
+@pytest.mark.parametrize("all_at_once", [False, True])
+def test_an_agent_that_has_ended_is_not_paid_again(walled: Project, all_at_once: bool):
+    """Its worker is killed behind the end of the agent and before it has heard of that; or everything is."""
+    walled.init({"prd.json": prd(story("A")), "rad-engineer.toml": CONFIG})
+    running = walled.start("run", "prd.json", "--yes", *agent(walled, WORKS))
+    stopped: list[int] = []
+    try:
+        ending = first(
+            lambda: walled.folder.glob(".rad-engineer/runs/*/stories/*/attempt-1/agent.end"), running
+        )
+        slot = first(lambda: (walled.folder.parent / "cache").glob("**/made.txt"), running).parent
+        worker = parent_of(next(iter(boxes_of(ending.parents[3].name))))
+        zygote = parent_of(worker)
+        for pid in (zygote, worker):  # the one would let the other go on
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
+        (slot / "go").touch()
+        first(lambda: ending.read_text().splitlines()[1:], running)
+        if all_at_once:
+            os.kill(running.pid, signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
+        os.kill(zygote, signal.SIGKILL if all_at_once else signal.SIGCONT)
+        stopped.clear()
+        running.communicate(timeout=60)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGKILL)
+        running.kill()
+        running.communicate()
+    if all_at_once:
+        assert walled.rad("resume").code == 0
+    assert walled.landed("rad/demo") == ["A"]
+    assert walled.git("show", "rad/demo:made.txt") == "hi\n"
+    learned = next(walled.folder.glob(".rad-engineer/runs/*/stories/*/attempt-1/learnings.txt"))
+    assert learned.read_text() == "ran\n"
+    assert walled.report()["stories"][0]["attempts"] == 1
+
+
+def first(look: Callable[[], Iterable[Any]], running: "subprocess.Popen[str]") -> Any:
+    """What is found first, once there is something."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with suppress(FileNotFoundError):
+            for found in look():
+                return found
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.01)
+    raise AssertionError("there is none")
+
+
+def boxes_of(run: str) -> Iterator[int]:
+    """The outermost processes of a run's boxes."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            bwrap = entry.name.isdigit() and (entry / "comm").read_text() == "bwrap\n"
+            if bwrap and f"RAD_RUN_MARK={run}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -63,7 +63,7 @@ def walled(project: Project, capsys, request) -> Project:
 def test_a_run_of_stories_in_boxes(walled: Project, tmp_path: Path, name: str):
     """From the command line to landed commits: it works, sees its slot and nothing of the user's."""
     stories = [story(f"S{number}", title=f"STORY S{number}") for number in range(1, 3)]
-    config = "[gates]\ncheck = 'sh check.sh'\n[grants]\nnetwork = ['host']\n"
+    config = "[gates]\ncheck = 'sh check.sh'\n"
     walled.init({"prd.json": prd(*stories), "notes.txt": "first\n", "check.sh": "grep -q second notes.txt\n",
                  "rad-engineer.toml": config})  # fmt: skip
     env = {"ANTHROPIC_API_KEY": gateways.KEY, "MY_VALUE": "planted"}

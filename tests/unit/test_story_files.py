@@ -98,3 +98,40 @@ def test_a_note_makes_its_folders_and_may_be_written_again(tmp_path):
     assert (folder / "prompt.md").read_bytes() == b"short"
     with pytest.raises(CannotWrite, match="attempt-1"):
         story_files.write_note(folder, "no/such/place", b"")
+
+
+JOB = {"story": {"identity": "i", "key": "A"}, "attempt": 2, "base": "b", "slot": 3}
+
+
+@pytest.mark.parametrize(
+    ("added", "believed"),
+    [(b"0\n", True), (b"", False), (b"9\n", False), (b"256\n", False), (b"0\n0\n", False)],
+)
+def test_what_a_box_says_of_an_agent_that_nobody_asked_any_more(tmp_path, added, believed):
+    ending = story_files.expect_end(tmp_path / "attempt-2", JOB)
+    ending.write_bytes(ending.read_bytes() + added)
+    found = story_files.finished_stage(tmp_path, 2)
+    assert (found is not None) == believed
+    if found is not None:
+        assert (found["stage"], found["slot"], found["base"], found["attempt"]) == ("agent", 3, "b", 2)
+    assert story_files.finished_stage(tmp_path, 1) is None
+
+
+def test_nor_is_it_believed_where_it_was_cut_short_or_of_another_day(tmp_path, monkeypatch):
+    ending = story_files.expect_end(tmp_path / "attempt-2", JOB)
+    ending.write_bytes(ending.read_bytes()[9:] + b"0\n")
+    assert story_files.finished_stage(tmp_path, 2) is None
+    ending = story_files.expect_end(tmp_path / "attempt-2", JOB)
+    ending.write_bytes(ending.read_bytes() + b"0\n")
+    assert story_files.finished_stage(tmp_path, 2) is not None
+    monkeypatch.setattr(story_files, "boot_id", lambda: "another")
+    assert story_files.finished_stage(tmp_path, 2) is None
+
+
+def test_a_checkpoint_knows_more_than_a_box(tmp_path):
+    ending = story_files.expect_end(tmp_path / "attempt-2", JOB)
+    ending.write_bytes(ending.read_bytes() + b"0\n")
+    story_files.write_stage(tmp_path, JOB, "agent", wrote={"agent": "claude"})
+    found = story_files.finished_stage(tmp_path, 2)
+    assert found is not None
+    assert found["wrote"] == {"agent": "claude"}
