@@ -1,13 +1,14 @@
-"""The key: found once, held in memory that no child inherits, handed over a pipe, and told to nobody.
+"""The key: found once, held outside of our own memory, handed to the gateway as a descriptor, and told to nobody.
 
 It is looked for as the vendor's SDK does: an argument, two environment variables, the profiles of the SDK; then in the
 keyring, where one is installed, and in a file of our own. A profile is resolved in the gateway, by the SDK itself.
 """
 
 import ctypes
-import mmap
 import os
 import stat
+import tempfile
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,19 +33,16 @@ _ENV_START = 47  # of /proc/self/stat, counted from 0 after the name of the prog
 
 
 class Secret:
-    """Bytes in a mapping of their own, which a fork does not copy and a core dump does not hold."""
-
-    __slots__ = ("_memory", "_size")
+    """Bytes that the kernel keeps in a file without a name. They are not in this process's memory, and not in its children's."""
 
     def __init__(self, value: bytes | bytearray | memoryview) -> None:
         if len(value) > LONGEST:
             raise Refused("a key of this length is none", hint="give the key alone")
         self._size = len(value)
-        self._memory = mmap.mmap(-1, max(1, self._size))
-        for advice in ("MADV_DONTFORK", "MADV_DONTDUMP"):
-            if hasattr(mmap, advice):
-                self._memory.madvise(getattr(mmap, advice))
-        memoryview(self._memory)[: self._size] = value
+        self._file = _nameless()
+        _open.add(self._file)
+        weakref.finalize(self, _close, self._file)
+        os.pwrite(self._file, value, 0)
 
     def __repr__(self) -> str:
         return "Secret(**********)"
@@ -52,9 +50,46 @@ class Secret:
     def __bool__(self) -> bool:
         return self._size > 0
 
+    def fileno(self) -> int:
+        """The file, for `handed` in the process that it is sent to."""
+        return self._file
+
     def reveal(self) -> bytes:
-        """The value itself, copied: for the one who sends it."""
-        return self._memory[: self._size]
+        """The value itself, copied into memory: only for who sends it on."""
+        return os.pread(self._file, self._size, 0)
+
+
+def handed(file: int) -> bytes:
+    """The value of a secret whose file was sent here; closes it."""
+    try:
+        return os.pread(file, LONGEST, 0)
+    finally:
+        os.close(file)
+
+
+_open: set[int] = set()
+
+
+def _nameless() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("rad", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _close(file: int) -> None:
+    if file in _open:  # a fork has closed it, and may have another one of that number
+        _open.remove(file)
+        os.close(file)
+
+
+def _leave_behind() -> None:
+    """A fork gets no secret."""
+    for file in tuple(_open):
+        _close(file)
+
+
+os.register_at_fork(after_in_child=_leave_behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +111,7 @@ def take(environ: Any = None) -> dict[str, Secret]:
     for name in SECRETS:
         value = variables.pop(name.encode(), None)
         if value is not None:
-            taken[name] = Secret(_trimmed(value))
+            taken[name] = Secret(_trimmed(value, len(value)))
             _erase(value)
     if environ is None and taken:
         _wipe_block()
@@ -169,7 +204,8 @@ def _stored(env: Mapping[str, str]) -> Credentials | None:
         size = os.readv(handle, [buffer])
     finally:
         os.close(handle)
-    secret = Secret(buffer[:size].strip())
+    secret = Secret(_trimmed(buffer, size))
+    ctypes.memset((ctypes.c_char * LONGEST).from_buffer(buffer), 0, LONGEST)
     return Credentials("key", str(path), secret) if secret else None
 
 
@@ -195,9 +231,9 @@ def _keyring() -> Any:
     return import_module("keyring")  # an extra, and slow to load
 
 
-def _trimmed(value: bytes) -> memoryview:
-    """The value without white space around it, and without a copy that would stay in memory."""
-    start, end = 0, len(value)
+def _trimmed(value: bytes | bytearray, end: int) -> memoryview:
+    """The value up to there without white space around it, and without a copy that would stay in memory."""
+    start = 0
     while start < end and value[start] in b" \t\r\n":
         start += 1
     while end > start and value[end - 1] in b" \t\r\n":

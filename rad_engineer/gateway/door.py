@@ -22,7 +22,7 @@ from rad_engineer.durable import SCHEMA_VERSION, writing
 from rad_engineer.errors import Refused, UsageError
 from rad_engineer.gateway import framing, tokens
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
-from rad_engineer.gateway.credentials import SECRETS, Credentials
+from rad_engineer.gateway.credentials import SECRETS, Credentials, Secret
 from rad_engineer.gateway.exchange import Session
 from rad_engineer.gateway.listeners import Listeners, reachable
 from rad_engineer.gateway.silence import Silence
@@ -73,7 +73,8 @@ class Door:
         self._settings = settings
         self._folder = folder
         self._secret = secret
-        self._key = key
+        self._kind = key.kind if key is not None else "none"
+        self._key = key.secret if key is not None else Secret(b"")
         self._events: list[dict[str, Any]] = []
         self._sockets = (_listen_tcp(settings.port), _listen_unix(folder))
         self._selector = selectors.DefaultSelector()
@@ -232,11 +233,10 @@ class Door:
         told = {
             "settings": self._settings.to_json(),
             "folder": str(self._folder),
-            "credentials": self._key.kind if self._key else "none",
+            "credentials": self._kind,
             "closed": self._closed,
             "wait": wait,
         }
-        key = self._key.secret.reveal() if self._key else b""
         log = os.open(
             self._folder / "gateway.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
@@ -254,7 +254,7 @@ class Door:
         self._born = time.monotonic()
         self._silence = Silence(self._born)
         with suppress(BrokenPipeError, ConnectionResetError):  # it has died already: polling will find out
-            framing.send(ours, {**told, "key": len(key)}, key + self._secret, (*self._sockets, way))
+            framing.send(ours, told, self._secret, (*self._sockets, way, self._key))
         way.close()
         ours.setblocking(False)
         self._channel = ours

@@ -41,9 +41,10 @@ def main() -> int:
     credentials.harden()
     sys.setswitchinterval(_SWITCH_SECONDS)
     channel = socket.socket(fileno=os.dup(0))
-    told, secrets, (*sockets, way) = framing.receive(channel)
-    kind, size = told["credentials"], told["key"]
-    asyncio.run(_live(told, kind, secrets[:size], secrets[size:], sockets, channel, way))
+    told, secret, (*files, file) = framing.receive(channel)
+    *sockets, way = (socket.socket(fileno=each) for each in files)
+    key = credentials.handed(file)
+    asyncio.run(_live(told, told["credentials"], key, secret, sockets, channel, way))
     return 0
 
 

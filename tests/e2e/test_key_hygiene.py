@@ -141,7 +141,7 @@ PARTS = ("sk", "ant", "planted.as.somebody.else")
 
 @pytest.mark.parametrize("source", ["file", "environment"][: 2 if os.environ.get("RAD_CAMPAIGN") else 1])
 def test_a_hostile_story_of_the_built_in_agent_as_an_ordinary_user(tmp_path, source):
-    """While its shell looks around, so do we: the gateway and its owner have the key in memory, and nobody else."""
+    """While its shell looks around, so do we: the gateway has the key in memory, and nobody else, its owner included."""
     home = tmp_path / "home"
     grace = Somebody(home, home / "project", other_user())
     grace.folder.mkdir()
@@ -201,9 +201,7 @@ def test_a_hostile_story_of_the_built_in_agent_as_an_ordinary_user(tmp_path, sou
         holders = [
             pid for pid in holders if b"key_hunt" not in lines.get(pid, b"")
         ]  # which knows what it looks for
-        assert [run.pid, *(pid for pid in pids if b"gateway.program" in lines.get(pid, b""))] == sorted(
-            holders
-        )
+        assert [pid for pid in pids if b"gateway.program" in lines.get(pid, b"")] == holders
         assert len(pids) >= 6  # a zygote, two workers, and what their shells have started
     files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
     assert [path for path in files if key.encode() in path.read_bytes()] == (
