@@ -183,6 +183,23 @@ class Bubblewrap:
                 os.close(descriptor)
 
     def _command(self, passed: list[int]) -> list[str]:
+        """What is started; what it gets by descriptor is added to those that are passed."""
+        given = self._arguments()  # first: the first start of a program closes what is open for all others
+        code = _descriptor(self._executor(), passed)
+        words = [str(_descriptor(each, passed)) if isinstance(each, bytes) else each for each in given]
+        arguments = _descriptor(b"".join(os.fsencode(word) + b"\0" for word in words), passed)
+        owner = self._place.owner if os.geteuid() == 0 and self._place.owner else (-1, -1)
+        limits = [f"{kind}={value}" for kind, value in _LIMITS.items()]
+        interpreter = os.path.realpath(sys.executable)  # our own environment is nobody's business inside
+        executor = [interpreter, "-I", "-S", "-c", _START.format(code), "0", *map(str, owner), *limits]
+        return [_program(), "--args", str(arguments), "--", *executor]
+
+    def _executor(self) -> bytes:
+        """The program inside, compiled."""
+        return _code()
+
+    def _arguments(self) -> list[profile.Argument]:
+        """What is visible, and what may be called."""
         place = self._place
         if platform.machine() not in seccomp.MACHINES:
             raise ConfigInvalid(f"there is no system call filter for {platform.machine()}")
@@ -206,17 +223,8 @@ class Bubblewrap:
             as_root=as_root,
             no_new_users=_knows("--disable-userns"),
         )
-        code = _descriptor(_code(), passed)
         given = profile.arguments(place, self._grants, ground)
-        filtered = _descriptor(seccomp.program(platform.machine()), passed)
-        words = [str(_descriptor(each, passed)) if isinstance(each, bytes) else each for each in given]
-        words += ["--seccomp", str(filtered)]
-        arguments = _descriptor(b"".join(os.fsencode(word) + b"\0" for word in words), passed)
-        owner = place.owner if as_root and place.owner else (-1, -1)
-        limits = [f"{kind}={value}" for kind, value in _LIMITS.items()]
-        interpreter = os.path.realpath(sys.executable)  # our own environment is nobody's business inside
-        executor = [interpreter, "-I", "-S", "-c", _START.format(code), "0", *map(str, owner), *limits]
-        return [_program(), "--args", str(arguments), "--", *executor]
+        return [*given, "--seccomp", seccomp.program(platform.machine())]
 
 
 def _bounded(limits: process.Limits) -> process.Limits:
@@ -263,7 +271,11 @@ def _code() -> bytes:
     found = importlib.util.find_spec("rad_engineer.sandbox.executor")
     if found is None or found.origin is None:
         raise AssertionError("it lies beside this module")
-    source = Path(found.origin).read_bytes()
+    return compiled(Path(found.origin).read_bytes())
+
+
+def compiled(source: bytes) -> bytes:
+    """A program for the inside, as it is handed in."""
     return marshal.dumps(compile(source, "executor", "exec", dont_inherit=True, optimize=2))
 
 
