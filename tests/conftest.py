@@ -44,7 +44,8 @@ class Project:
             "XDG_STATE_HOME": str(folder / "state"),
             "LANG": "C.UTF-8",
             "COLUMNS": "100",
-            "RAD_SANDBOX": "off",  # agents and gates of these tests write beside their slots, so that it is seen
+            # Agents and gates of these tests write beside their slots, so that it is seen.
+            "RAD_SANDBOX": os.environ.get("RAD_SANDBOX", "off"),
             **{k: v for k, v in os.environ.items() if k.startswith("COVERAGE")},
         }
         (folder / "home").mkdir()
