@@ -6,7 +6,7 @@ from typing import Any
 
 import jiter
 
-from rad_engineer.gateway.exchange import Refusal, Usage
+from rad_engineer.gateway.exchange import Call, Refusal, Usage
 
 LARGE = 64 * 1024
 """From this size on a body is parsed and hashed beside the event loop."""
@@ -74,6 +74,11 @@ def estimate_tokens(data: Mapping[str, Any]) -> int:
     """How many tokens a request may have, where nobody can be asked: its text, by length."""
     parts = {name: data[name] for name in ("system", "messages", "tools") if name in data}
     return max(1, len(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+
+
+def estimate_input(call: Call) -> int:
+    """The same of a call that passes. What is large is not written out anew for it: others would wait for that."""
+    return len(call.body) // _BYTES_PER_TOKEN if len(call.body) > LARGE else estimate_tokens(call.data)
 
 
 def usage_of(message: Mapping[str, Any]) -> Usage:

@@ -17,7 +17,7 @@ from rad_engineer.gateway import faults
 from rad_engineer.gateway.coalescing import Flights, Follower, Leader
 from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Refusal, Usage, Whole
-from rad_engineer.gateway.messages import LARGE, changed, estimate_tokens, shortened, usage_of
+from rad_engineer.gateway.messages import LARGE, changed, estimate_input, shortened, usage_of
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.money import UNSEEN_TOKENS, Held
 from rad_engineer.gateway.normal_form import same_turn
@@ -318,7 +318,7 @@ class Passage:
         found = Usage(model=trip.call.model) if usage is None else usage
         guessed = len(trip.lost) + (not found.stated)
         if guessed:
-            inputs = guessed * estimate_tokens(trip.call.data)
+            inputs = guessed * estimate_input(trip.call)
             found = replace(
                 found,
                 input_tokens=found.input_tokens + inputs,
