@@ -244,7 +244,11 @@ class _Launch:
         if self.order.access is None:
             return None
         models.reconcile(ledger, rundir.path)
-        return Spending(models.open_door(self.order.access, rundir, self.order.ground), ledger)
+        agent = self.order.agent
+        metered = not agent.unmetered and "command" not in agent.agents  # a command may do without a model
+        return Spending(
+            models.open_door(self.order.access, rundir, self.order.ground), ledger, metered=metered
+        )
 
     def _settle(
         self, ledger: Ledger, rules: Rules, branch: run_branch.RunBranch | None,
