@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 Level = Literal["bubblewrap", "off"]
-GRANTS = ("network", "gate_network", "setup_network", "readable", "variables")
+NETWORKS = ("network", "gate_network", "setup_network")
+GRANTS = (*NETWORKS, "readable", "variables")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Rules:
     setup_network: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    private_network: bool = False  # whether hosts that are granted may have addresses of private networks
     setup: str | None = None
     keep: tuple[str, ...] = ()
     copy: tuple[str, ...] = ()

@@ -227,6 +227,10 @@ class Runner:
 
     def _on_event(self, running: Running, data: Mapping[str, Any]) -> None:
         if running.story is None:
+            if (
+                data.get("event") == "network_asked"
+            ):  # of all that gates of the branch say, what the journal needs
+                self.ledger.record("network_asked", **{k: v for k, v in data.items() if k != "event"})
             return
         if self.spending is not None:
             self.spending.seen(running.story, running.job["attempt"], data)

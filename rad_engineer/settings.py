@@ -65,6 +65,7 @@ class Settings:
     gate_network: tuple[str, ...]
     setup_network: tuple[str, ...]
     readable: tuple[str, ...]
+    private_network: bool
     variables: tuple[str, ...]
     merge: bool
     gate_timeout: float

@@ -189,11 +189,14 @@ _SANDBOX = (
     Setting("sandbox", "choice", "off", "what confines the commands of agents, gates and setup; auto is the strongest that "
             "works here, off is nothing", "sandbox.level", ("--sandbox",),
             choices=("auto", "bubblewrap", "off")),
-    Setting("network", "texts", (), "hosts that an agent's commands may reach; `host` is the network of this machine",
+    Setting("network", "texts", (), "hosts that an agent's commands may reach, as `example.org:443` or `*.example.org`; "
+            "`host` is the whole network of this machine",
             "grants.network"),
     Setting("gate_network", "texts", (), "the same for gates", "grants.gate_network"),
     Setting("setup_network", "texts", (), "the same for the setup command", "grants.setup_network"),
     Setting("readable", "texts", (), "more files and folders of this machine that commands may read", "grants.read"),
+    Setting("private_network", "switch", False, "let granted hosts have addresses of this machine or of private networks",
+            None, ("--private-network",)),
     Setting("variables", "texts", (), "more variables of your environment that commands may see", "grants.variables"),
 )  # fmt: skip
 _ANSWERS = (

@@ -12,6 +12,7 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 | agent_reported | agent, model, turns, summary, criteria, files, tests, errors, next_steps | what the agent says; it proves nothing |
 | story_unmetered | agent | an agent is asked that nobody counts |
 | story_spent | cost_usd, tokens | what the gateway has settled for the story since it was last told |
+| network_asked | stage, host, port, allowed, why | a command in a sandbox asked for a host; `why` says what denied it |
 | gate_finished | gate, ok, blamed, verdict, seconds | one gate was run |
 | attempt_failed | reason, detail, fingerprint | the story gets another attempt |
 | story_verified | commit, tip, candidate, gates, unverified | green; `candidate` may be swapped in while `tip` is the branch |

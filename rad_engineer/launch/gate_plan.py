@@ -14,7 +14,8 @@ from rad_engineer.launch import models
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
 from rad_engineer.launch.run_branch import RunBranch
-from rad_engineer.rules import GRANTS, GateRule, Level, Rules
+from rad_engineer.rules import GRANTS, NETWORKS, GateRule, Level, Rules
+from rad_engineer.sandbox import HOST_NETWORK
 from rad_engineer.settings import Settings
 from rad_engineer.settings_schema import SETTINGS
 
@@ -116,7 +117,21 @@ def reading(ground: Ground, wanted: Settings) -> dict[str, Any]:
 
 def walls(wanted: Settings, level: Level) -> dict[str, Any]:
     """What of the rules says how commands are confined, and what is open to them all the same."""
-    return {"sandbox": level, **{name: getattr(wanted, name) for name in GRANTS}}
+    granted = {name: getattr(wanted, name) for name in GRANTS}
+    _check_hosts(granted)
+    return {"sandbox": level, **granted, "private_network": wanted.private_network}
+
+
+def _check_hosts(granted: Mapping[str, tuple[str, ...]]) -> None:
+    """Raises ConfigInvalid for a grant that names no host."""
+    named = [
+        (SETTINGS[name].key, each) for name in NETWORKS for each in granted[name] if each != HOST_NETWORK
+    ]
+    if named:
+        from rad_engineer.sandbox import hosts  # noqa: PLC0415 - only where somebody grants one
+
+        for key, each in named:
+            hosts.rule(each, str(key))
 
 
 def place(ground: Ground) -> dict[str, Any]:

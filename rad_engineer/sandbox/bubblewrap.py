@@ -157,7 +157,7 @@ class Bubblewrap:
             if name != process.MARK
         }
         ours = {"HOME": HOME, "USER": "agent", "LOGNAME": "agent", "PATH": self._toolchains.path}
-        return {"TMPDIR": "/tmp", **found, **self._toolchains.variables, **ours}  # noqa: S108 -- the box's own
+        return {"TMPDIR": "/tmp", **found, **self._grants.variables, **self._toolchains.variables, **ours}  # noqa: S108 -- the box's own
 
     def _open(self) -> Namespace:
         if threading.get_native_id() != os.getpid():

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -47,7 +47,8 @@ class Grants:
     """What a stage may have beyond its slot.
 
     `network` is "host" or nothing; `gateway` the address, out here, at which models are asked; `listeners` are the
-    ways out of a network of its own; `home` is a home folder that is kept; `read` what else can be read.
+    ways out of a network of its own, of which `variables` tell clients; `home` is a home folder that is kept; `read`
+    what else can be read.
     """
 
     network: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class Grants:
     home: Path | None = None
     read: tuple[Mount, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

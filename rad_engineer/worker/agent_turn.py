@@ -13,7 +13,7 @@ from rad_engineer.core.agent_word import heard
 from rad_engineer.core.prd import Story
 from rad_engineer.process import Limits
 from rad_engineer.sandbox import Box
-from rad_engineer.worker import boxes, commits, verdict
+from rad_engineer.worker import boxes, commits, verdict, ways
 from rad_engineer.worker.story_run import PATCH_LIES_IN, StoryRun
 
 _LEARNINGS = "learnings.txt"
@@ -88,9 +88,12 @@ def take(run: StoryRun, turn: Turn) -> Took:
         prompt_file = _prompt_file(run, turn)
         models = _models(run, name)
         shown = _shown(run, turn, prompt_file, name)
-        with boxes.for_agent(run.place, turn.where, shown, _home(run, name), models) as box:
+        asked = ways.Asked(run.say, turn.name or "agent")
+        with boxes.for_agent(run.place, turn.where, shown, _home(run, name), asked, models) as box:
             work = _work(run, turn, name, names[0], box)
             result = agents.agent(name).run(replace(work, base_url=models.url, token=models.token))
+        for why in asked.denied:
+            run.say({"event": "note", "text": why})
         after = names[position + 1 :]
         asked_next = result.outcome == "missing" or (
             result.outcome == "later" and result.reason not in _SAME_FOR_ALL
@@ -195,14 +198,14 @@ def _environment(run: StoryRun, name: str) -> dict[str, str]:
     return {**place.environment, **{word: place.user[word] for word in own if word in place.user}}
 
 
-def _models(run: StoryRun, name: str) -> boxes.Models:
+def _models(run: StoryRun, name: str) -> ways.Models:
     """How an agent asks models: our own loop does it out here, whatever its commands run in."""
     if choice.unmetered(name, key=_key(run)):
-        return boxes.Models()
+        return ways.UNMETERED
     account = run.job.get("models", {})
     if name == choice.OWN_LOOP:
-        return boxes.Models(account.get("url", ""), account.get("token", ""))
-    return boxes.models_for(run.place, account)
+        return ways.Models(account.get("url", ""), account.get("token", ""))
+    return ways.models_for(run.place, account)
 
 
 def _on_finished(run: StoryRun, turn: Turn, name: str) -> Callable[[agents.AgentResult], None] | None:

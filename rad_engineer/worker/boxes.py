@@ -1,18 +1,17 @@
 """The box of each stage: what is visible in it, and under which names."""
 
-import functools
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rad_engineer import durable, sandbox
-from rad_engineer.gateway import listeners
-from rad_engineer.sandbox import Box, Grants, Listener, Mount
+from rad_engineer.sandbox import Box, Grants, Mount
+from rad_engineer.worker import ways
 from rad_engineer.worker.workplace import OBJECTS, Workplace
 
 PROMPT, PATCH, LEARNINGS = "/rad/prompt.md", "/rad/last.patch", "/rad/learnings.txt"
@@ -31,18 +30,24 @@ def kind(place: Workplace) -> str:
     rules = place.rules
     if rules.sandbox == "off":
         return "off"
-    grants = (rules.gate_network, rules.setup_network, rules.readable, rules.variables)
+    grants = (
+        rules.gate_network,
+        rules.setup_network,
+        rules.private_network,
+        rules.readable,
+        rules.variables,
+    )
     return f"{rules.sandbox} {inner(place)} {grants}"
 
 
-def for_setup(place: Workplace, copy: Path) -> Box:
+def for_setup(place: Workplace, copy: Path, asked: ways.Asked) -> Box:
     """Where the setup command runs: it writes into the copy."""
-    return _open(place, copy, Grants(place.rules.setup_network))
+    return _open(place, copy, ways.with_network(place, _NONE, "setup_network", asked.hear))
 
 
 @contextmanager
 def for_gates(
-    place: Workplace, copy: Path, lane: int, made: tuple[str, ...] = ()
+    place: Workplace, copy: Path, lane: int, asked: ways.Asked, made: tuple[str, ...] = ()
 ) -> Iterator[tuple[Box, Path]]:
     """Where gates judge a copy, and a folder for what they write outside it; gone afterwards.
 
@@ -56,7 +61,8 @@ def for_gates(
     kept = tuple(path for path in made if (copy / path).exists() and not (copy / path).is_symlink())
     mounts = (Mount(scratch, _SCRATCH, writable=True),)
     try:
-        with _open(place, copy, Grants(place.rules.gate_network), mounts, kept) as box:
+        grants = ways.with_network(place, _NONE, "gate_network", asked.hear)
+        with _open(place, copy, grants, mounts, kept) as box:
             yield box, scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -91,36 +97,13 @@ def command_inside(place: Workplace) -> tuple[str, tuple[Mount, ...]]:
     return line, tuple(mounts)
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """Where an agent that is metered asks models; in a network of its own that is a listener in there."""
-
-    url: str = ""
-    token: str = ""
-    grants: Grants = _NONE
-
-
-_UNMETERED = Models()
-
-
-def models_for(place: Workplace, account: Mapping[str, str]) -> Models:
-    """What an agent that asks models itself needs for that, with the account of its attempt."""
-    if not account:
-        return _UNMETERED
-    url, token = account["url"], account["token"]
-    if not place.walled or sandbox.HOST_NETWORK in place.rules.network:
-        return Models(url, token, Grants(gateway=url))
-    folder = place.rundir.path / listeners.FOLDER
-    listener = Listener(listeners.PORT, functools.partial(listeners.hand_over, folder, token))
-    return Models(listeners.base_url(), account["inner_token"], Grants(gateway=url, listeners=(listener,)))
-
-
 def for_agent(
     place: Workplace,
     where: Path,
     shown: Shown,
     home: Path | None,
-    models: Models = _UNMETERED,
+    asked: ways.Asked,
+    models: ways.Models = ways.UNMETERED,
 ) -> Box:
     """Where an agent and its commands work; `home` is its home folder, which is kept for it."""
     if not place.walled:
@@ -135,7 +118,7 @@ def for_agent(
     mounts = [Mount(shown.learnings, LEARNINGS, writable=True), *command_inside(place)[1], *shown.programs]
     mounts += [Mount(shown.prompt, PROMPT)] if shown.prompt.is_file() else []
     mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
-    grants = replace(models.grants, network=place.rules.network, home=home)
+    grants = ways.with_network(place, replace(models.grants, home=home), "network", asked.hear)
     return _open(place, where, grants, tuple(mounts), ending=shown.ending)
 
 

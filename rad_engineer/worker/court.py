@@ -15,7 +15,7 @@ from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
 from rad_engineer.sandbox import Box
-from rad_engineer.worker import boxes, readings, setup, tools
+from rad_engineer.worker import boxes, readings, setup, tools, ways
 from rad_engineer.worker.workplace import Say, Workplace, gate_environment, judging_environment
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def set_up_copy(
     place = court.place
     if not place.rules.setup:
         return None
+    asked = ways.Asked(court.say, "setup")
     made = setup.Copy(
         copy.path,
         copy.git_dir,
@@ -136,7 +137,7 @@ def set_up_copy(
         lambda: place.pool.changed(head, tree, court.quarantine),
         lambda to, paths: place.pool.move(copy, to, head, keep=(*keep, *paths), quarantine=court.quarantine),
         place.pool.take_away,
-        lambda: boxes.for_setup(place, copy.path),
+        lambda: boxes.for_setup(place, copy.path, asked),
         boxes.kind(place),
     )
     with timings.part("setup"):
@@ -149,7 +150,9 @@ def set_up_copy(
         raise Cancelled
     how = f"exit code {ended.code}" if ended.reason == "exited" else ended.reason
     telling = gates.telling_line(ended.output)
-    detail = f"`{place.rules.setup}`: {how}{telling and f', {telling}'}{_why_without_network(place)}"
+    detail = (
+        f"`{place.rules.setup}`: {how}{telling and f', {telling}'}{asked.told or _why_without_network(place)}"
+    )
     return Outcome("failed", reason="setup-failed", detail=detail, fingerprint=text_fingerprint("setup", ended.output),
                    feedback=f"The setup command failed on your tree: {detail}\n{ended.output[-FEEDBACK_TAIL:]}")  # fmt: skip
 
@@ -157,7 +160,7 @@ def set_up_copy(
 def _why_without_network(place: Workplace) -> str:
     if not place.walled or place.rules.setup_network:
         return ""
-    return '; it has no network in the sandbox, unless [grants] setup_network = ["host"] gives it'
+    return "; it has no network in the sandbox, unless [grants] setup_network gives it"
 
 
 def _run_all(
@@ -174,7 +177,8 @@ def _run_all(
     for gate in wanted:
         if results:
             ready()
-        with timings.part("gates"), _box(court, where) as (box, folder):
+        asked = ways.Asked(court.say, gate.name)
+        with timings.part("gates"), _box(court, where, asked) as (box, folder):
             result = gates.run(
                 gate,
                 box=box,
@@ -191,19 +195,21 @@ def _run_all(
             )
         if court.cancelled:
             raise Cancelled
-        result = _explained(court, result)
+        result = _explained(court, result, asked)
         results.append(result)
         court.say({"event": "gate_finished", "gate": gate.name, "ok": result.ok, "blamed": not result.ok,
                    "verdict": result.verdict, "seconds": round(result.seconds, 3)})  # fmt: skip
     return results
 
 
-def _explained(court: Court, result: GateResult) -> GateResult:
-    """A gate that failed because it wants to write what judged code may only read says so."""
-    if result.ok or not (court.place.walled and _READ_ONLY.search(result.output)):
+def _explained(court: Court, result: GateResult, asked: ways.Asked) -> GateResult:
+    """A gate that failed because it wants what judged code may not have says so."""
+    hints = list(asked.denied[:3])
+    if court.place.walled and _READ_ONLY.search(result.output):
+        hints.append("what setup made is read-only for gates: its caches have to lie elsewhere")
+    if result.ok or not hints:
         return result
-    hint = "what setup made is read-only for gates: its caches have to lie elsewhere"
-    return replace(result, detail=f"{result.detail}; {hint}" if result.detail else hint)
+    return replace(result, detail="; ".join(filter(None, [result.detail, *hints])))
 
 
 def strange_tools(court: Court, wanted: Sequence[Gate]) -> list[str]:
@@ -212,11 +218,11 @@ def strange_tools(court: Court, wanted: Sequence[Gate]) -> list[str]:
     if not place.walled:
         return []
     empty = boxes.empty(place)
-    with boxes.for_gates(place, empty, court.lane) as (box, _folder):
+    with boxes.for_gates(place, empty, court.lane, ways.Asked(court.say, "tools")) as (box, _folder):
         return tools.differences(wanted, box, place.user, empty)
 
 
-def _box(court: Court, where: Path) -> AbstractContextManager[tuple[Box, Path]]:
+def _box(court: Court, where: Path, asked: ways.Asked) -> AbstractContextManager[tuple[Box, Path]]:
     """A box for one gate."""
     place = court.place
     made = (
@@ -224,7 +230,7 @@ def _box(court: Court, where: Path) -> AbstractContextManager[tuple[Box, Path]]:
         if place.rules.workspace == "slots"
         else ()
     )
-    return boxes.for_gates(place, where, court.lane, made)
+    return boxes.for_gates(place, where, court.lane, asked, made)
 
 
 def baseline(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
@@ -248,7 +254,8 @@ def _ask(court: Court, commit: str, gate: Gate, *, again: bool = False) -> Basel
     failed_setup = set_up_copy(court, copy, commit, commit)
     if failed_setup is not None:
         return failed_setup
-    with timings.part("gates"), _box(court, copy.path) as (box, folder):
+    asked = ways.Asked(court.say, gate.name)
+    with timings.part("gates"), _box(court, copy.path, asked) as (box, folder):
         found = gates.baseline(
             gate,
             box=box,
@@ -261,4 +268,6 @@ def _ask(court: Court, commit: str, gate: Gate, *, again: bool = False) -> Basel
         )
     if court.cancelled:
         raise Cancelled
+    if asked.denied and not found.green:
+        found = replace(found, detail="; ".join(filter(None, [found.detail, *asked.denied[:3]])))
     return found if again or not found.killed else _ask(court, commit, gate, again=True)

@@ -1,0 +1,79 @@
+"""The ways out of a box: the gateway for whoever asks models, a proxy to hosts that are granted, the whole network."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rad_engineer.gateway import listeners
+from rad_engineer.sandbox import HOST_NETWORK, Grants, Listener
+from rad_engineer.settings_schema import SETTINGS
+from rad_engineer.worker.workplace import Say, Workplace
+
+if TYPE_CHECKING:
+    from rad_engineer.sandbox.proxy import Decision
+
+_NONE = Grants()
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Where an agent that is metered asks models; in a network of its own that is a listener in there."""
+
+    url: str = ""
+    token: str = ""
+    grants: Grants = _NONE
+
+
+UNMETERED = Models()
+
+
+def models_for(place: Workplace, account: Mapping[str, str]) -> Models:
+    """What an agent that asks models itself needs for that, with the account of its attempt."""
+    if not account:
+        return UNMETERED
+    url, token = account["url"], account["token"]
+    if not place.walled or HOST_NETWORK in place.rules.network:
+        return Models(url, token, Grants(gateway=url))
+    folder = place.rundir.path / listeners.FOLDER
+    listener = Listener(listeners.PORT, functools.partial(listeners.hand_over, folder, token))
+    return Models(listeners.base_url(), account["inner_token"], Grants(gateway=url, listeners=(listener,)))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Hears for which hosts somebody in a box has asked: all of it goes into the journal."""
+
+    say: Say
+    stage: str
+    denied: list[str] = field(default_factory=list)
+    """Why something was not let through, in words that name the host and the grant."""
+
+    def hear(self, decision: "Decision") -> None:
+        """One host, once for each box; called by whoever closes the box."""
+        about = {"stage": self.stage, "host": decision.host, "port": decision.port, "why": decision.why}
+        self.say({"event": "network_asked", "allowed": not decision.why, **about})
+        if decision.why and decision.why not in self.denied:
+            self.denied.append(decision.why)
+
+    @property
+    def told(self) -> str:
+        """What was denied, to be put behind a reason."""
+        return "".join(f"; {why}" for why in self.denied[:3])
+
+
+def with_network(place: Workplace, grants: Grants, name: str, hear: "Callable[[Decision], None]") -> Grants:
+    """These grants with what the setting of this name says that may be reached."""
+    wanted: Sequence[str] = getattr(place.rules, name)
+    if HOST_NETWORK in wanted:
+        return replace(grants, network=(HOST_NETWORK,))
+    if not (wanted and place.walled):
+        return grants
+    from rad_engineer.sandbox import hosts, proxy  # noqa: PLC0415 -- few boxes have one
+
+    key = SETTINGS[name].key or name
+    rules = tuple(hosts.rule(each, key) for each in wanted)
+    ways = proxy.Ways(rules, key, private=place.rules.private_network, by=place.user)
+    listener = Listener(proxy.PORT, proxy.Proxy(ways, hear).serve)
+    variables = {**proxy.variables(), **grants.variables}
+    return replace(grants, listeners=(*grants.listeners, listener), variables=variables)

@@ -1,0 +1,71 @@
+"""Whole runs with hosts that are granted to one stage and not to another."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project, agent, prd, story
+from tests.sandboxes import needs_bubblewrap
+from tests.tls_server import TlsServer, serve
+
+PAGE = 'curl -sS --noproxy "" --max-time 30 --cacert ca.pem https://localhost:{port}/{name}'
+
+
+@pytest.fixture
+def walled(project: Project) -> Project:
+    needs_bubblewrap()
+    project.env["RAD_SANDBOX"] = "bubblewrap"
+    return project
+
+
+def events(project: Project, kind: str) -> list[dict]:
+    journal = next((project.folder / ".rad-engineer").glob("runs/*/journal.jsonl")).read_text().splitlines()
+    found = [json.loads(line) for line in journal]
+    return [event for event in found if event.get("event") == kind]
+
+
+def prepare(project: Project, server: TlsServer, config: str) -> None:
+    certificate = Path(server.certificate).read_text()
+    project.init({"prd.json": prd(story("A")), "rad-engineer.toml": config, "ca.pem": certificate})
+
+
+def test_a_host_is_granted_to_the_stage_that_needs_it(walled: Project, tmp_path: Path):
+    with serve(tmp_path, "localhost") as server:
+        page = PAGE.format(port=server.port, name="{}")
+        config = f"[grants]\nnetwork = [\"localhost:{server.port}\"]\n[gates]\ntest = 'test ! -e fetched || {page.format('gate')}'\n"
+        prepare(walled, server, config)
+        command = agent(
+            walled,
+            f"{page.format('agent')} > fetched; curl -sS https://evil.test/ 2>/dev/null; test -s fetched",
+        )
+        ran = walled.rad("run", "prd.json", "--yes", "--attempts", "1", "--private-network", *command)
+        assert ran.code == 1, ran.err
+        assert server.asked == [f"localhost:{server.port} /agent"]
+    (told,) = walled.report()["stories"]
+    assert told["reason"] == "gate-red"
+    asked = events(walled, "network_asked")
+    assert {(each["stage"], each["host"], each["allowed"]) for each in asked} == {
+        ("agent", "localhost", True), ("agent", "evil.test", False),
+    }  # fmt: skip
+    denied = 'evil.test:443 is not granted: grants.network = ["evil.test:443"] would'
+    assert any(denied in event["text"] for event in events(walled, "note"))
+
+
+def test_who_may_not_reach_addresses_of_this_machine_is_told_why(walled: Project, tmp_path: Path):
+    with serve(tmp_path, "localhost") as server:
+        page = PAGE.format(port=server.port, name="x")
+        config = f"[grants]\ngate_network = [\"localhost:{server.port}\"]\n[gates]\ntest = 'test ! -e a || {page} --fail'\n"
+        prepare(walled, server, config)
+        ran = walled.rad("run", "prd.json", "--yes", "--attempts", "1", *agent(walled, "echo 1 > a"))
+        assert ran.code == 1, ran.err
+        assert server.asked == []
+    assert "--private-network" in json.dumps(walled.report()) + ran.err
+
+
+@pytest.mark.parametrize("grant", ["127.0.0.1:443", "*.com"])
+def test_a_grant_that_names_no_host(walled: Project, grant: str):
+    walled.init({"prd.json": prd(story("A")), "rad-engineer.toml": f'[grants]\nnetwork = ["{grant}"]\n'})
+    ran = walled.rad("run", "prd.json", "--yes", "--allow-unverified", *agent(walled, "true"))
+    assert ran.code == 78
+    assert f"grants.network: `{grant}` names no host" in ran.err
