@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-Level = Literal["bubblewrap", "off"]
+Level = Literal["bubblewrap", "landlock", "off"]
 NETWORKS = ("network", "gate_network", "setup_network")
 GRANTS = (*NETWORKS, "readable", "variables")
 

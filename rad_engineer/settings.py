@@ -60,7 +60,7 @@ class Settings:
     stories_path: str | None
     tag: str | None
     workspace: Literal["slots", "shared"]
-    sandbox: Literal["auto", "bubblewrap", "off"]
+    sandbox: Literal["auto", "bubblewrap", "landlock", "off"]
     network: tuple[str, ...]
     gate_network: tuple[str, ...]
     setup_network: tuple[str, ...]

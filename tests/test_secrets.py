@@ -48,7 +48,8 @@ ALLOWED = {
     ("rad_engineer/gateway/normal_form.py", "machine path"),  # names folders in which people's files lie
     ("rad_engineer/sandbox/toolchains.py", "machine path"),  # the same
     ("tests/unit/test_sandbox_toolchains.py", "machine path"),  # the same
-    ("tests/integration/test_sandbox.py", "machine path"),  # the same
+    ("tests/integration/test_sandbox_bubblewrap.py", "machine path"),  # the same
+    ("tests/integration/test_sandbox_landlock.py", "machine path"),  # the same
 }
 
 

@@ -170,15 +170,21 @@ def protocols() -> dict[str, set[str]]:
 
 
 def offers() -> dict[str, set[str]]:
-    """What modules and classes offer: the names of their functions."""
-    found = {}
+    """What modules and classes offer: the names of their functions, with those of the classes they stand on."""
+    found: dict[str, set[str]] = {}
+    bases: dict[str, list[str]] = {}
     for path in files("rad_engineer"):
         module = module_of(path)
         found[module] = {node.name for node in tree_of(path).body if isinstance(node, Function)}
         for node in classes(path):
             own = {member.name for member in node.body if isinstance(member, Function)}
             found[f"{module}.{node.name}"] = own
-    return found
+            bases[f"{module}.{node.name}"] = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    named = {name.rpartition(".")[2]: own for name, own in found.items()}
+    return {
+        name: own.union(*(named.get(base, set()) for base in bases.get(name, ())))
+        for name, own in found.items()
+    }
 
 
 @pytest.mark.parametrize("protocol", sorted(protocols()))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from rad_engineer import agents, durable, git, locks, logs, process, store, swap, timings, trust
+from rad_engineer import agents, durable, git, locks, logs, process, sandbox, store, swap, timings, trust
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
@@ -126,6 +126,13 @@ class _Launch:
         with durable.writing(top):
             top.mkdir(parents=True, exist_ok=True)
             top.chmod(0o700)
+            if rules.sandbox == "landlock":
+                sandbox.admit(top)
+        if rules.workspace == "shared" and rules.sandbox == "landlock":
+            raise ConfigInvalid(
+                f"{rules.top}: landlock cannot keep the repository's own .git from a command in it",
+                hint="use working copies (--workspace slots), bubblewrap, or say --sandbox off",
+            )
         if rules.workspace == "shared" and os.geteuid() == 0:
             raise ConfigInvalid(
                 f"{rules.top}: started by root, a shared workspace cannot be confined",

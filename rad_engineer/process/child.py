@@ -98,7 +98,7 @@ def spawn(
     moves = cwd is not None and threading.active_count() > 1  # the folder would be everybody's
     if not _QUICK or moves or not argv or min(descriptors) <= 2:
         return _by_subprocess(argv, cwd, env, descriptors, new_session=new_session)
-    _keep_descriptors()
+    keep_descriptors()
     if cwd is None:
         return _by_posix_spawn(argv, env, descriptors, new_session=new_session)
     here = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -149,7 +149,7 @@ def _program(name: str, env: Mapping[str, str], *, remembered: bool) -> str:
 
 
 @cache
-def _keep_descriptors() -> None:
+def keep_descriptors() -> None:
     """What we were given open beyond the standard descriptors stays with us: all of ours stay by themselves."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 -- numbers
         if int(name) > 2:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rad_engineer.errors import ConfigInvalid
-from rad_engineer.sandbox.ownership import hand_over, owner
+from rad_engineer.sandbox.ownership import admit, hand_over, owner
 from rad_engineer.sandbox.seam import (
     HOME,
     HOST_NETWORK,
@@ -40,6 +40,7 @@ __all__ = [
     "Mount",
     "Place",
     "Wanted",
+    "admit",
     "choose",
     "environment",
     "hand_over",
@@ -54,7 +55,11 @@ _KEPT = frozenset(
      "SOURCE_DATE_EPOCH"}
 )  # fmt: skip
 
-_TRIED: tuple[Level, ...] = ("bubblewrap",)
+_TRIED: tuple[Level, ...] = ("bubblewrap", "landlock")
+_LACKS: dict[Level, str] = {
+    "landlock": "weaker: names and sizes of files, and names of processes, can be asked for; modes of your own files can be "
+    "changed; gates can change what setup made; no own servers, ptys or /dev/shm"
+}
 _HINT = (
     "install bubblewrap (e.g. `sudo apt-get install bubblewrap`) where user namespaces are allowed; "
     "`--sandbox off` runs without, with all your rights"
@@ -71,7 +76,9 @@ def open_box(level: Level, place: Place, grants: Grants = Grants()) -> Box:  # n
         from rad_engineer.sandbox.bubblewrap import Bubblewrap  # noqa: PLC0415 -- the same
 
         return Bubblewrap(place, grants)
-    raise ConfigInvalid(f"there is no sandbox called {level} yet", hint="use --sandbox off")
+    from rad_engineer.sandbox.landlock import Landlock  # noqa: PLC0415 -- the same
+
+    return Landlock(place, grants)
 
 
 def choose(wanted: Wanted) -> Chosen:
@@ -83,10 +90,10 @@ def choose(wanted: Wanted) -> Chosen:
     tried: tuple[Level, ...] = _TRIED if wanted == "auto" else (wanted,)
     reasons: list[str] = []
     for level in tried:
-        reason = why_not(level) if level in _TRIED else "there is none yet"
+        reason = why_not(level)
         if not reason:
-            weaker = f" ({'; '.join(reasons)})" if reasons else ""
-            return Chosen(level, f"sandbox: {level}{weaker}")
+            told = "; ".join([*reasons, *filter(None, [_LACKS.get(level)])])
+            return Chosen(level, f"sandbox: {level}{f' ({told})' if told else ''}")
         reasons.append(f"{level}: {reason}")
     raise ConfigInvalid(f"no sandbox works here: {'; '.join(reasons)}", hint=_HINT)
 

@@ -23,6 +23,10 @@ import resource
 import select
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _SET_PARENT_DEATH, _SET_DUMPABLE, _DROP_FROM_BOUNDING_SET = 1, 4, 24
 _LAST_CAPABILITY = 63
 _RESTORED = (_signal.SIGPIPE, _signal.SIGXFSZ)  # Python ignores them, and children would inherit that
@@ -79,7 +83,7 @@ def _go_first() -> None:
         return
 
 
-def _worsen() -> None:
+def worsen() -> None:
     """When memory runs out, the kernel takes what is in here first."""
     try:
         descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
@@ -259,15 +263,26 @@ class _Executor:
             os._exit(0)
 
 
-def main(arguments: list[str]) -> None:
-    """Arguments: the descriptor of the socket, user, group, then limits as kind=value."""
+def _nothing() -> None:
+    """What is done where namespaces do all."""
+
+
+def main(
+    arguments: list[str], settled: "Callable[[], None]" = _nothing, over: "Callable[[], None]" = _nothing
+) -> None:
+    """Arguments: the descriptor of the socket, user, group, then limits as kind=value.
+
+    `settled` is called before the first request, with the rights that are left; `over` when nobody can ask any more.
+    """
     control, uid, gid = (int(each) for each in arguments[:3])
     limits = {int(kind): int(value) for kind, _, value in (each.partition("=") for each in arguments[3:])}
     os.closerange(3, control)
     os.closerange(max(3, control + 1), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    _worsen()
+    worsen()
     _settle(uid, gid, limits)
+    settled()
     _Executor(control).serve()
+    over()
     os._exit(0)
 
 

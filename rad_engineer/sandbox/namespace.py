@@ -308,9 +308,9 @@ class BoxTree:
     def orphaned(self, main: int) -> None:
         """The init has it all."""
 
-    def counted(self, slot: Path, memory_folders: Collection[str]) -> "BoxTree":
+    def counted(self, disks: Collection[Path], memory_folders: Collection[str]) -> "BoxTree":
         """Itself, counting from now on."""
-        self._meter = Meter(self._namespace.init, slot, memory_folders)
+        self._meter = Meter(self._namespace.init, disks, memory_folders)
         return self
 
     def left(self) -> bool:

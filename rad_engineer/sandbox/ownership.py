@@ -1,7 +1,10 @@
 """Who a stranger's commands run as when we are root: somebody without rights, to whom the slot is given."""
 
 import os
+import stat
 from pathlib import Path
+
+from rad_engineer.errors import ConfigInvalid
 
 UNPRIVILEGED = 63_910
 """The first of the users, and the group, that no distribution gives to anybody."""
@@ -26,3 +29,24 @@ def hand_over(top: Path, to: tuple[int, int] | None) -> None:
         for name in (*folders, *files):
             if os.stat(name, dir_fd=here, follow_symlinks=False).st_uid != to[0]:
                 os.chown(name, *to, dir_fd=here, follow_symlinks=False)
+
+
+def let_through(path: Path, owner: tuple[int, int]) -> None:
+    """Raises ConfigInvalid where somebody without rights cannot pass the folders above."""
+    for folder in path.parents:
+        about = folder.stat()
+        shift = 6 if about.st_uid == owner[0] else 3 if about.st_gid == owner[1] else 0
+        if not about.st_mode >> shift & stat.S_IXOTH:
+            raise ConfigInvalid(
+                f"{path}: started by root, commands run as a user without rights, who cannot pass {folder}",
+                hint="landlock cannot show it elsewhere: keep it where others may pass (XDG_CACHE_HOME=/var/cache "
+                "for working copies), start as another user, or use bubblewrap",
+            )
+
+
+def admit(folder: Path) -> None:
+    """Where nothing can be shown elsewhere: the users that commands run as may pass, and nobody else. For root only."""
+    if os.geteuid() == 0:
+        os.chown(folder, -1, UNPRIVILEGED)
+        folder.chmod(0o710)
+        let_through(folder / "slots", (UNPRIVILEGED, UNPRIVILEGED))

@@ -9,15 +9,14 @@ from typing import Literal, Protocol, Self
 from rad_engineer.process import Completed, Limits
 from rad_engineer.process.child import Running
 
-Level = Literal["bubblewrap", "off"]
+Level = Literal["bubblewrap", "landlock", "off"]
 """How a command is confined, the strongest first."""
 
-Wanted = Literal["auto", "bubblewrap", "off"]
+Wanted = Literal["auto", "bubblewrap", "landlock", "off"]
 
-LEVELS: tuple[Level, ...] = ("bubblewrap", "off")
+LEVELS: tuple[Level, ...] = ("bubblewrap", "landlock", "off")
 HOME = "/home/agent"
 """The home folder inside a box that has its own file system."""
-
 HOST_NETWORK = "host"
 """Among the grants of a stage: the network of this machine, all of it."""
 

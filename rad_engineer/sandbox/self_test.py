@@ -1,11 +1,14 @@
 """Does a back-end work on this machine? It is tried, with a real box, before anything relies on it."""
 
 import os
+import shutil
+import socket
 import tempfile
 from pathlib import Path
 
 from rad_engineer import process
 from rad_engineer.errors import RadError
+from rad_engineer.sandbox import ruleset
 from rad_engineer.sandbox.ownership import hand_over, owner
 from rad_engineer.sandbox.seam import Box, Grants, Level, Place
 
@@ -13,10 +16,12 @@ _SECONDS = 20.0
 _SCRIPT = r"""
 fail() { echo "$1"; exit 1; }
 echo in >made || fail 'its slot cannot be written'
-[ ! -e "$HIDDEN" ] || fail 'a file beside its slot can be seen'
+( read -r line <"$HIDDEN" ) 2>/dev/null && fail 'a file beside its slot can be read'
+( echo x >>"$HIDDEN" ) 2>/dev/null && fail 'a file beside its slot can be written'
 ( echo x >/usr/rad-engineer-self-test ) 2>/dev/null && fail 'the system can be written'
 [ "$(id -u)" != 0 ] || fail 'it runs as root'
-while read -r line; do case $line in *lo:*|*'|'*) ;; *) fail 'it has a network' ;; esac; done </proc/net/dev
+[ -z "$OUTSIDE" ] || { kill -0 "$OUTSIDE" 2>/dev/null && fail 'a process outside can be signalled'; }
+( exec 3<>"/dev/tcp/127.0.0.1/$PORT" ) 2>/dev/null && fail 'it has a network'
 chmod 4755 made 2>/dev/null && fail 'it can make setuid files'
 echo held
 """
@@ -28,6 +33,8 @@ def why_not(level: Level) -> str:
     try:
         (folder / "slot").mkdir()
         (folder / "hidden").write_text("not for strangers")
+        (folder / "hidden").chmod(0o666)
+        folder.chmod(0o711)
         user = owner()
         hand_over(folder / "slot", user)
         place = Place(folder / "slot", "/src/self-test", owner=user)
@@ -43,19 +50,24 @@ def why_not(level: Level) -> str:
 
 def _open(level: Level, place: Place) -> Box:
     from rad_engineer.sandbox.bubblewrap import Bubblewrap  # noqa: PLC0415 -- only where it is tried
+    from rad_engineer.sandbox.landlock import Landlock  # noqa: PLC0415 -- the same
 
     if level == "bubblewrap":
         return Bubblewrap(place, Grants())
-    raise AssertionError(level)
+    return Landlock(place, Grants())
 
 
 def _try(box: Box, slot: Path, hidden: Path) -> str:
-    ended = box.run(
-        ["/bin/sh", "-c", _SCRIPT],
-        cwd=slot,
-        env={"HIDDEN": str(hidden)},
-        limits=process.Limits(seconds=_SECONDS),
+    outside = (
+        str(os.getpid()) if box.level == "landlock" and ruleset.version() >= ruleset.SCOPES_SINCE else ""
     )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ended = box.run(
+            [shutil.which("bash") or "/bin/sh", "-c", _SCRIPT],
+            cwd=slot,
+            env={"HIDDEN": str(hidden), "OUTSIDE": outside, "PORT": str(server.getsockname()[1])},
+            limits=process.Limits(seconds=_SECONDS),
+        )
     if ended.code == 0 and ended.last_line == "held":
         return ""
     return ended.last_line or f"its trial ended with {ended.reason} and exit code {ended.code}"

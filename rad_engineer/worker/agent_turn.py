@@ -166,10 +166,10 @@ def _prompt_file(run: StoryRun, turn: Turn) -> Path:
 
 
 def _shown(run: StoryRun, turn: Turn, prompt_file: Path, name: str) -> boxes.Shown:
-    known = run.place.walled and name in ADAPTERS
+    known = run.place.confined and name in ADAPTERS
     programs = cli_agents.mounts(ADAPTERS[name], run.place.user) if known else ()
     waited_for = (
-        run.place.walled and not turn.name and name != choice.OWN_LOOP
+        run.place.confined and not turn.name and name != choice.OWN_LOOP
     )  # whose word is its transcript
     ending = story_files.expect_end(run.attempt_folder, run.job) if waited_for else None
     return boxes.Shown(prompt_file, run.attempt_folder / _LEARNINGS, _feedback(run)[1], programs, ending)

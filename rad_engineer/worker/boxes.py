@@ -82,7 +82,7 @@ class Shown:
 def command_inside(place: Workplace) -> tuple[str, tuple[Mount, ...]]:
     """The command line of the agent, with the files that it names by their paths, as they are called inside."""
     line = place.rules.agent_command
-    if not (place.walled and line):
+    if not (place.confined and line):
         return line, ()
     try:
         words = shlex.split(line)
@@ -92,7 +92,8 @@ def command_inside(place: Workplace) -> tuple[str, tuple[Mount, ...]]:
     for word in dict.fromkeys(words):
         path = Path(os.path.normpath(word))
         if path.is_absolute() and path.is_file() and not sandbox.shown(path, place.user):
-            mounts.append(Mount(path, f"/rad/agent/{len(mounts)}/{path.name}"))
+            inner = f"/rad/agent/{len(mounts)}/{path.name}" if place.walled else word
+            mounts.append(Mount(path, inner))
             line = line.replace(word, mounts[-1].inner)
     return line, tuple(mounts)
 
@@ -106,7 +107,7 @@ def for_agent(
     models: ways.Models = ways.UNMETERED,
 ) -> Box:
     """Where an agent and its commands work; `home` is its home folder, which is kept for it."""
-    if not place.walled:
+    if not place.confined:
         return _open(place, where)
     owner = place.owner_of(where)
     with durable.writing(shown.learnings):

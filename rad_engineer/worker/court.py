@@ -1,6 +1,5 @@
 """Where gates are run: by us, in a clean copy that no agent has ever written to, held against what they said before."""
 
-import re
 import select
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +14,11 @@ from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
 from rad_engineer.rules import GateRule
 from rad_engineer.sandbox import Box
-from rad_engineer.worker import boxes, readings, setup, tools, ways
+from rad_engineer.worker import boxes, hints, readings, setup, tools, ways
 from rad_engineer.worker.workplace import Say, Workplace, gate_environment, judging_environment
 
 if TYPE_CHECKING:
     from rad_engineer.slots.pool import Slot
-
-
-_READ_ONLY = re.compile(r"\bEROFS\b|\bRead-only file system\b|\[Errno 30\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +154,7 @@ def set_up_copy(
 
 
 def _why_without_network(place: Workplace) -> str:
-    if not place.walled or place.rules.setup_network:
+    if not place.confined or place.rules.setup_network:
         return ""
     return "; it has no network in the sandbox, unless [grants] setup_network gives it"
 
@@ -203,19 +199,17 @@ def _run_all(
 
 
 def _explained(court: Court, result: GateResult, asked: ways.Asked) -> GateResult:
-    """A gate that failed because it wants what judged code may not have says so."""
-    hints = list(asked.denied[:3])
-    if court.place.walled and _READ_ONLY.search(result.output):
-        hints.append("what setup made is read-only for gates: its caches have to lie elsewhere")
-    if result.ok or not hints:
+    """A gate that failed because it wants what judged code may not have, or cannot have in its sandbox, says so."""
+    if result.ok:
         return result
-    return replace(result, detail="; ".join(filter(None, [result.detail, *hints])))
+    found = [*asked.denied[:3], hints.told(court.place.rules.sandbox, result.output)]
+    return replace(result, detail="; ".join(filter(None, [result.detail, *found])))
 
 
 def strange_tools(court: Court, wanted: Sequence[Gate]) -> list[str]:
     """Which programs that gates begin with are others in a box than the user has."""
     place = court.place
-    if not place.walled:
+    if not place.confined:
         return []
     empty = boxes.empty(place)
     with boxes.for_gates(place, empty, court.lane, ways.Asked(court.say, "tools")) as (box, _folder):

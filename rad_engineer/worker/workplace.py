@@ -64,6 +64,11 @@ class Workplace:
         """Whether commands see a file system of their own, in which ours has other names."""
         return self.rules.sandbox == "bubblewrap"
 
+    @property
+    def confined(self) -> bool:
+        """Whether commands see and may do less than the user."""
+        return self.rules.sandbox != "off"
+
     def owner_of(self, copy: Path) -> tuple[int, int] | None:
         """As whom commands run in a copy where root runs us, and to whom it belongs: nobody has another one's."""
         if self.rules.sandbox == "off":

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from rad_engineer.sandbox import Box, Grants, Level, Mount, Place, open_box
+from rad_engineer.sandbox import Box, Grants, Level, Mount, Place, confined, open_box
 from rad_engineer.sandbox import bubblewrap as real
 from rad_engineer.sandbox.profile import HOST_NETWORK, Argument
 from tests.escapes.world import World
@@ -29,7 +29,7 @@ class Weakened(real.Bubblewrap):
         source = Path(real.__file__).with_name("executor.py").read_text()
         had, has = EXECUTOR[self._without]
         assert had in source
-        return real.compiled(source.replace(had, has).encode())
+        return confined.compiled(source.replace(had, has).encode())
 
 
 def _less(*options: tuple[str, int]) -> Callable[[Arguments], Arguments]:

@@ -1,6 +1,6 @@
 """Kills whoever has opened a box, with -9, at many moments of its first milliseconds, and counts what survives.
 
-Usage: sandbox_killed.py SLOT MICROSECONDS…; prints a line for each moment. It is a subreaper: whatever outlives its
+Usage: sandbox_killed.py LEVEL SLOT MICROSECONDS…; prints a line for each moment. It is a subreaper: whatever outlives its
 parent comes to it.
 """
 
@@ -13,16 +13,17 @@ from pathlib import Path
 
 from rad_engineer import process, sandbox
 from rad_engineer.process.tree import children, descendants, living
-from rad_engineer.sandbox import Place
+from rad_engineer.sandbox import Level, Place
 
 PATIENCE = 20.0
+LEVEL: Level = sys.argv[1]  # type: ignore[assignment]
 PAYLOAD = "trap '' TERM HUP; setsid sleep 600 & (setsid sh -c 'sleep 600 & sleep 600' &) ; exec sleep 600"
 
 
 def parent(slot: Path, begun: int) -> None:
     """Opens a box, starts something in it that detaches itself, and stays."""
     os.write(begun, b"1")
-    box = sandbox.open_box("bubblewrap", Place(slot, "/src/demo", owner=sandbox.owner()))
+    box = sandbox.open_box(LEVEL, Place(slot, "/src/demo", owner=sandbox.owner()))
     box.run(
         ["sh", "-c", PAYLOAD],
         cwd=slot,
@@ -58,11 +59,9 @@ def killed_at(slot: Path, microseconds: int) -> tuple[list[int], bool]:
 
 def main() -> None:
     process.become_subreaper()
-    slot = Path(sys.argv[1])
-    sandbox.open_box(
-        "bubblewrap", Place(slot, "/src/demo", owner=sandbox.owner())
-    ).close()  # what is found once
-    for moment in map(int, sys.argv[2:]):
+    slot = Path(sys.argv[2])
+    sandbox.open_box(LEVEL, Place(slot, "/src/demo", owner=sandbox.owner())).close()  # what is found once
+    for moment in map(int, sys.argv[3:]):
         left, begun = killed_at(slot, moment)
         print(moment, len(left), "begun" if begun else "not-begun", flush=True)
 

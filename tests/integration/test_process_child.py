@@ -74,7 +74,7 @@ def test_it_has_a_session_of_its_own_only_where_that_is_wanted(how, tmp_path):
 
 
 def test_it_inherits_the_standard_descriptors_and_no_others(how, tmp_path):
-    process_child._keep_descriptors.cache_clear()
+    process_child.keep_descriptors.cache_clear()
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)  # as a shell or make would have handed it to us
     try:

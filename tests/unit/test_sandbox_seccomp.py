@@ -11,14 +11,14 @@ ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 ALLOW, KILL = "allow", "kill"
 
 
-def verdict(machine, name_or_number, *arguments, arch=None):
+def verdict(machine, name_or_number, *arguments, arch=None, network="own"):
     """What the kernel would do with a call."""
     number = name_or_number
     if isinstance(name_or_number, str):
         number = seccomp.number(machine, name_or_number)
     padded = (*arguments, *[0] * (6 - len(arguments)))
     data = struct.pack("<IIQ6Q", number, ARCH[machine] if arch is None else arch, 0, *padded)
-    code = [struct.unpack("<HBBI", each) for each in chunks(seccomp.program(machine), 8)]
+    code = [struct.unpack("<HBBI", each) for each in chunks(seccomp.program(machine, network), 8)]
     at, accumulator = 0, 0
     while True:
         operation, when, otherwise, value = code[at]
