@@ -60,6 +60,7 @@ class Rules:
     readable: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     private_network: bool = False  # whether hosts that are granted may have addresses of private networks
+    credentials: tuple[str, ...] = ()  # agents whose own login may be seen in a box
     setup: str | None = None
     keep: tuple[str, ...] = ()
     copy: tuple[str, ...] = ()
@@ -87,6 +88,6 @@ class Rules:
         values = {entry.name: data[entry.name] for entry in fields(cls) if entry.name in data}
         for name in ("gates", "wave_gates", "final_gates"):
             values[name] = tuple(GateRule(**gate) for gate in values.get(name, ()))
-        for name in ("priced", "protected", "protect", "dropped", "keep", "copy", *GRANTS):
+        for name in ("priced", "protected", "protect", "dropped", "keep", "copy", "credentials", *GRANTS):
             values[name] = tuple(values.get(name, ()))
         return cls(**values)

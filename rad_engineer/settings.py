@@ -67,6 +67,7 @@ class Settings:
     readable: tuple[str, ...]
     private_network: bool
     variables: tuple[str, ...]
+    credentials: tuple[str, ...]
     merge: bool
     gate_timeout: float
     grace: float

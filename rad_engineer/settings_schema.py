@@ -198,6 +198,8 @@ _SANDBOX = (
     Setting("private_network", "switch", False, "let granted hosts have addresses of this machine or of private networks",
             None, ("--private-network",)),
     Setting("variables", "texts", (), "more variables of your environment that commands may see", "grants.variables"),
+    Setting("credentials", "texts", (), "the agent whose own login may be seen inside; may be repeated; no file of a "
+            "project can say so", "grants.credentials", ("--credentials",), "AGENT"),
 )  # fmt: skip
 _ANSWERS = (
     Setting("dry_run", "switch", False, "say what would run, touch nothing", None, ("--dry-run",), env=False),

@@ -5,7 +5,7 @@ the path of the prompt file, {state} a folder of the agent's own. Neither the pr
 argument: every user of the machine can read those.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -44,7 +44,10 @@ class Adapter:
     credentials: Mapping[str, str] = field(
         default_factory=dict
     )  # file below $HOME -> its place in that folder
+    renews: tuple[str, ...] = ()  # those of them that it writes a renewed login into
     variables: tuple[str, ...] = ()  # credentials in the environment
+    hosts: tuple[str, ...] = ()  # of its vendor, which it must reach with them
+    forced: bool = False  # unconfigured it would ask models of its vendor's: in a box it is told which ones
     acp: bool = False  # it is spoken with over the Agent Client Protocol, and prints nothing to be read
     costs: bool = True  # whether it tells what it has spent
     honest: bool = True  # whether exit code 0 says that it did not fail
@@ -65,8 +68,9 @@ _CLAUDE = Adapter(
     metered={"ANTHROPIC_BASE_URL": "{base_url}", "ANTHROPIC_AUTH_TOKEN": "{token}", "CLAUDE_CODE_MAX_RETRIES": "0"},
     metered_way=("--bare",),  # reads no login of the user's, and no settings that could lead past the gateway
     home={"CLAUDE_CONFIG_DIR": "{state}"},
-    credentials={".claude/.credentials.json": ".credentials.json"},
+    credentials={".claude/.credentials.json": ".credentials.json"}, renews=(".claude/.credentials.json",),
     variables=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"),
+    hosts=("api.anthropic.com:443", "platform.claude.com:443", "console.anthropic.com:443"),
     login="claude, then /login",
 )  # fmt: skip
 
@@ -77,7 +81,8 @@ _CODEX = Adapter(
     "codex", "0.169.0",
     model=("-m", "{model}"), resume=("resume", "{session}"), help=("exec", "--help"),
     home={"CODEX_HOME": "{state}"}, credentials={".codex/auth.json": "auth.json"},
-    variables=("CODEX_API_KEY", "OPENAI_API_KEY"), costs=False, login="codex login",
+    renews=(".codex/auth.json",), variables=("CODEX_API_KEY", "OPENAI_API_KEY"),
+    hosts=("api.openai.com:443", "chatgpt.com:443", "auth.openai.com:443"), costs=False, login="codex login",
 )  # fmt: skip
 
 _OPENCODE_CONFIG = (
@@ -100,7 +105,8 @@ _OPENCODE = Adapter(
     metered={"OPENCODE_CONFIG_CONTENT": "{" + _OPENCODE_CONFIG,
              "OPENCODE_AUTH_CONTENT": "{}"},
     variables=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENCODE_API_KEY"),
-    credentials={".local/share/opencode/auth.json": ""},
+    credentials={".local/share/opencode/auth.json": ""}, renews=(".local/share/opencode/auth.json",),
+    hosts=("api.anthropic.com:443", "api.openai.com:443", "opencode.ai:443"), forced=True,
     login="opencode auth login",
 )  # fmt: skip
 
@@ -114,6 +120,8 @@ _GEMINI = Adapter(
     credentials={".gemini/oauth_creds.json": ".gemini/oauth_creds.json",
                  ".gemini/google_accounts.json": ".gemini/google_accounts.json",
                  ".gemini/settings.json": ".gemini/settings.json"},
+    renews=(".gemini/oauth_creds.json",),
+    hosts=("cloudcode-pa.googleapis.com:443", "oauth2.googleapis.com:443", "generativelanguage.googleapis.com:443"),
     variables=("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GENAI_USE_VERTEXAI",
                "GOOGLE_GENAI_USE_GCA", "GOOGLE_CLOUD_PROJECT"),
     costs=False, login="gemini, then choose how to log in",
@@ -125,7 +133,8 @@ _CURSOR = Adapter(
     "claude", "",
     resume=("--resume", "{session}"),
     optional=(Option("--trust", ("--trust",), "a folder that is not trusted may be refused"),),
-    credentials={".cursor/cli-config.json": "", ".config/cursor/auth.json": ""}, variables=("CURSOR_API_KEY",),
+    credentials={".cursor/cli-config.json": "", ".config/cursor/auth.json": ""}, renews=(".config/cursor/auth.json",),
+    variables=("CURSOR_API_KEY",), hosts=("*.cursor.sh:443",),
     costs=False, login="cursor-agent login",
 )  # fmt: skip
 
@@ -133,7 +142,8 @@ _AMP = Adapter(
     "amp", "amp", ("{resume}", "--no-notifications", "--no-ide", "-x", "--stream-json"), "claude", "0.0.1790142911",
     model=(), resume=("threads", "continue", "{session}"),
     environment={"AMP_SKIP_UPDATE_CHECK": "1"},
-    credentials={".local/share/amp/secrets.json": ""}, variables=("AMP_API_KEY",), costs=False, login="amp login",
+    credentials={".local/share/amp/secrets.json": ""}, variables=("AMP_API_KEY",), hosts=("ampcode.com:443",),
+    costs=False, login="amp login",
 )  # fmt: skip
 
 _AIDER = Adapter(
@@ -147,6 +157,7 @@ _AIDER = Adapter(
     environment={"AIDER_ANALYTICS_DISABLE": "true"},
     metered={"ANTHROPIC_API_BASE": "{base_url}", "ANTHROPIC_API_KEY": "{token}"},
     variables=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"), honest=False,
+    hosts=("api.anthropic.com:443", "api.openai.com:443", "generativelanguage.googleapis.com:443", "openrouter.ai:443"),
     login="set the API key of its model, e.g. ANTHROPIC_API_KEY",
 )  # fmt: skip
 
@@ -163,6 +174,7 @@ _GOOSE = Adapter(
              "GOOSE_MODEL": "{model}"},
     credentials={".config/goose/config.yaml": "", ".config/goose/secrets.yaml": ""},
     variables=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GOOGLE_API_KEY", "OPENROUTER_API_KEY"),
+    hosts=("api.anthropic.com:443", "api.openai.com:443", "generativelanguage.googleapis.com:443", "openrouter.ai:443"),
     login="goose configure",
 )  # fmt: skip
 
@@ -176,7 +188,8 @@ _COPILOT = Adapter(
         Option("--no-auto-update", ("--no-auto-update",), "it may update itself during a run"),
     ),
     home={"COPILOT_HOME": "{state}"}, credentials={".copilot/config.json": "config.json"},
-    variables=("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"), costs=False,
+    variables=("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"),
+    hosts=("api.github.com:443", "*.githubcopilot.com:443"), costs=False,
     login="copilot, then /login",
 )  # fmt: skip
 
@@ -186,7 +199,8 @@ _QWEN = Adapter(
     default_model="claude-sonnet-5-5", resume=("--resume", "{session}"),
     metered={"ANTHROPIC_BASE_URL": "{base_url}", "ANTHROPIC_API_KEY": "{token}", "ANTHROPIC_MODEL": "{model}"},
     metered_way=("--auth-type", "anthropic", "--bare"),
-    credentials={".qwen/oauth_creds.json": "", ".qwen/settings.json": ""},
+    credentials={".qwen/oauth_creds.json": "", ".qwen/settings.json": ""}, renews=(".qwen/oauth_creds.json",),
+    hosts=("chat.qwen.ai:443", "portal.qwen.ai:443", "dashscope.aliyuncs.com:443", "api.openai.com:443"),
     variables=("OPENAI_API_KEY", "OPENAI_BASE_URL", "DASHSCOPE_API_KEY", "ANTHROPIC_API_KEY"),
     costs=False, honest=False, login="qwen auth",
 )  # fmt: skip
@@ -243,3 +257,8 @@ def account(adapter: Adapter) -> str:
     """The credentials that an agent gets where nobody counts, in words."""
     parts = [*(f"~/{path}" for path in adapter.credentials), *(f"${name}" for name in adapter.variables)]
     return ", ".join(parts)
+
+
+def granted(name: str, logins: Collection[str]) -> bool:
+    """Whether an agent's own login may be seen in a box: one login is the same over every protocol."""
+    return name.partition(":")[0] in logins

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from rad_engineer.agents.adapters import ADAPTERS, account
+from rad_engineer.agents.adapters import ADAPTERS, account, granted
 from rad_engineer.agents.cli_agents import Installed, lacking, probe
 from rad_engineer.core.prd import Story
 from rad_engineer.errors import NoAgent, Refused, UsageError
@@ -70,10 +70,18 @@ def has_key(env: Mapping[str, str]) -> bool:
     )
 
 
-def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool, readers: Iterable[str] = ()) -> Choice:
+def choose(
+    wanted: AgentChoice,
+    env: Mapping[str, str],
+    *,
+    key: bool,
+    readers: Iterable[str] = (),
+    logins: Collection[str] | None = None,
+) -> Choice:
     """Who works, of those that the settings name; `key` says whether the gateway can ask models.
 
-    `readers` only review: what they spend is to be counted as well. Raises NoAgent where nobody can work.
+    `readers` only review: what they spend is to be counted as well. `logins` are those that may be seen in a box; None
+    where there is none. Raises NoAgent where nobody can work.
     """
     if wanted.name is None:
         return Choice((), "", wanted.origin)
@@ -89,7 +97,9 @@ def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool, readers: I
     found = {
         name: probe(ADAPTERS[name], env) for name in (*dict.fromkeys(names), *readers) if name in ADAPTERS
     }
-    missing = {name: why for name in dict.fromkeys(names) if (why := _lacking(name, found, key=key))}
+    missing = {
+        name: why for name in dict.fromkeys(names) if (why := _lacking(name, found, key=key, logins=logins))
+    }
     present = tuple(name for name in dict.fromkeys(names) if name not in missing)
     if len(present) > 1:  # where `auto` finds nobody it rehearses: not instead of somebody who works
         present = tuple(name for name in present if name != REHEARSAL)
@@ -105,7 +115,7 @@ def choose(wanted: AgentChoice, env: Mapping[str, str], *, key: bool, readers: I
         tuple(name for name in (*present, *readers) if unmetered(name, key=key)),
         (
             *missing.values(),
-            *(why for name in readers if (why := _lacking(name, found, key=key))),
+            *(why for name in readers if (why := _lacking(name, found, key=key, logins=logins))),
             *(warning for name, one in found.items() if name not in missing for warning in one.warnings),
         ),
         tuple((name, found[name].version) for name in present if name in found),
@@ -119,17 +129,30 @@ def _auto(env: Mapping[str, str], *, key: bool) -> tuple[str, ...]:
     return next(((row.name,) for row in own if probe(row, env).path), (REHEARSAL,))
 
 
-def _lacking(name: str, found: Mapping[str, Installed], *, key: bool) -> str:
+def _lacking(name: str, found: Mapping[str, Installed], *, key: bool, logins: Collection[str] | None) -> str:
     if name == OWN_LOOP and not key:
         return "anthropic: there is no key for it"
     if name in found and not found[name].path:
         return f"{name}: `{ADAPTERS[name].program}` is not installed"
+    if logins is not None and (why := ungranted(name, logins, key=key)):
+        return why
     return lacking(ADAPTERS[name]) if name in found else ""
 
 
 def unmetered(name: str, *, key: bool) -> bool:
     """Whether nobody counts what this agent spends: its calls cannot pass the gateway, or it has no key to ask with."""
     return name in ADAPTERS and not (key and ADAPTERS[name].metered)
+
+
+def ungranted(name: str, logins: Collection[str], *, key: bool) -> str:
+    """What to do where an agent works on a login of its own, and that may not be seen in a box; empty where it may."""
+    if not unmetered(name, key=key) or granted(name, logins):
+        return ""
+    login = name.partition(":")[0]
+    return (
+        f"{name}: agent-unavailable: it needs its own login ({account(ADAPTERS[name])}), which no box shows without "
+        f"your leave: --credentials {login}, or RAD_CREDENTIALS={login}"
+    )
 
 
 def keep_budget(choice: Choice, *, budget: bool, allowed: bool) -> None:
@@ -141,9 +164,12 @@ def keep_budget(choice: Choice, *, budget: bool, allowed: bool) -> None:
         )
 
 
-def grants(choice: Choice) -> list[tuple[str, str]]:
-    """The logins that agents would be lent, to be trusted like commands: kind, and what it is."""
-    return [(f"login {name}", account(ADAPTERS[name])) for name in choice.unmetered]
+def grants(choice: Choice, *, boxed: bool) -> list[tuple[str, str]]:
+    """The logins that agents would be lent, to be trusted like commands: kind, and what it is, with hosts in a box."""
+    return [
+        (f"login {name}", account(ADAPTERS[name]) + (f"; {', '.join(ADAPTERS[name].hosts)}" if boxed else ""))
+        for name in choice.unmetered
+    ]
 
 
 def hint(story: Story, choice: Choice, roles: Collection[str], *, key: bool) -> Hint:

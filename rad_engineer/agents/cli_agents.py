@@ -5,12 +5,11 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rad_engineer import process, sandbox
-from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork, acp
+from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork, acp, logins
 from rad_engineer.agents.adapters import ADAPTERS, PRIVATE, Adapter, own_folder
 from rad_engineer.agents.cli_events import Reader, Told
 from rad_engineer.durable import write_all
@@ -75,7 +74,9 @@ def _asked(adapter: Adapter, path: str, env: Mapping[str, str]) -> Installed:
 def command_line(found: Installed, work: AgentWork, state: Path, session: str = "") -> list[str]:
     """The arguments, with the marks of the row filled in; the prompt's text and secrets are not among them."""
     adapter = found.adapter
-    model = work.model or (adapter.default_model if work.base_url else "")
+    forced = work.base_url or (adapter.forced and work.box.level != "off")
+    model = work.model or (adapter.default_model if forced else "")
+    whole = "/" in model and not work.base_url  # with a provider of its own
     inside = work.box.inside
     values = {
         "{prompt}": inside(work.prompt),
@@ -84,7 +85,7 @@ def command_line(found: Installed, work: AgentWork, state: Path, session: str = 
         "{session}": session,
     }
     marks: dict[str, Sequence[str]] = {
-        "{model}": adapter.model if model else (),
+        "{model}": [part.removeprefix("anthropic/") if whole else part for part in adapter.model if model],
         "{resume}": adapter.resume if session else (),
         "{way}": adapter.metered_way if work.base_url else adapter.own_way,
         "{optional}": [
@@ -100,7 +101,7 @@ def command_line(found: Installed, work: AgentWork, state: Path, session: str = 
         program = sandbox.program(program, work.env)[0]
     line = [program or adapter.program, *(_filled(argument, values) for argument in arguments)]
     if adapter.acp:  # through the gateway its environment says which model
-        return acp.command(work.box, work.prompt, session, "" if work.base_url else work.model, line)
+        return acp.command(work.box, work.prompt, session, "" if work.base_url else model, line)
     return line
 
 
@@ -208,7 +209,12 @@ def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
         [work.token, *(env[name] for name in adapter.variables if name in env)],
     )
     log.add(iter(found.warnings))
-    links = [] if work.base_url else _lend(adapter, work, state)
+    try:
+        lent = [] if work.base_url else _lent(adapter, work, state)
+    except logins.NotLent as error:
+        log.add(iter([str(error)]))
+        log.close()
+        return AgentResult("failed", output=f"{error}\n", unmetered=True)
     try:
         ended = work.box.run(
             command_line(found, work, state, session),
@@ -228,8 +234,8 @@ def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
         if ended.reason == "not-started":
             log.add(iter([ended.output]))
     finally:
+        log.add(iter(logins.take_back(lent)))
         log.close()
-        _take_back(links)
     if not adapter.honest and ended.reason == "exited" and ended.code is not None:
         _tell_finished(adapter, work, ended.code, reader.told)  # now that all it said has been read
     return _result(adapter, work, ended, reader.told, log.tail)
@@ -293,6 +299,11 @@ def _outcome(adapter: Adapter, reason: process.Reason, code: int | None, told: T
     return "later" if _trouble(told) in ("limit", "login", "budget") else "failed"
 
 
+def _lent(adapter: Adapter, work: AgentWork, state: Path) -> list[logins.Lent]:
+    home = Path(work.env.get("HOME") or os.environ.get("HOME") or "/")
+    return logins.lend(adapter, home, state, boxed=work.box.inside(state) != str(state))
+
+
 def _state(adapter: Adapter, work: AgentWork) -> Path:
     """A folder of the agent's own, the same for all attempts at a story: its sessions lie there."""
     attempt = work.folder or work.log.parent
@@ -302,59 +313,6 @@ def _state(adapter: Adapter, work: AgentWork) -> Path:
     except OSError as error:
         raise CannotWrite(f"{state}: {error.strerror}") from error
     return state
-
-
-def _lend(adapter: Adapter, work: AgentWork, state: Path) -> list[tuple[Path, Path]]:
-    """Puts exactly the declared credentials into the agent's own folder, where it has one: links to them.
-
-    Where a box shows nothing of the user's home folder they are copies.
-    """
-    links = []
-    home = Path(work.env.get("HOME") or os.environ.get("HOME") or "/")
-    hidden = work.box.inside(state) != str(state)
-    for source, target in adapter.credentials.items():
-        real, link = home / source, state / target
-        if not target or not adapter.home or not real.is_file():
-            continue
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        if hidden:
-            _copy(real, link, state)
-        else:
-            link.symlink_to(real)
-        links.append((link, real))
-    return links
-
-
-def _copy(real: Path, link: Path, state: Path) -> None:
-    """For whoever the agent's own folder belongs to, and nobody else."""
-    owner = state.stat()
-    for folder in link.parents[: len(link.relative_to(state).parts) - 1]:
-        os.chown(folder, owner.st_uid, owner.st_gid)
-    handle = os.open(link, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchown(handle, owner.st_uid, owner.st_gid)
-        write_all(handle, real.read_bytes())
-    finally:
-        os.close(handle)
-
-
-def _take_back(links: Sequence[tuple[Path, Path]]) -> None:
-    """A login that was renewed by replacing the link goes back to where it came from; nothing is left here."""
-    for link, real in links:
-        with suppress(OSError):
-            if link.is_file() and not link.is_symlink() and link.read_bytes() not in (b"", real.read_bytes()):
-                copy = real.with_name(f".{real.name}.rad-engineer")
-                handle = os.open(
-                    copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-                )
-                try:
-                    write_all(handle, link.read_bytes())
-                finally:
-                    os.close(handle)
-                copy.replace(real)
-        with suppress(OSError):
-            link.unlink()
 
 
 @dataclass(frozen=True, slots=True)

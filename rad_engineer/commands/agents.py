@@ -20,13 +20,14 @@ class Row:
     metered: bool
     can: tuple[str, ...]
     login: str
+    hosts: tuple[str, ...] = ()
     checked: str = ""
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The form for programs."""
         return {"name": self.name, "installed": self.installed, "version": self.version, "metered": self.metered,
-                "can": list(self.can), "login": self.login, "checked": self.checked, "warnings": list(self.warnings)}  # fmt: skip
+                "can": list(self.can), "login": self.login, "hosts": list(self.hosts), "checked": self.checked, "warnings": list(self.warnings)}  # fmt: skip
 
 
 def agents(*, json: bool) -> int:
@@ -60,7 +61,7 @@ def _row(adapter: Adapter, *, key: bool) -> Row:
     lacks = cli_agents.lacking(adapter) if found.path else ""
     metered = not unmetered(adapter.name, key=key)
     return Row(adapter.name, found.version, bool(found.path), metered, tuple(can),
-               "" if metered else account(adapter), adapter.checked, (*found.warnings, *filter(None, [lacks])))  # fmt: skip
+               "" if metered else account(adapter), () if metered else adapter.hosts, adapter.checked, (*found.warnings, *filter(None, [lacks])))  # fmt: skip
 
 
 def _lines(rows: list[Row]) -> list[str]:
@@ -88,6 +89,7 @@ def _lines(rows: list[Row]) -> list[str]:
         "",
         "metered: its calls pass the gateway, which keeps the budget. unmetered: it works on its own login, and",
         "nobody counts what it spends; under a budget it needs --allow-unmetered.",
+        "In a sandbox an agent sees its own login only with --credentials AGENT; --json names the hosts it then reaches.",
         "permissions: over the Agent Client Protocol it asks before it touches a file, and keeps to the working copy.",
         *(f"warning: {warning}" for row in rows for warning in row.warnings),
     ]

@@ -119,7 +119,8 @@ def walls(wanted: Settings, level: Level) -> dict[str, Any]:
     """What of the rules says how commands are confined, and what is open to them all the same."""
     granted = {name: getattr(wanted, name) for name in GRANTS}
     _check_hosts(granted)
-    return {"sandbox": level, **granted, "private_network": wanted.private_network}
+    own = {name: getattr(wanted, name) for name in ("private_network", "credentials")}
+    return {"sandbox": level, **granted, **own}
 
 
 def _check_hosts(granted: Mapping[str, tuple[str, ...]]) -> None:
@@ -190,7 +191,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
     if agent.unmetered:
         from rad_engineer.agents.choice import grants  # noqa: PLC0415 - only where somebody is lent a login
 
-        found += grants(agent)
+        found += grants(agent, boxed=wanted.sandbox != "off")
     for story in inputs.graph.stories:
         if story.state in ("todo", "human"):  # what waits for a person runs once it is approved
             found += [(f"verify {story.id}", check.command) for check in story.checks]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import store
+from rad_engineer import settings, store
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gateway import listeners
 from rad_engineer.ledger import Ledger
@@ -55,11 +55,17 @@ def settle(
     """
     from rad_engineer.agents import choice  # noqa: PLC0415 - after what can refuse cheaply
 
+    if wanted.origins.get("credentials") in (settings.FILE, settings.PYPROJECT):
+        raise ConfigInvalid(
+            f"{wanted.origins['credentials']}: grants.credentials: your logins are not a project's to grant",
+            hint="say it yourself: --credentials AGENT, or RAD_CREDENTIALS",
+        )
     asks = any(name not in ("command", "mock") for name in asked.chain)
     key = _key(taken, env) if asks or taken else None
     reachable = key is not None or wanted.upstream is not None
     readers = wanted.reviewer.split(",") if wanted.review and wanted.reviewer else ()
-    chosen = choice.choose(asked, env, key=reachable, readers=readers)
+    logins = wanted.credentials if wanted.sandbox != "off" else None
+    chosen = choice.choose(asked, env, key=reachable, readers=readers, logins=logins)
     choice.keep_budget(chosen, budget=_capped(wanted), allowed=wanted.allow_unmetered)
     passes = chosen.gateway or ("command" in chosen.agents and reachable)
     if not passes or chosen.rehearsal:

@@ -112,6 +112,7 @@ class _Agreeing:
             "sandbox",
             *GRANTS,
         )
+        kept = replace(kept, credentials=fresh.credentials)
         changed = {
             name: getattr(fresh, name) for name in judged_by if getattr(fresh, name) != getattr(kept, name)
         }

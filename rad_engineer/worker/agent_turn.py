@@ -85,15 +85,7 @@ def take(run: StoryRun, turn: Turn) -> Took:
     for position, name in enumerate(names):
         if choice.unmetered(name, key=_key(run)):
             run.say({"event": "story_unmetered", "agent": name})
-        prompt_file = _prompt_file(run, turn)
-        models = _models(run, name)
-        shown = _shown(run, turn, prompt_file, name)
-        asked = ways.Asked(run.say, turn.name or "agent")
-        with boxes.for_agent(run.place, turn.where, shown, _home(run, name), asked, models) as box:
-            work = _work(run, turn, name, names[0], box)
-            result = agents.agent(name).run(replace(work, base_url=models.url, token=models.token))
-        for why in asked.denied:
-            run.say({"event": "note", "text": why})
+        result = _asked(run, turn, name, names[0])
         after = names[position + 1 :]
         asked_next = result.outcome == "missing" or (
             result.outcome == "later" and result.reason not in _SAME_FOR_ALL
@@ -107,6 +99,22 @@ def take(run: StoryRun, turn: Turn) -> Took:
         _set_aside(run.attempt_folder / turn.name / "agent.log", name)
         turn = replace(turn, session="")
     raise AssertionError("a chain of agents has at least one")
+
+
+def _asked(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentResult:
+    rules = run.place.rules
+    hidden = rules.sandbox != "off" and choice.ungranted(name, rules.credentials, key=_key(run))
+    if hidden:
+        return agents.AgentResult("missing", output=f"{hidden}\n")
+    models = _models(run, name)
+    shown = _shown(run, turn, _prompt_file(run, turn), name)
+    asked = ways.Asked(run.say, turn.name or "agent")
+    with boxes.for_agent(run.place, turn.where, shown, _home(run, name), asked, models) as box:
+        work = _work(run, turn, name, first, box)
+        result = agents.agent(name).run(replace(work, base_url=models.url, token=models.token))
+    for why in asked.denied:
+        run.say({"event": "note", "text": why})
+    return result
 
 
 def _set_aside(log: Path, name: str) -> None:
@@ -172,7 +180,9 @@ def _shown(run: StoryRun, turn: Turn, prompt_file: Path, name: str) -> boxes.Sho
         run.place.confined and not turn.name and name != choice.OWN_LOOP
     )  # whose word is its transcript
     ending = story_files.expect_end(run.attempt_folder, run.job) if waited_for else None
-    return boxes.Shown(prompt_file, run.attempt_folder / _LEARNINGS, _feedback(run)[1], programs, ending)
+    hosts = ADAPTERS[name].hosts if choice.unmetered(name, key=_key(run)) else ()
+    learnings, patch = run.attempt_folder / _LEARNINGS, _feedback(run)[1]
+    return boxes.Shown(prompt_file, learnings, patch, programs, ending, hosts)
 
 
 def _feedback(run: StoryRun) -> tuple[str, Path | None]:

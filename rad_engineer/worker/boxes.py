@@ -77,6 +77,7 @@ class Shown:
     patch: Path | None = None  # of the last attempt
     programs: tuple[Mount, ...] = ()  # what the agent itself is made of
     ending: Path | None = None  # not shown: where the box says how the agent has ended
+    hosts: tuple[str, ...] = ()  # of its vendor, where it works on a login of its own
 
 
 def command_inside(place: Workplace) -> tuple[str, tuple[Mount, ...]]:
@@ -119,7 +120,8 @@ def for_agent(
     mounts = [Mount(shown.learnings, LEARNINGS, writable=True), *command_inside(place)[1], *shown.programs]
     mounts += [Mount(shown.prompt, PROMPT)] if shown.prompt.is_file() else []
     mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
-    grants = ways.with_network(place, replace(models.grants, home=home), "network", asked.hear)
+    granted = replace(models.grants, home=home)
+    grants = ways.with_network(place, granted, "network", asked.hear, shown.hosts)
     return _open(place, where, grants, tuple(mounts), ending=shown.ending)
 
 

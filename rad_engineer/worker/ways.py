@@ -62,9 +62,15 @@ class Asked:
         return "".join(f"; {why}" for why in self.denied[:3])
 
 
-def with_network(place: Workplace, grants: Grants, name: str, hear: "Callable[[Decision], None]") -> Grants:
-    """These grants with what the setting of this name says that may be reached."""
-    wanted: Sequence[str] = getattr(place.rules, name)
+def with_network(
+    place: Workplace,
+    grants: Grants,
+    name: str,
+    hear: "Callable[[Decision], None]",
+    more: Sequence[str] = (),
+) -> Grants:
+    """These grants with what the setting of this name says that may be reached, and more."""
+    wanted: Sequence[str] = (*getattr(place.rules, name), *more)
     if HOST_NETWORK in wanted:
         return replace(grants, network=(HOST_NETWORK,))
     if place.rules.sandbox == "landlock":

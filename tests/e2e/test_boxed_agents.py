@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import cli_streams, fake_acp
+from tests import cli_streams, fake_acp, fake_cli
 from tests.conftest import Project, agent, prd, story
 from tests.fake_cli import FakeCli, install
 from tests.sandboxes import needs_bubblewrap
@@ -91,6 +91,80 @@ def test_over_the_protocol(walled: Project):
     assert heard[0]["cwd"] == "/src/project"
     assert "PYTHONPATH" not in heard[0]["env"]
     assert next(one["at"] for one in heard if "new" in one) == "/src/project"
+
+
+LOGIN = {"tokens": {"access": "planted-old", "refresh": "planted-r"}}
+RENEWED = {"tokens": {"access": "planted-new", "refresh": "planted-s"}}
+
+
+def logged_in(project: Project) -> Path:
+    """A user with a login of an agent's, in a project whose agent renews it; where it lies."""
+    fake = installed(project, "codex")
+    good = cli_streams.text_of(cli_streams.GOOD["codex"])
+    renewed = {"made.txt": "hi\n", "/home/agent/auth.json": json.dumps(RENEWED)}
+    looks = ["/home/agent/auth.json", str(project.folder.parent / "home/.codex/auth.json")]
+    fake.plan(good, files=renewed, looks=looks)
+    project.init({"prd.json": prd(story("A")), "rad-engineer.toml": CONFIG})
+    login = project.folder.parent / "home/.codex/auth.json"
+    login.parent.mkdir()
+    login.write_text(json.dumps(LOGIN))
+    (login.parent / "history.jsonl").write_text("private")
+    return login
+
+
+def test_a_login_is_seen_by_grant_alone(walled: Project):
+    login = logged_in(walled)
+    refused = walled.rad("run", "prd.json", "--yes", "--agent", "codex")
+    assert refused.code == 69, refused.err
+    assert (
+        "codex: agent-unavailable: it needs its own login (~/.codex/auth.json, $CODEX_API_KEY" in refused.err
+    )
+    assert "--credentials codex" in refused.err
+    assert not list(walled.folder.glob(".rad-engineer/runs/*"))
+    asks = walled.rad("run", "prd.json", "--agent", "codex", "--credentials", "codex")
+    assert asks.code == 77
+    told = " ".join(asks.err.split())
+    assert (
+        "login codex ~/.codex/auth.json, $CODEX_API_KEY, $OPENAI_API_KEY; api.openai.com:443, chatgpt.com:443"
+        in told
+    )
+    keys = {"OPENAI_API_KEY": "planted-key", "GEMINI_API_KEY": "planted-222"}
+    ran = walled.rad("run", "prd.json", "--yes", "--agent", "codex", "--credentials", "codex", env=keys)
+    assert ran.code == 0, ran.out + ran.err
+    home = home_of(walled, "codex")
+    [asked] = fake_cli.FakeCli.asked_in(home)
+    assert asked["seen"] == ["/home/agent/auth.json"]
+    assert [value for value in asked["env"].values() if "planted" in value] == ["planted-key"]
+    assert asked["env"]["CODEX_HOME"] == "/home/agent"
+    assert json.loads(login.read_text()) == RENEWED
+    assert not (home / "auth.json").exists()
+    everything = [
+        path for path in walled.folder.rglob(".rad-engineer/**/*") if path.is_file() and path.parent != home
+    ]
+    assert not [path for path in everything if b"planted-" in path.read_bytes()]
+    assert walled.report()["stories"][0]["unmetered"]
+
+
+def test_no_project_can_grant_a_login(walled: Project):
+    logged_in(walled)
+    walled.write({"rad-engineer.toml": f'{CONFIG}[grants]\ncredentials = ["codex"]\n'})
+    refused = walled.rad("run", "prd.json", "--yes", "--agent", "codex")
+    assert refused.code == 78, refused.err
+    assert "your logins are not a project's to grant" in refused.err
+
+
+def test_a_story_that_names_another_agent_gets_no_login_for_it(walled: Project):
+    """Neither does a chain: whoever may not see its login is left out, and that is said."""
+    logged_in(walled)
+    script = walled.folder.parent / "agent.sh"
+    script.write_text("echo hi > made.txt\n")
+    ran = walled.rad(
+        "run", "prd.json", "--yes", "--agent", "codex,command", "--agent-command", f"sh {script}"
+    )
+    assert ran.code == 0, ran.err
+    assert "codex: agent-unavailable" in ran.err
+    assert walled.landed("rad/demo") == ["A"]
+    assert not list(walled.folder.glob(".rad-engineer/runs/*/stories/*/agent-codex"))
 
 
 WORKS = """

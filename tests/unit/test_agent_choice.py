@@ -105,7 +105,7 @@ def test_a_budget_that_could_not_be_kept_is_refused():
 
 
 def test_logins_are_lent_by_name_and_only_to_those_that_nobody_counts():
-    found = choice.grants(Choice(("claude", "codex"), "", "--agent", ("codex",)))
+    found = choice.grants(Choice(("claude", "codex"), "", "--agent", ("codex",)), boxed=False)
     assert found == [("login codex", "~/.codex/auth.json, $CODEX_API_KEY, $OPENAI_API_KEY")]
 
 
