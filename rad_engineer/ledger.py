@@ -3,13 +3,17 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rad_engineer import timings
+from rad_engineer.core import audit as records
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
 from rad_engineer.store import Journal
+
+if TYPE_CHECKING:
+    from rad_engineer.audit import AuditLog
 
 
 def steady(after: float) -> Callable[[], float]:
@@ -60,6 +64,7 @@ class Ledger:
         self.clock = clock
         self.hear = hear  # at once: what is started next is to know of it
         self.timed = timed
+        self.audit: AuditLog | None = None  # where there is one, it knows before the journal does
         self._shown: list[Event] = []
 
     def record(
@@ -77,12 +82,17 @@ class Ledger:
         with timings.part("journal"):
             self.journal.append(event)
             self.checkpoint.apply(event)
+            told = records.of_event(event) if self.audit is not None else None
+            if told is not None:
+                self.note(told, key, attempt)
         self.hear(event)
         self._shown.append(event)
 
     def commit(self) -> None:
         """Puts what was recorded on disk, then shows it."""
         with timings.part("journal"):
+            if self.audit is not None:
+                self.audit.commit()  # first: what the journal says has happened is in the audit log
             self.journal.commit()
         shown, self._shown = self._shown, []
         if self.timed is not None:
@@ -90,6 +100,11 @@ class Ledger:
         for event in shown:
             for watcher in self.watchers:
                 watcher.on_event(event, self.checkpoint)
+
+    def note(self, record: Mapping[str, Any], story: str | None = None, attempt: int | None = None) -> None:
+        """Queues a record of the audit log; `commit` writes it."""
+        if self.audit is not None:
+            self.audit.tell(record, story, attempt)
 
     def spent(self, stories: Sequence[str], answer: Mapping[str, Any]) -> None:
         """Takes down what a worker's answer says that its job has cost."""

@@ -226,6 +226,10 @@ class Runner:
             self._on_done(running, message.data)
 
     def _on_event(self, running: Running, data: Mapping[str, Any]) -> None:
+        if "audit" in data:
+            key = None if running.story is None else self.graph.keys[running.story]
+            self.ledger.note(data["audit"], key, running.job.get("attempt"))
+            return
         if running.story is None:
             if (
                 data.get("event") == "network_asked"

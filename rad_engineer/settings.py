@@ -61,6 +61,7 @@ class Settings:
     tag: str | None
     workspace: Literal["slots", "shared"]
     sandbox: Literal["auto", "bubblewrap", "landlock", "off"]
+    audit: Literal["plain", "encrypted", "off"]
     network: tuple[str, ...]
     gate_network: tuple[str, ...]
     setup_network: tuple[str, ...]

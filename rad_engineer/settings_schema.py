@@ -189,6 +189,8 @@ _SANDBOX = (
     Setting("sandbox", "choice", "off", "what confines the commands of agents, gates and setup; auto is the strongest that "
             "works here, off is nothing", "sandbox.level", ("--sandbox",),
             choices=("auto", "bubblewrap", "landlock", "off")),
+    Setting("audit", "choice", "plain", "how the audit log of a run is kept; encrypted needs the extra `crypto`",
+            "audit.log", choices=("plain", "encrypted", "off")),
     Setting("network", "texts", (), "hosts that an agent's commands may reach, as `example.org:443` or `*.example.org`; "
             "`host` is the whole network of this machine",
             "grants.network"),

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from rad_engineer import durable
+from rad_engineer import durable, trail
+from rad_engineer.audit import of_user
 from rad_engineer.core.printable import plain
 from rad_engineer.errors import ConfigInvalid, Refused
 from rad_engineer.settings import state_home
@@ -63,23 +64,35 @@ def remember(repo_id: str, commands: Commands, *, env: Mapping[str, str] = os.en
     with _changed(path(env)) as repositories:
         entry = {"at": time.time(), "commands": sorted(set(commands))}
         repositories.setdefault(repo_id, {})[fingerprint(commands)] = entry
+    _tell("remembered", repo_id, commands, env)
 
 
 def revoke(repo_id: str, *, env: Mapping[str, str] = os.environ) -> int:
     """Trusts nothing in this repository any more; returns how many lists were trusted."""
     with _changed(path(env)) as repositories:
-        return len(repositories.pop(repo_id, {}))
+        gone = len(repositories.pop(repo_id, {}))
+    of_user({"kind": "trust", "decision": "revoked", "scope": repo_id}, env)
+    return gone
 
 
 def require(repo_id: str, commands: Commands, *, yes: bool, stdin: TextIO, stderr: TextIO,
             env: Mapping[str, str] = os.environ) -> None:  # fmt: skip
     """Lets a list of commands through once it is trusted, asking where that is possible; else raises Refused."""
-    if not commands or is_trusted(repo_id, fingerprint(commands), env=env):
+    if not commands:
+        return
+    if is_trusted(repo_id, fingerprint(commands), env=env):
+        _tell("trusted-before", repo_id, commands)
         return
     known = {text for entry in trusted(repo_id, env=env) for _, text in entry.commands}
     if all(text in known for _, text in commands):  # fewer commands, or others that were all shown before
+        _tell("all-shown-before", repo_id, commands)
         return
-    ask(commands, yes=yes, stdin=stdin, stderr=stderr)
+    try:
+        ask(commands, yes=yes, stdin=stdin, stderr=stderr)
+    except Refused:
+        _tell("refused", repo_id, commands, env)
+        raise
+    _tell("yes-flag" if yes else "asked-and-trusted", repo_id, commands)
     remember(repo_id, commands, env=env)
 
 
@@ -98,6 +111,20 @@ def ask(commands: Commands, *, yes: bool, stdin: TextIO, stderr: TextIO) -> None
     stderr.flush()
     if stdin.readline().strip().lower() not in ("y", "yes"):
         raise Refused("the commands were not trusted, so nothing was started")
+
+
+def _tell(decision: str, repo_id: str, commands: Commands, env: Mapping[str, str] | None = None) -> None:
+    """Tells the log of the run that begins, or with `env` that of the user."""
+    record = {
+        "decision": decision,
+        "list_hash": fingerprint(commands),
+        "commands": len(set(commands)),
+        "scope": repo_id,
+    }
+    if env is None:
+        trail.tell("trust", **record)
+    else:
+        of_user({"kind": "trust", **record}, env)
 
 
 def shown(commands: Commands) -> list[str]:

@@ -63,6 +63,9 @@ _PRDS = Argument("prds", "PRD", "PRD files: JSON or Markdown", many=True)
 _PRD = Argument("prd", "PRD", "the PRD file")
 _STORY = Argument("story", "STORY", "the story's key or id")
 _RUN = Argument("run", "RUN", "the run; else the newest one that fits", required=False)
+_AUDITED = Argument(
+    "run", "RUN", "the run; else the newest one; `user` is what belongs to no run", required=False
+)
 _JSON = _switch("json", "print JSON")
 _EVENTS = _switch("json", "print every event as a line of JSON")
 _PLAIN = _switch("plain", "plain lines instead of the live view")
@@ -159,6 +162,18 @@ VERBS = (
          ("rad-engineer policy test", "rad-engineer policy test main..HEAD", "rad-engineer policy test change.patch"),
          (Argument("change", "DIFF|COMMIT|RANGE", "a file with a diff, - for standard input, a commit, or a range of "
                    "them; else HEAD", required=False),), (_JSON,)),
+    Verb("audit show", "Audit", "print what a run has done: commands, files, hosts, decisions, landings",
+         "rad_engineer.commands.audit:show",
+         ("rad-engineer audit show", "rad-engineer audit show --story US-003 --kind command",
+          "rad-engineer audit show user --json"), (_AUDITED,),
+         (_value("story", "STORY", "only records of this story"), _value("kind", "KIND", "only records of this kind"), _EVENTS)),
+    Verb("audit verify", "Audit", "say whether an audit log is as it was written (exit 1: it is not)",
+         "rad_engineer.commands.audit:verify", ("rad-engineer audit verify", "rad-engineer audit verify --all --json"),
+         (_AUDITED,), (_switch("every", "the logs of all runs here", "--all"), _JSON)),
+    Verb("audit export", "Audit", "write an audit log as lines of JSON, decrypted, with the verdict in the last line",
+         "rad_engineer.commands.audit:export",
+         ("rad-engineer audit export > audit.jsonl", "rad-engineer audit export --output audit.jsonl"), (_AUDITED,),
+         (_value("output", "FILE", "into this file, which only you can read"),)),
     Verb("config show", "Set up", "show the settings in force",
          "rad_engineer.commands.config:show",
          ("rad-engineer config show --origin",), (),

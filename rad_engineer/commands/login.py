@@ -4,6 +4,7 @@ import os
 import sys
 from getpass import getpass
 
+from rad_engineer.audit import of_user
 from rad_engineer.errors import UsageError
 from rad_engineer.gateway import credentials
 
@@ -13,12 +14,16 @@ def login() -> int:
     key = (getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
     if not 0 < len(key) <= credentials.LONGEST or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError("that is no API key", hint="one line, nothing else: rad-engineer login < key.txt")
-    print(f"kept in {credentials.store(key, os.environ)}")
+    where = credentials.store(key, os.environ)
+    of_user({"kind": "key", "what": "kept", "source": where})
+    print(f"kept in {where}")
     return 0
 
 
 def logout() -> int:
     """Removes the key from wherever it was kept."""
     gone = credentials.forget(os.environ)
+    for place in gone:
+        of_user({"kind": "key", "what": "forgotten", "source": place})
     print("\n".join(f"removed from {place}" for place in gone) or "no key was kept")
     return 0

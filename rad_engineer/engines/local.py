@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rad_engineer import process
+from rad_engineer import process, trail
 from rad_engineer.engines.connection import Connection
 from rad_engineer.engines.zygote import STARVED, Zygote, exec_zygote, start_zygote
 
@@ -201,6 +201,7 @@ class LocalEngine:
     def _take(self, worker: Connection, frame: Mapping[str, Any]) -> None:
         if "pid" in frame:
             worker.pid = frame["pid"]
+            trail.tell("spawn", what="worker", pid=worker.pid)
             worker.first_job = None
         elif "child" in frame:
             worker.child = frame["child"]

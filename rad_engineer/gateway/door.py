@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import process
+from rad_engineer import process, trail
 from rad_engineer.durable import SCHEMA_VERSION, writing
 from rad_engineer.errors import Refused, UsageError
 from rad_engineer.gateway import framing, tokens
@@ -245,6 +245,7 @@ class Door:
         try:
             argv = [sys.executable, "-P", "-m", "rad_engineer.gateway.program"]
             self._child = process.start_quickly(argv, environment(), (theirs.fileno(), nothing, log))
+            trail.tell("spawn", what="gateway", pid=self._child.pid)
         finally:
             theirs.close()
             os.close(log)

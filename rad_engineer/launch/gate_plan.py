@@ -216,6 +216,8 @@ def of_models(wanted: Settings) -> list[tuple[str, str]]:
 def _of_the_sandbox(wanted: Settings) -> Iterator[tuple[str, str]]:
     """What a file of the project wants to have opened of the walls around commands."""
     from_file = {name for name, origin in wanted.origins.items() if origin.endswith(".toml")}
+    if "audit" in from_file and wanted.audit == "off":
+        yield "audit log", wanted.audit
     if "sandbox" in from_file and wanted.sandbox == "off":
         yield "sandbox", wanted.sandbox
     for name in GRANTS:

@@ -9,7 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from rad_engineer import agents, durable, git, locks, logs, process, sandbox, store, swap, timings, trust
+from rad_engineer import (
+    agents,
+    audit,
+    durable,
+    git,
+    locks,
+    logs,
+    process,
+    sandbox,
+    store,
+    swap,
+    timings,
+    trail,
+    trust,
+)
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
@@ -110,14 +124,20 @@ class _Launch:
         watchers: list[Watcher] = [logs.EventLog(), *self.order.views]
         account = timings.open_account(wanted=self.order.timed)
         timed = timings.Timings(account) if account is not None else None
+        written = audit.of_run(rundir.path, self.order.settings.audit)
         ledger = Ledger(
             self.graph, checkpoint, journal, watchers, steady(checkpoint.at), hear=jobs.hear, timed=timed
         )
+        ledger.audit = written
+        trail.lead_to(ledger.note)
         try:
             with self.no_collection:
                 return self._run(rundir, rules, ledger, jobs, earlier, landed, branch)
         finally:
+            trail.end()
             journal.close()
+            if written is not None:
+                written.close()
             logs.stop()
 
     def _close_off(self, rules: Rules) -> None:
@@ -251,6 +271,8 @@ class _Launch:
         if self.order.access is None:
             return None
         models.reconcile(ledger, rundir.path)
+        key = self.order.access.key
+        trail.tell("key", what="used", source=key.source if key is not None else "no key")
         agent = self.order.agent
         metered = not agent.unmetered and "command" not in agent.agents  # a command may do without a model
         return Spending(

@@ -17,7 +17,7 @@ from rad_engineer import git, timings
 from rad_engineer.durable import writing
 from rad_engineer.git import GitFailed, Merge, objects
 from rad_engineer.git.repository import Repository
-from rad_engineer.git.trees import Trees
+from rad_engineer.git.trees import Difference, Trees
 from rad_engineer.slots import object_store, staging, working_copy
 from rad_engineer.slots.belongings import Owner, belongs_to, hand_over
 from rad_engineer.slots.private_files import PrivateFiles
@@ -251,6 +251,10 @@ class Pool:
     def changed(self, old: str, new: str, quarantine: Path | None) -> list[str]:
         """The paths in which two trees or commits differ."""
         return [found.path for found in self._trees.differences(old, new, quarantine)]
+
+    def differences(self, old: str, new: str, quarantine: Path | None) -> list[Difference]:
+        """What differs between two trees or commits."""
+        return self._trees.differences(old, new, quarantine)
 
     def candidate(self, tip: str, commit: str, tree: str, *, parent: str, quarantine: Path) -> str:
         """The commit to swap in: the story's own where it stands on the tip, else a new one, in quarantine."""

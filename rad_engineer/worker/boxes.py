@@ -12,10 +12,12 @@ from pathlib import Path
 from rad_engineer import durable, sandbox
 from rad_engineer.sandbox import Box, Grants, Mount
 from rad_engineer.worker import ways
+from rad_engineer.worker.witness import Witnessed
 from rad_engineer.worker.workplace import OBJECTS, Workplace
 
 PROMPT, PATCH, LEARNINGS = "/rad/prompt.md", "/rad/last.patch", "/rad/learnings.txt"
 _SCRATCH = "/scratch"
+_REACHES = {"agent": "network", "gate": "gate_network", "setup": "setup_network"}
 _NONE = Grants()
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -42,7 +44,8 @@ def kind(place: Workplace) -> str:
 
 def for_setup(place: Workplace, copy: Path, asked: ways.Asked) -> Box:
     """Where the setup command runs: it writes into the copy."""
-    return _open(place, copy, ways.with_network(place, _NONE, "setup_network", asked.hear))
+    grants = ways.with_network(place, _NONE, "setup_network", asked.hear)
+    return _open(place, "setup", copy, grants)
 
 
 @contextmanager
@@ -62,7 +65,7 @@ def for_gates(
     mounts = (Mount(scratch, _SCRATCH, writable=True),)
     try:
         grants = ways.with_network(place, _NONE, "gate_network", asked.hear)
-        with _open(place, copy, grants, mounts, kept) as box:
+        with _open(place, "gate", copy, grants, mounts, kept) as box:
             yield box, scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -109,7 +112,7 @@ def for_agent(
 ) -> Box:
     """Where an agent and its commands work; `home` is its home folder, which is kept for it."""
     if not place.confined:
-        return _open(place, where)
+        return _open(place, "agent", where)
     owner = place.owner_of(where)
     with durable.writing(shown.learnings):
         shown.learnings.touch()
@@ -122,11 +125,12 @@ def for_agent(
     mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
     granted = replace(models.grants, home=home)
     grants = ways.with_network(place, granted, "network", asked.hear, shown.hosts)
-    return _open(place, where, grants, tuple(mounts), ending=shown.ending)
+    return _open(place, "agent", where, grants, tuple(mounts), ending=shown.ending)
 
 
 def _open(
     place: Workplace,
+    what: str,
     copy: Path,
     grants: Grants = _NONE,
     mounts: tuple[Mount, ...] = (),
@@ -142,7 +146,8 @@ def _open(
         read_only = (".git",) if (copy / ".git").is_dir() else ()
     readable = tuple(Mount(path, str(path)) for path in map(_absolute, rules.readable))
     where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner_of(copy), ending)
-    return sandbox.open_box(rules.sandbox, where, replace(grants, read=readable))
+    opened = sandbox.open_box(rules.sandbox, where, replace(grants, read=readable))
+    return Witnessed(opened, what, getattr(rules, _REACHES[what]))
 
 
 def _covers(place: Workplace, copy: Path) -> tuple[Mount, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import durable, store, timings
+from rad_engineer import durable, store, timings, trail
 from rad_engineer.agents import command as _command  # noqa: F401 - the same
 from rad_engineer.engines.channel import Channel, ChannelClosed
 from rad_engineer.errors import ConfigInvalid, ExitCode, RadError
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 def serve(channel: Channel) -> None:
     """Takes jobs until the coordinator is gone."""
     places: dict[str, Workplace] = {}
+    trail.forget()
+    trail.lead_to(lambda record: channel.send({"event": {"audit": record}}))
     while True:
         try:
             job = channel.receive()

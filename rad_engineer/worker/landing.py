@@ -16,6 +16,7 @@ from rad_engineer.outcome import Outcome
 from rad_engineer.worker import verdict
 from rad_engineer.worker.court import Cancelled, Court, project_gates, run_gates
 from rad_engineer.worker.story_run import with_patch
+from rad_engineer.worker.witness import tell_files
 
 Judged = list[GateResult] | Outcome
 """What the gates say of a chain; an Outcome where they could not be asked."""
@@ -72,6 +73,11 @@ def _land(court: Court, quarantine: Path, landing: Landing, stories: Sequence[Ma
     _settle(court, landing, chain)
     with timings.part("landing"):
         good = {entry["identity"] for entry in landing.landed}
+        before = landing.tip
+        for link in chain:
+            if link.story["identity"] in good:
+                tell_files(court.place, before, link.candidate, quarantine)
+                before = link.candidate
         kept = {link.story["ref"]: link.candidate for link in chain if link.story["identity"] in good}
         court.place.pool.keep_candidates(kept, quarantine)
 

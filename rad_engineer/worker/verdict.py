@@ -11,6 +11,7 @@ from rad_engineer.gates import Gate, GateResult, policy
 from rad_engineer.outcome import Outcome
 from rad_engineer.worker.court import Cancelled, Court, project_gates, run_gates, run_in_place
 from rad_engineer.worker.story_run import StoryRun
+from rad_engineer.worker.witness import tell_files
 from rad_engineer.worker.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def _judge_merged(run: StoryRun, commit: str, quarantine: Path) -> Outcome:
         if pool.tip(str(place.rules.branch)) not in (tip, None):
             return outcome  # to be merged and judged again: nothing of this merge is kept
         candidate = pool.candidate(tip, commit, merged.tree, parent=base, quarantine=quarantine)
+        tell_files(place, tip, candidate, quarantine)
         pool.keep_candidates({story_refs(run)[1]: candidate}, quarantine)
     return replace(outcome, tip=tip, candidate=candidate)
 

@@ -36,7 +36,7 @@ def test_remembered_for_one_repository_only(env):
     assert [entry.commands for entry in trust.trusted("a", env=env)] == [tuple(sorted(COMMANDS))]
     assert trust.revoke("a", env=env) == 1
     assert not trust.is_trusted("a", trust.fingerprint(COMMANDS), env=env)
-    assert sorted(path.name for path in file.parent.iterdir()) == ["trust.json", "trust.lock"]
+    assert sorted(path.name for path in file.parent.iterdir()) == ["audit", "trust.json", "trust.lock"]
 
 
 def test_require_asks_once_and_again_for_what_is_new(env):
