@@ -20,6 +20,7 @@ KILLS = {
     "agent": 3,
     "worker": 2,
     "gate": 1,
+    "sandbox": 1,
 }  # in one run; a job may lose its worker twice, a gate is red when it is killed twice
 
 
@@ -89,12 +90,20 @@ class Round:
         """Kills at that moment, or as soon as there is somebody to kill."""
         self.done.append(str(moment))
         there = wait(self.run, moment, lambda: started.poll() is not None)
-        while there:
+        if there:
+            self._kill_now(started)
+        else:
+            self.done.append("had ended before")
+
+    def _kill_now(self, started: subprocess.Popen[str]) -> None:
+        while started.poll() is None:
             before = time.time()
-            if count := kill(self.victim, started.pid, self.chance, self.spared):
+            if count := self._kill(started.pid):
                 self.kills.append((before, time.time()))
                 self.processes += count
                 return
             time.sleep(0.001)
-            there = started.poll() is None
         self.done.append("had ended before")
+
+    def _kill(self, coordinator: int) -> int:
+        return kill(self.victim, coordinator, self.chance, self.spared)

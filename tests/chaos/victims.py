@@ -26,6 +26,11 @@ def kill(victim: str, coordinator: int, chance: random.Random, spared: set[str])
     }[victim]()
     if victim == "agent":
         spared.update(story_of(pid) for pid in chosen)  # killed twice it would be the same failure twice
+    return end(chosen)
+
+
+def end(chosen: list[int]) -> int:
+    """Kills them, and says how many they are."""
     for pid in chosen:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

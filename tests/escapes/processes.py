@@ -19,7 +19,8 @@ def _steer(name: str, script: str, attribute: str) -> Attempt:
 
 
 def _survive(name: str, script: str) -> Attempt:
-    return Attempt(name, script, lambda world, _: bool(world.survivors()), "processes", after=True)
+    begun = f"reader, writer = os.pipe()\n{script}\nos.close(writer)\nos.read(reader, 1)"  # it has what it is called by
+    return Attempt(name, begun, lambda world, _: bool(world.survivors()), "processes", after=True)
 
 
 STAY = "os.execv('/usr/bin/python3', ['python3', '-I', '-S', '-c', 'import time; time.sleep(25)', nonce])"
@@ -55,9 +56,9 @@ print(b''.join(word.to_bytes(8, 'little') for word in words).decode())"""),
 ]  # fmt: skip
 
 STEERS = [
-    _steer("killing it", "os.kill(pid, 9)", "dead"),
-    _steer("killing it by a descriptor", "import signal\nsignal.pidfd_send_signal(os.pidfd_open(pid), 9)", "dead"),
-    _steer("killing one of its threads", "call(234, pid, pid, 9)", "dead"),
+    _steer("killing it", "os.kill(pid, 9)", "died"),
+    _steer("killing it by a descriptor", "import signal\nsignal.pidfd_send_signal(os.pidfd_open(pid), 9)", "died"),
+    _steer("killing one of its threads", "call(234, pid, pid, 9)", "died"),
     _steer("stopping it", "os.kill(pid, 19)", "stopped"),
     _steer("making it slow", "os.setpriority(os.PRIO_PROCESS, pid, 7)", "slow"),
     _steer("binding it to one processor", "os.sched_setaffinity(pid, {0})", "bound"),

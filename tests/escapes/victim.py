@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 PROGRAM = r"""
@@ -49,6 +50,12 @@ class Victim:
     def dead(self) -> bool:
         return self._started.poll() is not None
 
+    def died(self) -> bool:
+        """The same, once what was sent to it has arrived."""
+        with suppress(subprocess.TimeoutExpired):
+            self._started.wait(0.3)
+        return self.dead()
+
     def stopped(self) -> bool:
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
@@ -70,9 +77,11 @@ class Victim:
 
     def touched(self) -> bool:
         """Whether anybody has done anything to it."""
-        return self.dead() or any(
-            each() for each in (self.stopped, self.slow, self.bound, self.limited, self.first, self.changed)
-        )
+        looks = (self.stopped, self.slow, self.bound, self.limited, self.first, self.changed)
+        try:
+            return self.dead() or any(each() for each in looks)
+        except OSError:  # it has gone meanwhile
+            return True
 
     def close(self) -> None:
         if not self.dead():
