@@ -8,13 +8,14 @@ import resource
 import socket
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from rad_engineer import process
 from rad_engineer.process.child import keep_descriptors, spawn
-from rad_engineer.sandbox.namespace import BoxFailed, BoxTree, Inhabitant, Namespace
+from rad_engineer.sandbox.namespace import BoxFailed, BoxKilled, BoxTree, Inhabitant, Namespace
 from rad_engineer.sandbox.seam import Grants, Place
 
 _PROCESSORS = os.cpu_count() or 1
@@ -30,6 +31,9 @@ LIMITS = {
 """Of each process, so that none of them can be raised inside."""
 _OPEN_FILES, _DISK, _INODES = 65_536, 32 * 1024**3, 2_000_000
 """For all processes of a command together."""
+
+_TRIES = 3
+"""So often a box that is killed while it starts is opened."""
 
 START = "import marshal,os;exec(marshal.loads(os.pread({},1<<20,0)))"
 """A program for an interpreter: what lies behind a descriptor, compiled."""
@@ -72,17 +76,26 @@ class Confined:
         given = stdin.read_bytes() if isinstance(stdin, Path) else stdin
         bounded = _bounded(limits)
         tasks = min(TASKS, 4 * (bounded.processes or _PROCESSES) + 64)
-        self._living().allow(tasks + self._others())
         ending = self._ending = self._place.ending if on_start is not None else None
+        run = functools.partial(
+            process.run, argv, cwd=cwd, env=env, stdin=given, log=log, limits=bounded, cancel=cancel, on_line=on_line,
+            on_start=on_start, on_exit=on_exit, on_data=on_data, keep=keep, within=self,
+        )  # fmt: skip
         try:
-            return process.run(
-                argv, cwd=cwd, env=env, stdin=given, log=log, limits=bounded, cancel=cancel, on_line=on_line,
-                on_start=on_start, on_exit=on_exit, on_data=on_data, keep=keep, within=self,
-            )  # fmt: skip
+            return self._allowed(tasks, run)
         finally:
             self._ending = None
             if ending is not None:
                 ending.unlink(missing_ok=True)
+
+    def _allowed(self, tasks: int, run: Callable[[], process.Completed]) -> process.Completed:
+        """Runs it with so many tasks; in another box, where this one was killed before anybody knew that it had begun."""
+        for _ in range(_TRIES - 1):
+            with suppress(BoxKilled):
+                self._living().allow(tasks + self._others())
+                return run()
+        self._living().allow(tasks + self._others())
+        return run()
 
     def spawn(
         self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], descriptors: tuple[int, int, int]

@@ -34,6 +34,10 @@ class BoxFailed(RadError):
     """The box could not be started, or did not end."""
 
 
+class BoxKilled(BoxFailed):
+    """It ended before it answered and did not say why: somebody, or a kernel without memory, has ended it."""
+
+
 class Namespace:
     """What bubblewrap has made, and the executor in it. Not for threads."""
 
@@ -67,9 +71,11 @@ class Namespace:
         until = time.monotonic() + _STARTS
         while len(self._descriptors) <= len(self._ports):
             if not self._receive(until):
-                why = self._why()
+                killed = self._gone and not self._said()
+                why = self._said() or "it did not answer"
                 self.close()
-                raise BoxFailed(f"the sandbox cannot be started: {why}", hint=_HINT)
+                failed = BoxKilled if killed else BoxFailed
+                raise failed(f"the sandbox cannot be started: {why}", hint=_HINT)
         self._pidfd, *listening = self._descriptors
         self._descriptors.clear()
         self._listeners = [socket.socket(fileno=each) for each in listening]
@@ -101,7 +107,7 @@ class Namespace:
                 self._send({**asked, "record": True}, (*descriptors, record))
             while number not in self._answers:
                 if not self._receive(None):
-                    raise BoxFailed("the sandbox has ended by itself: what is in it was killed")
+                    raise BoxKilled("the sandbox has ended by itself: what is in it was killed")
             answer = self._answers.pop(number)
         finally:
             if answer is None:  # nobody will ever take what is still on its way
@@ -216,9 +222,9 @@ class Namespace:
                 return False
         return True
 
-    def _why(self) -> str:
+    def _said(self) -> str:
         text = os.pread(self._errors, 4096, 0).decode("utf-8", "replace").strip()
-        return text.splitlines()[-1] if text else "it did not answer"
+        return text.splitlines()[-1] if text else ""
 
 
 _HINT = "`rad-engineer doctor` says what works here; `--sandbox off` runs without, with all your rights"

@@ -60,3 +60,11 @@ def test_a_box_ends_with_its_socket_whatever_goes_on_inside(level, tmp_path):
         box._namespace._control.shutdown(socket.SHUT_RDWR)
         assert select.select([pidfd], [], [], 30)[0]
     os.close(pidfd)
+
+
+@every
+def test_a_box_that_is_killed_while_it_starts_is_opened_again(level, tmp_path):
+    slot = slot_in(tmp_path)
+    with opened(slot, level=level) as box:
+        os.kill(box._namespace._child.pid, signal.SIGKILL)
+        assert sh(box, slot, "echo works").output == "works\n"
