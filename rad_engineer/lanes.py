@@ -32,6 +32,7 @@ class Running:
     story: int | None = None
     deaths: int = 0
     cancelled: bool = False
+    slept: bool = False  # its agent was ended because it only waited for the end of a usage limit
 
     @property
     def identities(self) -> list[str]:

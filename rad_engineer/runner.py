@@ -187,7 +187,7 @@ class Runner:
         for job, running in self.jobs.items():
             story, attempt = running.story, running.job.get("attempt", 0)
             if story is not None and not running.cancelled and self.spending.sleeps(story, attempt):
-                running.cancelled = True
+                running.cancelled = running.slept = True
                 self.engine.send(job, {"cancel": True})
 
     def _hurry(self) -> None:
@@ -294,7 +294,9 @@ class Runner:
 
     def _on_done(self, running: Running, data: Mapping[str, Any]) -> None:
         if running.kind == "story" and running.story is not None:
-            self.aftermath.ended(running.story, self._explained(running, data["outcome"]))
+            outcome = self._explained(running, data["outcome"])
+            if not self._goes_on_without_key(running, outcome):
+                self.aftermath.ended(running.story, outcome)
         elif running.kind == "land" and self.queue is not None:
             self.aftermath.batch_judged(self.queue, data["landing"])
         elif running.kind == "gates":
@@ -302,6 +304,25 @@ class Runner:
                 self.gates.judged(running.job, data)
         elif running.kind == "baseline" and self.gates is not None and not data.get("interrupted"):
             self.gates.answered(data)
+
+    def _goes_on_without_key(self, running: Running, outcome: Outcome) -> bool:
+        """Whether the attempt of an agent that slept is gone on with by one of the chain with an account of its own."""
+        spending, story = self.spending, running.story
+        waits = running.slept and outcome.kind == "later" and "without_key" not in running.job
+        if spending is None or story is None or not (waits and spending.others) or self._draining():
+            return False
+        text = f"{self.graph.keys[story]}: a usage limit of the key is reached; {spending.others[0]} does it"
+        self.ledger.record("note", text=text)
+        models = spending.account(story, running.job["attempt"])
+        again = {
+            **running.job,
+            "resume": True,
+            "without_key": True,
+            "models": models,
+            "lane": self.lanes.free.pop(),
+        }
+        self._submit(Running("story", again["lane"], again, story))
+        return True
 
     def _explained(self, running: Running, told: Mapping[str, Any]) -> Outcome:
         outcome = Outcome.from_json(told)

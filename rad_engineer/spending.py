@@ -31,6 +31,7 @@ class Spending:
 
     door: "Door"
     ledger: Ledger
+    others: tuple[str, ...] = ()  # who of those who work in this run has an account of their own
     metered: bool = True  # everybody who works in this run asks through the gateway, and could not without
     exhausted: bool = False  # the run's budget is spent: nothing more is started
     barred: bool = False  # the key opens nothing, and nobody could work without: nothing more is started

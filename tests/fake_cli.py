@@ -37,6 +37,15 @@ if plan["kills"] and not os.path.exists(plan["kills"]):
     open(plan["kills"], "w").close()
     os.kill(os.getppid(), 9)
     time.sleep(600)
+if plan["asks"] and os.environ.get("ANTHROPIC_AUTH_TOKEN"):
+    import urllib.error, urllib.request
+    body = json.dumps({{"model": plan["asks"], "max_tokens": 9, "messages": [{{"role": "user", "content": "a"}}]}}).encode()
+    headers = {{"x-api-key": os.environ["ANTHROPIC_AUTH_TOKEN"], "content-type": "application/json"}}
+    asking = urllib.request.Request(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages", body, headers)
+    try:
+        urllib.request.build_opener(urllib.request.ProxyHandler({{}})).open(asking)
+    except urllib.error.HTTPError as error:
+        time.sleep(int(error.headers["retry-after"]))  # as some agents do, be it days
 sys.stdout.write(plan["prints"]); sys.stdout.flush()
 if plan["echoes"]:
     print("environment:", sorted(os.environ.items())); sys.stdout.flush()
@@ -62,6 +71,7 @@ class FakeCli:
             "code": code,
             "files": {},
             "hangs": False,
+            "asks": "",  # this model through the gateway, and waits as long as it is told
             "echoes": False,
             "kills": "",  # its parent, the first time: then there is this file
             "folders": [],

@@ -274,10 +274,10 @@ class _Launch:
         key = self.order.access.key
         trail.tell("key", what="used", source=key.source if key is not None else "no key")
         agent = self.order.agent
-        metered = not agent.unmetered and "command" not in agent.agents  # a command may do without a model
-        return Spending(
-            models.open_door(self.order.access, rundir, self.order.ground), ledger, metered=metered
-        )
+        others = tuple(name for name in agent.agents if name in agent.unmetered)
+        metered = not others and "command" not in agent.agents  # a command may do without a model
+        opened = models.open_door(self.order.access, rundir, self.order.ground)
+        return Spending(opened, ledger, others, metered=metered)
 
     def _settle(
         self, ledger: Ledger, rules: Rules, branch: run_branch.RunBranch | None,

@@ -127,6 +127,8 @@ def _names(run: StoryRun, turn: Turn) -> tuple[str, ...]:
     if turn.agents:
         return turn.agents
     chain = run.place.rules.agents
+    if run.job.get("without_key"):
+        return tuple(name for name in chain if choice.unmetered(name, key=_key(run)))
     asked = wanted(run).agent
     begun = not turn.name and run.job.get("resume") and story_files.begun_transcript(run.attempt_folder)
     if begun and choice.OWN_LOOP in (asked, *chain):

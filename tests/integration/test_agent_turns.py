@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests import aimock, cli_streams
+from tests import aimock, cli_streams, faulty_upstream, gateways
 from tests.conftest import Project, prd, story
 from tests.fake_cli import FakeCli, install
 
@@ -85,6 +85,33 @@ def test_who_is_at_its_limit_is_followed_by_the_next(project):
     assert "usage limit" in (attempt / "agent-codex.log").read_text()
     assert (attempt / "agent.log").exists()
     assert "usage limit" not in (attempt / "agent.log").read_text()
+
+
+@pytest.mark.skipif(not os.environ.get("RAD_CAMPAIGN"), reason="waits until an agent has slept for long")
+def test_who_sleeps_until_a_limit_of_the_key_ends_is_followed_by_one_with_its_own_account(project):
+    shop = Shop(project)
+    shop.install("claude", asks=gateways.MODEL, files={"bad": "half done"})
+    codex = shop.install(
+        "codex", cli_streams.text_of(cli_streams.GOOD["codex"]), files={"work.txt": "good\n"}
+    )
+    limited = faulty_upstream.says(
+        429, "rate_limit_error", "your usage limit is reached", retry_after="86400"
+    )
+    env = {"ANTHROPIC_API_KEY": "sk-ant.test"}
+    with faulty_upstream.serve(otherwise=limited) as upstream:
+        ran = shop.run("--agent", "claude,codex", "--upstream", upstream.url, env=env)
+        assert ran.code == 0, ran.out + ran.err
+        assert len(upstream.seen) == 1
+        assert "A: a usage limit of the key is reached; codex does it" in shop.notes(ran)
+        assert len(codex.asked) == 1
+        [told] = project.report()["stories"]
+        assert (told["status"], told["attempts"], told["agent_says"]["agent"]) == ("passed", 1, "codex")
+        project.write({"prd.json": prd(story("B"))})
+        project.commit("another")
+        alone = shop.run("--agent", "claude", "--branch", "rad/two", "--upstream", upstream.url, env=env)
+    assert alone.code == 4, alone.out + alone.err
+    [told] = [one for one in project.report()["stories"] if one["id"] == "B"]
+    assert (told["status"], told["reason"]) == ("waiting", "limit")  # nobody else is there
 
 
 def test_who_is_missing_is_said_and_the_next_one_works(project):
