@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 Level = Literal["bubblewrap", "landlock", "off"]
+REGISTRIES = ("pypi", "npm", "crates")
+"""Names that stand for the hosts of a registry in what may be reached."""
 NETWORKS = ("network", "gate_network", "setup_network")
 GRANTS = (*NETWORKS, "readable", "variables")
 
@@ -59,6 +61,7 @@ class Rules:
     setup_network: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    registries: Mapping[str, Any] = field(default_factory=dict)  # by name: hosts, variables, read, proxy
     private_network: bool = False  # whether hosts that are granted may have addresses of private networks
     credentials: tuple[str, ...] = ()  # agents whose own login may be seen in a box
     setup: str | None = None

@@ -195,7 +195,8 @@ _SANDBOX = (
             "`host` is the whole network of this machine",
             "grants.network"),
     Setting("gate_network", "texts", (), "the same for gates", "grants.gate_network"),
-    Setting("setup_network", "texts", (), "the same for the setup command", "grants.setup_network"),
+    Setting("setup_network", "texts", ("pypi", "npm", "crates"), "the same for the setup command; the names of registries "
+            "stand for the hosts that your own pip, npm and cargo are configured for", "grants.setup_network"),
     Setting("readable", "texts", (), "more files and folders of this machine that commands may read", "grants.read"),
     Setting("private_network", "switch", False, "let granted hosts have addresses of this machine or of private networks",
             None, ("--private-network",)),

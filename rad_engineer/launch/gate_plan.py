@@ -14,7 +14,7 @@ from rad_engineer.launch import models
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
 from rad_engineer.launch.run_branch import RunBranch
-from rad_engineer.rules import GRANTS, NETWORKS, GateRule, Level, Rules
+from rad_engineer.rules import GRANTS, NETWORKS, REGISTRIES, GateRule, Level, Rules
 from rad_engineer.sandbox import HOST_NETWORK
 from rad_engineer.settings import Settings
 from rad_engineer.settings_schema import SETTINGS
@@ -22,7 +22,9 @@ from rad_engineer.settings_schema import SETTINGS
 if TYPE_CHECKING:
     from rad_engineer.agents.choice import Choice
     from rad_engineer.core.prd import Check
+    from rad_engineer.launch.registries import Registry
 
+_NO_HOSTS = (HOST_NETWORK, *REGISTRIES)
 Files = Callable[[str], bytes | None]
 
 
@@ -119,14 +121,30 @@ def walls(wanted: Settings, level: Level) -> dict[str, Any]:
     """What of the rules says how commands are confined, and what is open to them all the same."""
     granted = {name: getattr(wanted, name) for name in GRANTS}
     _check_hosts(granted)
+    found = {name: registry.to_json() for name, registry in _registries(wanted).items()}
     own = {name: getattr(wanted, name) for name in ("private_network", "credentials")}
-    return {"sandbox": level, **granted, **own}
+    return {"sandbox": level, **granted, **own, "registries": found}
+
+
+def _registries(wanted: Settings) -> dict[str, "Registry"]:
+    """Those that a stage of this run may reach, as the user's clients know them."""
+    names = dict.fromkeys(
+        each
+        for name in NETWORKS
+        for each in getattr(wanted, name)
+        if each in REGISTRIES and (name != "setup_network" or wanted.setup)
+    )
+    if not names or wanted.sandbox == "off":
+        return {}
+    from rad_engineer.launch import registries  # noqa: PLC0415 - only where something is to be fetched
+
+    return {name: registries.find(name, os.environ) for name in names}
 
 
 def _check_hosts(granted: Mapping[str, tuple[str, ...]]) -> None:
     """Raises ConfigInvalid for a grant that names no host."""
     named = [
-        (SETTINGS[name].key, each) for name in NETWORKS for each in granted[name] if each != HOST_NETWORK
+        (SETTINGS[name].key, each) for name in NETWORKS for each in granted[name] if each not in _NO_HOSTS
     ]
     if named:
         from rad_engineer.sandbox import hosts  # noqa: PLC0415 - only where somebody grants one
@@ -187,7 +205,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
         found.append(("setup", wanted.setup))
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
-    found += [*of_models(wanted), *_of_the_sandbox(wanted)]
+    found += [*of_models(wanted), *_of_the_sandbox(wanted), *_of_registries(wanted)]
     if agent.unmetered:
         from rad_engineer.agents.choice import grants  # noqa: PLC0415 - only where somebody is lent a login
 
@@ -223,6 +241,12 @@ def _of_the_sandbox(wanted: Settings) -> Iterator[tuple[str, str]]:
     for name in GRANTS:
         if name in from_file:
             yield from ((f"grant {SETTINGS[name].key}", value) for value in getattr(wanted, name))
+
+
+def _of_registries(wanted: Settings) -> Iterator[tuple[str, str]]:
+    """Where setup, or whoever it was granted to, may fetch packages."""
+    for name, registry in _registries(wanted).items():
+        yield f"registry {name}", registry.told
 
 
 def _named(table: Mapping[str, str], scope: str, files: Files, inputs: Inputs, of_prd: str) -> list[Gate]:

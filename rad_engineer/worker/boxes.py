@@ -1,5 +1,6 @@
 """The box of each stage: what is visible in it, and under which names."""
 
+import json
 import os
 import re
 import shlex
@@ -35,6 +36,7 @@ def kind(place: Workplace) -> str:
     grants = (
         rules.gate_network,
         rules.setup_network,
+        json.dumps(rules.registries, sort_keys=True),
         rules.private_network,
         rules.readable,
         rules.variables,
@@ -146,7 +148,7 @@ def _open(
         read_only = (".git",) if (copy / ".git").is_dir() else ()
     readable = tuple(Mount(path, str(path)) for path in map(_absolute, rules.readable))
     where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner_of(copy), ending)
-    opened = sandbox.open_box(rules.sandbox, where, replace(grants, read=readable))
+    opened = sandbox.open_box(rules.sandbox, where, replace(grants, read=(*grants.read, *readable)))
     return Witnessed(opened, what, getattr(rules, _REACHES[what]))
 
 

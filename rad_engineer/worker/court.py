@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rad_engineer import gates, store, timings
+from rad_engineer import gates, sandbox, store, timings
 from rad_engineer.gates import Baseline, Gate, GateResult
 from rad_engineer.outcome import FEEDBACK_TAIL, Outcome, text_fingerprint
 from rad_engineer.process import Limits
@@ -154,7 +154,11 @@ def set_up_copy(
 
 
 def _why_without_network(place: Workplace) -> str:
-    if not place.confined or place.rules.setup_network:
+    if not place.confined or sandbox.HOST_NETWORK in place.rules.setup_network:
+        return ""
+    if not place.walled:
+        return '; landlock lets nothing through to single hosts: [grants] setup_network = ["host"] lets everything'
+    if place.rules.setup_network:
         return ""
     return "; it has no network in the sandbox, unless [grants] setup_network gives it"
 

@@ -3,10 +3,13 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from rad_engineer import sandbox
 from rad_engineer.gateway import listeners
-from rad_engineer.sandbox import HOST_NETWORK, Grants, Listener
+from rad_engineer.rules import REGISTRIES
+from rad_engineer.sandbox import HOST_NETWORK, Grants, Listener, Mount
 from rad_engineer.settings_schema import SETTINGS
 from rad_engineer.worker.workplace import Say, Workplace
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from rad_engineer.sandbox.proxy import Decision
 
 _NONE = Grants()
+_UNKNOWN: Mapping[str, Any] = {"hosts": (), "variables": {}, "read": (), "proxy": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +78,29 @@ def with_network(
     if HOST_NETWORK in wanted:
         return replace(grants, network=(HOST_NETWORK,))
     if place.rules.sandbox == "landlock":
-        return replace(grants, network=tuple(wanted))  # which refuses them by their names
+        named = tuple(each for each in wanted if each not in REGISTRIES)  # those are granted to everybody
+        return replace(grants, network=named)  # which refuses them by their names
     if not (wanted and place.walled):
         return grants
     from rad_engineer.sandbox import hosts, proxy  # noqa: PLC0415 -- few boxes have one
 
     key = SETTINGS[name].key or name
-    rules = tuple(hosts.rule(each, key) for each in wanted)
-    ways = proxy.Ways(rules, key, private=place.rules.private_network, by=place.user)
+    registries = [place.rules.registries.get(each, _UNKNOWN) for each in wanted if each in REGISTRIES]
+    names = [each for each in wanted if each not in REGISTRIES]
+    names += [host for registry in registries for host in registry["hosts"]]
+    rules = tuple(hosts.rule(each, key) for each in names)
+    ways = proxy.Ways(rules, key, private=place.rules.private_network, by=_proxies(place, registries))
     listener = Listener(proxy.PORT, proxy.Proxy(ways, hear).serve)
     variables = {**proxy.variables(), **grants.variables}
-    return replace(grants, listeners=(*grants.listeners, listener), variables=variables)
+    for registry in registries:
+        variables |= registry["variables"]
+    paths = dict.fromkeys(Path(each) for registry in registries for each in registry["read"])
+    shown = tuple(Mount(path, str(path)) for path in paths if not sandbox.shown(path, place.user))
+    grants = replace(grants, read=(*grants.read, *shown), variables=variables)
+    return replace(grants, listeners=(*grants.listeners, listener))
+
+
+def _proxies(place: Workplace, registries: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+    """The user's variables; where they name no proxy, the one that the user's package clients are told of."""
+    told = next((registry["proxy"] for registry in registries if registry["proxy"]), "")
+    return {"https_proxy": told, **place.user} if told else place.user

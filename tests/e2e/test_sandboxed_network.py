@@ -1,6 +1,7 @@
 """Whole runs with hosts that are granted to one stage and not to another."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,53 @@ def test_a_grant_that_names_no_host(walled: Project, grant: str):
     ran = walled.rad("run", "prd.json", "--yes", "--allow-unverified", *agent(walled, "true"))
     assert ran.code == 78
     assert f"grants.network: `{grant}` names no host" in ran.err
+
+
+def test_registries_are_shown_before_setup_reaches_them(walled: Project):
+    config = '[workspace]\nsetup = "true"\n[gates]\ncheck = "true"\n'
+    walled.init({"prd.json": prd(story("A")), "rad-engineer.toml": config})
+    env = {
+        "PIP_INDEX_URL": "https://me:a-token@packages.test/simple",
+        "npm_config_registry": "https://npm.test/",
+    }
+    refused = walled.rad("run", "prd.json", *agent(walled, "true"), env=env)
+    assert refused.code == 77
+    told = " ".join(refused.err.split())
+    assert "registry pypi packages.test:443" in told
+    assert "registry npm npm.test:443" in told
+    assert "a-token" not in refused.err
+    walled.rad("trust", "prd.json", "--yes", *agent(walled, "true"), env=env)
+    other = {**env, "npm_config_registry": "https://other.test/"}
+    assert walled.rad("run", "prd.json", *agent(walled, "true"), env=other).code == 77
+    assert walled.rad("run", "prd.json", "--sandbox", "off", *agent(walled, "true")).code == 77
+
+
+INSTALLS = {
+    "python": (
+        "python3 -m venv .venv && .venv/bin/pip install -q six==1.17.0",
+        ".venv/bin/python -c 'import six; assert six.__version__ == \\\"1.17.0\\\"'",
+    ),
+    "node": (
+        "npm install --silent is-odd@3.0.1",
+        "node -e 'process.exit(require(\\\"is-odd\\\")(3) ? 0 : 1)'",
+    ),
+}
+
+
+@pytest.mark.skipif(
+    not os.environ.get("RAD_REGISTRIES"), reason="RAD_REGISTRIES=1 fetches packages from the network"
+)
+@pytest.mark.parametrize("kind", INSTALLS)
+def test_setup_installs_real_packages_and_nobody_else_has_a_network(walled: Project, kind: str):
+    """`--private-network`, for machines that have registries of their own."""
+    setup, gate = INSTALLS[kind]
+    lonely = "! curl -sS --max-time 20 https://{0}.test/ && ! getent hosts {0}.test".format
+    config = f'[workspace]\nsetup = "{setup}"\n[gates]\ntest = "{gate} && {lonely("gate")}"\n'
+    walled.init({"prd.json": prd(story("A"), story("B", "A")), "rad-engineer.toml": config,
+                 "package.json": '{"name": "x", "version": "1.0.0"}', ".gitignore": ".venv/\nnode_modules/\npackage-lock.json\n"})  # fmt: skip
+    command = agent(walled, f"{lonely('agent')} && echo 1 > $RAD_STORY_ID")
+    env = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "npm_", "SSL_"))}
+    ran = walled.rad("run", "prd.json", "--yes", "--private-network", *command, env=env)
+    assert walled.landed("rad/demo") == ["A", "B"], ran.err + ran.out
+    asked = {(each["stage"], each["allowed"]) for each in events(walled, "network_asked")}
+    assert asked == {("setup", True)}
