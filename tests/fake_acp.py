@@ -47,11 +47,19 @@ class FakeAcp:
         return [one[what] for one in found if what in one] if what else found
 
 
+def _takes(path: Path) -> bool:
+    try:
+        path.touch()
+    except OSError:
+        return False
+    return True
+
+
 class Agent:
     """The agent's side."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder if os.access(folder, os.W_OK) else Path(os.environ["HOME"])
+        self._folder = folder if _takes(folder / "heard.jsonl") else Path(os.environ["HOME"])
         self._place = Path.cwd()
         self._plan = json.loads((folder / "plan.json").read_text())
         self._cancelled = asyncio.Event()

@@ -12,6 +12,12 @@ from rad_engineer.agents.adapters import ADAPTERS
 _PROGRAM = """#!{python} -SE
 import json, os, sys, time
 here = {here!r}
+def opens(path, how=os.O_RDONLY):
+    try:
+        os.close(os.open(path, how))
+        return True
+    except OSError:
+        return False
 arguments = sys.argv[1:]
 if "--version" in arguments:
     print({version!r}); raise SystemExit
@@ -25,9 +31,9 @@ for rule in plan["by"]:
         plan.update(rule)
         break
 asked = {{"argv": sys.argv, "env": dict(os.environ), "cwd": os.getcwd(), "prompt": prompt,
-         "seen": [path for path in plan["looks"] if os.path.exists(path)],
+         "seen": [path for path in plan["looks"] if opens(path)],
          "state": {{n: os.listdir(os.environ[n]) for n in plan["folders"] if n in os.environ}}}}
-kept = here if os.access(here, os.W_OK) else os.environ["HOME"]
+kept = here if opens(here + "/asked.jsonl", os.O_WRONLY | os.O_CREAT) else os.environ["HOME"]
 with open(kept + "/asked.jsonl", "a") as handle:
     handle.write(json.dumps(asked) + "\\n")
 for name, text in plan["files"].items():

@@ -301,7 +301,7 @@ def _outcome(adapter: Adapter, reason: process.Reason, code: int | None, told: T
 
 def _lent(adapter: Adapter, work: AgentWork, state: Path) -> list[logins.Lent]:
     home = Path(work.env.get("HOME") or os.environ.get("HOME") or "/")
-    return logins.lend(adapter, home, state, boxed=work.box.inside(state) != str(state))
+    return logins.lend(adapter, home, state, boxed=work.box.level != "off")
 
 
 def _state(adapter: Adapter, work: AgentWork) -> Path:

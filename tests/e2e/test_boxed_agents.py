@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -14,7 +15,7 @@ import pytest
 from tests import cli_streams, fake_acp, fake_cli
 from tests.conftest import Project, agent, prd, story
 from tests.fake_cli import FakeCli, install
-from tests.sandboxes import needs_bubblewrap
+from tests.sandboxes import let_through, needs
 
 if TYPE_CHECKING:
     import subprocess
@@ -25,12 +26,21 @@ NOBODY = ("--upstream", "http://127.0.0.1:9")
 PACKAGE = "lib/node_modules/@maker/agent"
 
 
+LEVELS = ("bubblewrap", "landlock")
+
+
 @pytest.fixture
-def walled(project: Project, tmp_path: Path) -> Project:
-    needs_bubblewrap()
+def walled(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> Project:
+    level = getattr(request, "param", "bubblewrap")
+    needs(level)
+    if level == "landlock":
+        python = Path(sys.executable).resolve()
+        if os.geteuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in python.parents):
+            pytest.skip(f"NO LANDLOCK WAS TESTED: others cannot pass the folders above {python}")
+        let_through(tmp_path / "any")
     home = tmp_path / "home" / "tools"
     project.env |= {
-        "RAD_SANDBOX": "bubblewrap",
+        "RAD_SANDBOX": level,
         "PATH": f"{home / 'bin'}{os.pathsep}{project.env['PATH']}",
     }
     (tmp_path / "home" / "secret").write_text("of the user")
@@ -49,6 +59,12 @@ def home_of(project: Project, name: str) -> Path:
     return next(project.folder.glob(f".rad-engineer/runs/*/stories/*/agent-{name}"))
 
 
+def inner_home(project: Project, name: str) -> str:
+    """The same as it is called inside."""
+    return "/home/agent" if project.env["RAD_SANDBOX"] == "bubblewrap" else str(home_of(project, name))
+
+
+@pytest.mark.parametrize("walled", LEVELS, indirect=True)
 def test_an_agent_from_a_package_below_the_home_folder(walled: Project):
     """It runs, has a home folder of its own and sees nothing of the user's."""
     fake = installed(walled, "claude")
@@ -64,16 +80,15 @@ def test_an_agent_from_a_package_below_the_home_folder(walled: Project):
     assert walled.landed("rad/demo") == ["A"]
     [asked] = fake.asked_in(home_of(walled, "claude"))
     env = asked["env"]
-    assert (asked["cwd"], env["HOME"], env["CLAUDE_CONFIG_DIR"]) == (
-        "/src/project",
-        "/home/agent",
-        "/home/agent",
-    )
+    own = inner_home(walled, "claude")
+    assert (env["HOME"], env["CLAUDE_CONFIG_DIR"]) == (own, own)
+    assert own != "/home/agent" or asked["cwd"] == "/src/project"
     assert not [value for value in env.values() if "planted" in value]
     assert asked["seen"] == []
     assert "Story A" in asked["prompt"]
 
 
+@pytest.mark.parametrize("walled", LEVELS, indirect=True)
 def test_over_the_protocol(walled: Project):
     """Our own client is in the box as well, and what it is made of is nothing that the agent could take for its own."""
     tools = walled.folder.parent / "home" / "tools"
@@ -88,9 +103,9 @@ def test_over_the_protocol(walled: Project):
         json.loads(line)
         for line in (home_of(walled, "opencode-acp") / "heard.jsonl").read_text().splitlines()
     ]
-    assert heard[0]["cwd"] == "/src/project"
     assert "PYTHONPATH" not in heard[0]["env"]
-    assert next(one["at"] for one in heard if "new" in one) == "/src/project"
+    place = "/src/project" if heard[0]["env"]["HOME"] == "/home/agent" else heard[0]["cwd"]
+    assert (heard[0]["cwd"], next(one["at"] for one in heard if "new" in one)) == (place, place)
 
 
 LOGIN = {"tokens": {"access": "planted-old", "refresh": "planted-r"}}

@@ -19,10 +19,18 @@ _INNER = "/rad/client"
 _IMPORTED = (
     "rad_engineer", "acp", "pydantic", "pydantic_core", "typing_extensions", "annotated_types", "typing_inspection"
 )  # fmt: skip
-_START = (
-    f"import runpy, sys; sys.path.append({_INNER!r}); runpy.run_module({_PROGRAM!r}, run_name='__main__')"
-)
-"""A search path in the environment would be the agent's as well, and that of all Python that it runs."""
+_START = """
+import importlib.util, runpy, sys
+class Shown:
+    places = {places}
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        place = cls.places.get(name)
+        return importlib.util.spec_from_file_location(name, place) if place else None
+sys.meta_path.insert(0, Shown)
+runpy.run_module({program!r}, run_name="__main__")
+"""
+"""Finds these packages and no others: a search path in the environment would be that of all Python that the agent runs."""
 
 
 def lacking() -> str:
@@ -39,16 +47,21 @@ def lacking() -> str:
 
 def mounts() -> tuple[Mount, ...]:
     """What a box has to show for the program to run in it: its own code, and the packages that it imports."""
-    found = [find_spec(name) for name in _IMPORTED]
-    origins = [Path(spec.origin) for spec in found if spec is not None and spec.origin is not None]
-    places = [path.parent if path.name == "__init__.py" else path for path in origins]
+    places = (path.parent if path.name == "__init__.py" else path for path in _origins().values())
     return tuple(Mount(place, f"{_INNER}/{place.name}") for place in places)
+
+
+def _origins() -> dict[str, Path]:
+    found = {name: find_spec(name) for name in _IMPORTED}
+    return {name: Path(spec.origin) for name, spec in found.items() if spec is not None and spec.origin}
 
 
 def command(box: Box, prompt: Path, session: str, model: str, agent: Sequence[str]) -> list[str]:
     """The command line that has this agent work on the prompt: in that session or a new one, with that model or its own."""
-    if box.inside(prompt) == str(prompt):
+    if box.level == "off":
         start = [sys.executable, "-P", "-W", "ignore", "-m", _PROGRAM]
     else:  # where our own environment is not seen
-        start = [os.path.realpath(sys.executable), "-I", "-S", "-W", "ignore", "-c", _START]
+        places = {name: box.inside(path) for name, path in _origins().items()}
+        start = [os.path.realpath(sys.executable), "-I", "-S", "-W", "ignore", "-c"]
+        start.append(_START.format(places=places, program=_PROGRAM))
     return [*start, box.inside(prompt), session, model, *agent]
