@@ -15,9 +15,13 @@ from functools import partial
 from pathlib import Path
 
 from rad_engineer import process, sandbox
-from rad_engineer.sandbox import Place
+from rad_engineer.sandbox import Grants, Place
+from rad_engineer.sandbox.bubblewrap import Bubblewrap
 
-PROGRAMS = (["true"], ["bash", "-c", "true"], ["git", "--version"], ["python3", "-I", "-S", "-c", "pass"])
+PROGRAMS = (
+    ["true"], ["bash", "-c", "true"], ["git", "--version"], ["python3", "-I", "-S", "-c", "pass"],
+    ["python3", "-c", "pass"],
+)  # fmt: skip
 CALLS = 30
 
 
@@ -50,7 +54,36 @@ def main() -> None:
             ratio = statistics.median(inside / outside for outside, inside in pairs)
             outside, inside = (statistics.median(column) for column in zip(*pairs, strict=True))
             print(f"{' '.join(argv):34} {outside:8.2f} {inside:8.2f} {ratio:10.1f}")
+        parts(place, rounds)
         calls(place, env, rounds)
+
+
+def parts(place: Place, rounds: int) -> None:
+    """What a stage cannot start without: bubblewrap with all its arguments, and an interpreter for the executor."""
+    interpreter = [os.path.realpath(sys.executable), "-I", "-S", "-c", "pass"]
+
+    def spawned(argv: list[str]) -> None:
+        os.waitpid(os.posix_spawn(argv[0], argv, {}), 0)
+
+    with Bubblewrap(place, Grants()) as box:
+
+        def walls() -> None:
+            passed: list[int] = []
+            argv = box._command(passed)  # noqa: SLF001 -- all of it but what runs inside
+            spawned([*argv[: argv.index("--") + 1], "/bin/true"])
+            for descriptor in passed:
+                os.close(descriptor)
+
+        works: dict[str, Callable[[], None]] = {
+            "a bare posix_spawn of true": partial(spawned, ["/bin/true"]),
+            "bubblewrap around true": walls,
+            "the interpreter": partial(spawned, interpreter),
+        }
+        found = [[timed(work) for work in works.values()] for _ in range(rounds)]
+    medians = (statistics.median(column) for column in zip(*found, strict=True))
+    print(
+        "of which: " + ", ".join(f"{name} {value:.2f} ms" for name, value in zip(works, medians, strict=True))
+    )
 
 
 def calls(place: Place, env: dict[str, str], rounds: int) -> None:

@@ -117,7 +117,7 @@ class Player:
         return found
 
     def _store(self) -> str:
-        return "/store" if self.box.level == "bubblewrap" else str(self.world.folder / "store")
+        return self.box.inside(self.world.folder / "store")
 
     def _run(self, attempt: Attempt, told: dict[str, object]) -> str:
         program = [*python(), f"{PRELUDE}\n{attempt.script}", json.dumps(told)]
