@@ -21,7 +21,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rad_engineer.core.pii import scrubbed
 from rad_engineer.core.printable import one_line, plain
+from rad_engineer.core.secret_rules import redacted
 
 if TYPE_CHECKING:
     from rad_engineer.core.events import Event
@@ -270,9 +272,9 @@ def _structlog(file: _File | None, written: int, shown: int) -> Any:
             readable = {key: one_line(value) if isinstance(value, str) and key != "exception" else value
                         for key, value in record.items()}  # fmt: skip
             with suppress(OSError, ValueError):  # a closed stderr ends nothing
-                (_log.echo or _to_stderr)(str(pretty(logger, name, readable)))
+                (_log.echo or _to_stderr)(redacted(str(pretty(logger, name, readable))))
         if file is not None and number >= written:
-            file.add(as_json(record), urgent=number >= LEVELS["warning"] and "seq" not in record)
+            file.add(scrubbed(as_json(record)), urgent=number >= LEVELS["warning"] and "seq" not in record)
         raise structlog.DropEvent
 
     return structlog.wrap_logger(

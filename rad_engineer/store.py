@@ -25,6 +25,7 @@ from typing import Any
 from rad_engineer.core.checkpoint import Checkpoint, fold
 from rad_engineer.core.events import SYNCED, Event
 from rad_engineer.core.prd import Prd
+from rad_engineer.core.secret_rules import redacted
 from rad_engineer.durable import (
     SEAL,
     StateDamaged,
@@ -199,7 +200,8 @@ def kept_prd(rundir: RunDir, number: int, entry: Mapping[str, Any]) -> Path:
 
 def write_report(rundir: RunDir, document: bytes, text: str) -> None:
     """Writes both forms of the report, each with its checksum at the end."""
-    data = text.encode("utf-8", "replace")
+    data = redacted(text).encode("utf-8", "replace")
+    document = redacted(document.decode()).encode()
     replace(rundir.report_json, seal(document))
     replace(rundir.report_md, data + _COMMENT % zlib.crc32(data))
 

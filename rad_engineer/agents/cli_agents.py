@@ -12,6 +12,7 @@ from rad_engineer import process, sandbox
 from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork, acp, logins
 from rad_engineer.agents.adapters import ADAPTERS, PRIVATE, Adapter, own_folder
 from rad_engineer.agents.cli_events import Reader, Told
+from rad_engineer.core.secret_rules import redacted
 from rad_engineer.durable import write_all
 from rad_engineer.errors import CannotWrite
 
@@ -176,7 +177,7 @@ class _Log:
     def _add(self, line: str) -> None:
         for secret in self._secrets:
             line = line.replace(secret, "[secret]")
-        text = process.plain(line).rstrip() + "\n"
+        text = redacted(process.plain(line)).rstrip() + "\n"
         self.tail = (self.tail + text)[-_OUTPUT:]
         self.shown = next((part.strip() for part in reversed(text.splitlines()) if part.strip()), self.shown)[
             :500

@@ -8,7 +8,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rad_engineer.core.secret_shapes import SHAPES, compiled
@@ -157,7 +157,11 @@ def entropy(value: str) -> float:
 
 def redacted(text: str, *, hashed: bool = True) -> str:
     """The text with the type and the short hash of each secret in its place; without the hash, two runs look alike."""
-    found = find(text)
+    return hidden(text, find(text), hashed=hashed)
+
+
+def hidden(text: str, found: Sequence[Found], *, hashed: bool = True) -> str:
+    """The text with marks in the place of these secrets, which are in the order in which they stand there."""
     if not found:
         return text
     parts, at = [], 0

@@ -1,4 +1,8 @@
-"""What a child process writes: all of it counted and hashed, only its head, its tail and a bounded log kept."""
+"""What a child process writes: all of it counted and hashed, only its head, its tail and a bounded log kept.
+
+What is kept has no secrets in it: a mark with the type and a short hash stands in the place of each. The hash of all, and
+whoever is told every byte as it comes, have what was printed.
+"""
 
 import hashlib
 import os
@@ -6,6 +10,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from rad_engineer.core.secret_rules import redacted
+from rad_engineer.core.secret_stream import Redactor
 from rad_engineer.errors import CannotWrite
 
 KEPT = 64 * 1024
@@ -13,6 +19,7 @@ KEPT = 64 * 1024
 
 _SEEN = 4096  # bytes of the tail that the last line is looked for in
 _LINE = 500  # characters of it that are shown
+_BLANK = re.compile(rb"\s")
 _NOTHING = hashlib.sha256().hexdigest()
 _CONTROL = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # operating system command: window titles, links
@@ -34,7 +41,18 @@ class Output:
     Whoever has to see every byte is told with `on_data`, as they come.
     """
 
-    __slots__ = ("_hash", "_head", "_log", "_logged", "_on_data", "_path", "_tail", "limit", "size")
+    __slots__ = (
+        "_hash",
+        "_head",
+        "_log",
+        "_logged",
+        "_on_data",
+        "_path",
+        "_redactor",
+        "_tail",
+        "limit",
+        "size",
+    )
 
     def __init__(self, log: Path | None, limit: int, on_data: Callable[[bytes], None] | None = None) -> None:
         self.size = 0
@@ -46,6 +64,7 @@ class Output:
         self._head = b""
         self._tail = bytearray()
         self._hash = hashlib.sha256()
+        self._redactor = Redactor()
 
     def add(self, data: bytes) -> None:
         """Takes the next bytes."""
@@ -68,10 +87,11 @@ class Output:
         if self._log is None:
             return
         try:
+            self._write_all(self._redactor.end())
             missing = self.size - self._logged
             if missing > 0:
-                tail = bytes(self._tail[-min(KEPT, missing) :])
-                self._write_all(_gap(missing - len(tail)) + tail)
+                tail = _from_a_word(bytes(self._tail[-min(KEPT, missing) :]))
+                self._write_all(_gap(missing - len(tail)) + _redacted(tail))
         finally:
             os.close(self._log)
             self._log = None
@@ -80,8 +100,11 @@ class Output:
         """Head and tail, with a line between them that says how much was left out."""
         tail = bytes(self._tail[-KEPT:])
         missing = self.size - len(self._head) - len(tail)
-        whole = self._head + (_gap(missing) if missing else b"") + tail
-        return whole.decode("utf-8", "replace")
+        if missing:
+            end = _from_a_word(tail)
+            missing += len(tail) - len(end)
+            return (_redacted(self._head) + _gap(missing) + _redacted(end)).decode("utf-8", "replace")
+        return redacted((self._head + tail).decode("utf-8", "replace"))
 
     def sha256(self) -> str:
         """The hash of everything that came."""
@@ -93,7 +116,7 @@ class Output:
         if len(seen) < _SEEN:
             seen = self._head[-(_SEEN - len(seen)) :] + seen
         lines = re.split(r"[\r\n]+", plain(seen.decode("utf-8", "replace")))
-        return next((line.strip()[:_LINE] for line in reversed(lines) if line.strip()), "")
+        return next((redacted(line.strip())[:_LINE] for line in reversed(lines) if line.strip()), "")
 
     def _write_log(self, data: bytes) -> None:
         if self._log is None and self._path is not None:
@@ -103,7 +126,7 @@ class Output:
                 self._log = os.open(self._path, flags, 0o600)
             except OSError as error:
                 raise CannotWrite(f"{self._path}: {error.strerror}") from error
-        self._write_all(data)
+        self._write_all(self._redactor.feed(data))
         self._logged += len(data)
 
     def _write_all(self, data: bytes) -> None:
@@ -115,6 +138,16 @@ class Output:
                 view = view[os.write(self._log, view) :]
         except OSError as error:
             raise CannotWrite(f"{self._path}: {error.strerror}") from error
+
+
+def _redacted(data: bytes) -> bytes:
+    return redacted(data.decode("latin-1")).encode("latin-1")
+
+
+def _from_a_word(data: bytes) -> bytes:
+    """Without its first word, which may be the end of a secret whose beginning is left out."""
+    first = _BLANK.search(data[:_SEEN])
+    return data[first.start() :] if first else data
 
 
 def _gap(missing: int) -> bytes:

@@ -11,6 +11,7 @@ from rad_engineer.agents.adapters import ADAPTERS, own_folder
 from rad_engineer.core import prompt
 from rad_engineer.core.agent_word import heard
 from rad_engineer.core.prd import Story
+from rad_engineer.core.secret_rules import redacted
 from rad_engineer.process import Limits
 from rad_engineer.sandbox import Box
 from rad_engineer.worker import boxes, commits, verdict, ways
@@ -75,7 +76,7 @@ def assignment(run: StoryRun) -> prompt.Assignment:
 
 def write_prompt(run: StoryRun) -> None:
     """Writes the story's prompt."""
-    text = prompt.render(assignment(run))
+    text = redacted(prompt.render(assignment(run)))
     story_files.write_note(run.attempt_folder, "prompt.md", text.encode("utf-8", "replace"))
 
 
@@ -171,7 +172,7 @@ def _prompt_file(run: StoryRun, turn: Turn) -> Path:
     """Where the prompt of a turn lies; that of the story was written before."""
     files = run.attempt_folder / turn.name if turn.name else run.attempt_folder
     if turn.text:
-        story_files.write_note(files, "prompt.md", turn.text.encode("utf-8", "replace"))
+        story_files.write_note(files, "prompt.md", redacted(turn.text).encode("utf-8", "replace"))
     return files / "prompt.md"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rad_engineer.agents.anthropic.report import SCHEMA
 from rad_engineer.core import prompt
+from rad_engineer.core.secret_rules import redacted
 
 SYSTEM = """\
 You are a software engineer who implements one story of a plan in an existing project, alone and without questions: \
@@ -122,4 +123,4 @@ def first_message(assignment: prompt.Assignment | None, plain: str) -> list[dict
 
 
 def _texts(parts: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"type": "text", "text": part} for part in parts if part.strip()]
+    return [{"type": "text", "text": redacted(part)} for part in parts if part.strip()]

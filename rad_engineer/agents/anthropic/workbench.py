@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import process
+from rad_engineer import process, trail
 from rad_engineer.agents.anthropic import editor, search
 from rad_engineer.agents.anthropic.confinement import mask
 from rad_engineer.agents.anthropic.learnings import record_learning
 from rad_engineer.agents.anthropic.seam import ShellEnded, ToolFailed, ToolResult
 from rad_engineer.agents.anthropic.shell import Ran, Shell, shell_environment
+from rad_engineer.core import audit
 from rad_engineer.core.prompt import cut
+from rad_engineer.core.secret_rules import redacted
 from rad_engineer.sandbox import Box
 
 CAPS = {"bash": 30_000, "str_replace_based_edit_tool": 30_000, "read": 30_000, "glob": 10_000, "grep": 15_000}
@@ -66,13 +68,16 @@ class Workbench:
         self._shell.close()
 
     def _told(self, name: str, text: str) -> str:
-        return cut(self._mask(process.plain(text)), CAPS.get(name, _SMALL))
+        return cut(redacted(self._mask(process.plain(text))), CAPS.get(name, _SMALL))
 
     def _bash(self, given: Mapping[str, Any]) -> str:
         if given.get("restart"):
             self._shell.close()
             return "the shell was restarted: it is in the project's root, and variables are gone"
-        ran = self._shell.run(editor.text_of(given, "command"), self._seconds)
+        command = editor.text_of(given, "command")
+        told = command[: 2 * audit.LONGEST]
+        trail.tell("command", what="tool", argv_hash=audit.argv_hash(["bash", "-c", command]), text=told)
+        ran = self._shell.run(command, self._seconds)
         if ran.ending == "done":
             return _with_code(ran)
         raise ShellEnded(f"{ran.text.rstrip()}\n[{self._why(ran)}; {_NEW_SHELL}]".lstrip())
