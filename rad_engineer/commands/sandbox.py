@@ -1,11 +1,17 @@
 """sandbox: what is enforced on this machine, found out by trying; a command run as those of agents are."""
 
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from json import dumps
 
+from rad_engineer import settings, trust
+from rad_engineer.core.printable import one_line
 from rad_engineer.errors import ExitCode, RadError
+from rad_engineer.launch import gate_plan, ground, sandboxed
 from rad_engineer.launch.trials import HARMS, Report
 from rad_engineer.launch.trials import report as tried
-from rad_engineer.sandbox import LEVELS, choose
+from rad_engineer.sandbox import LEVELS, Wanted, choose
 
 _WORDS = {"held": "yes", "open": "no", "unknown": "?"}
 
@@ -23,6 +29,38 @@ def report(*, json: bool) -> int:
         _print(told)
         print(f"\n--sandbox auto takes {auto}" if auto else f"\n{why}")
     return ExitCode.OK if auto else ExitCode.BAD_CONFIG
+
+
+def run(*, command: Sequence[str], stage: str, level: Wanted, flags: Mapping[str, object]) -> int:
+    """Runs a command on a copy of the project; its exit code is ours. Where what it wrote lies is told on stderr."""
+    place = ground.look(os.environ)
+    found = settings.with_flags(place.settings, flags)
+    trust.require(
+        place.id, list(gate_plan.of_the_sandbox(found)), yes=found.yes, stdin=sys.stdin, stderr=sys.stderr
+    )
+    chosen = choose(level)
+    print(f"{chosen.told}; as {stage}, on a copy of {place.top}", file=sys.stderr)
+    sys.stdout.flush()
+    ended = sandboxed.run(place, chosen.level, stage, command, _through)
+    if ended.reason != "exited":
+        print(f"rad-engineer: it was ended: {ended.reason}", file=sys.stderr)
+    for why in ended.denied:
+        print(f"rad-engineer: {one_line(why)}", file=sys.stderr)
+    if ended.copy is None:
+        print("rad-engineer: it has written nothing in the copy, which is gone", file=sys.stderr)
+    else:
+        names = ", ".join(map(one_line, ended.changed[:10]))
+        more = f" and {len(ended.changed) - 10} more" if len(ended.changed) > 10 else ""
+        print(
+            f"rad-engineer: written: {names}{more}\nin {ended.copy}; your files are as they were",
+            file=sys.stderr,
+        )
+    return ended.code
+
+
+def _through(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def _print(told: Report) -> None:

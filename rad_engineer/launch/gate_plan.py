@@ -205,7 +205,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
         found.append(("setup", wanted.setup))
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
-    found += [*of_models(wanted), *_of_the_sandbox(wanted), *_of_registries(wanted)]
+    found += [*of_models(wanted), *of_the_sandbox(wanted), *_of_registries(wanted)]
     if agent.unmetered:
         from rad_engineer.agents.choice import grants  # noqa: PLC0415 - only where somebody is lent a login
 
@@ -231,7 +231,7 @@ def of_models(wanted: Settings) -> list[tuple[str, str]]:
     return found
 
 
-def _of_the_sandbox(wanted: Settings) -> Iterator[tuple[str, str]]:
+def of_the_sandbox(wanted: Settings) -> Iterator[tuple[str, str]]:
     """What a file of the project wants to have opened of the walls around commands."""
     from_file = {name for name, origin in wanted.origins.items() if origin.endswith(".toml")}
     if "audit" in from_file and wanted.audit == "off":
