@@ -36,6 +36,7 @@ class Rules:
     base: str | None
     agent: str  # those that work, in the order in which they are asked, with commas
     agent_command: str
+    seed: str = ""  # what the marks of the run are made of, see core.fence
     model: str = ""
     priced: tuple[str, ...] = ()  # models that stories may ask for
     agent_settings: Mapping[str, Any] = field(

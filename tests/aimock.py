@@ -20,6 +20,7 @@ import pytest
 from anthropic.types import message_create_params as params
 
 _PROGRAM = Path(__file__).parent / "npm/node_modules/@copilotkit/aimock/dist/cli.js"
+_TELLS_TOKENS = Path(__file__).with_name("tells_tokens.cjs")
 _HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
 Fixture = Mapping[str, Any]
 
@@ -52,7 +53,18 @@ def serve(folder: Path, fixtures: Sequence[Fixture], *options: str, keys: str = 
         pytest.skip("NO EVIDENCE: the mock server is not installed (node, requirements/npm)")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "fixtures.json").write_text(json.dumps({"fixtures": list(fixtures)}))
-    argv = [node, str(_PROGRAM), "-p", "0", "-f", str(folder / "fixtures.json"), "--strict", *options]
+    argv = [
+        node,
+        "--require",
+        str(_TELLS_TOKENS),
+        str(_PROGRAM),
+        "-p",
+        "0",
+        "-f",
+        str(folder / "fixtures.json"),
+        "--strict",
+        *options,
+    ]
     env = {"AIMOCK_STRICT_TURN_INDEX": "1", **({"AIMOCK_API_KEYS": keys} if keys else {})}
     with (folder / "mock.log").open("wb") as log, subprocess.Popen(
         argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log

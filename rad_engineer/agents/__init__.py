@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
+from rad_engineer.core.fence import Marks
 from rad_engineer.core.prompt import Assignment
 from rad_engineer.process import Exhausted, Limits
 from rad_engineer.sandbox import Box
@@ -48,6 +49,9 @@ class AgentWork:
     folder: Path | None = None  # the attempt's own: what an agent keeps to be able to go on lies there
     assignment: Assignment | None = None  # what `prompt` was made of
     hidden: Mapping[str, str] = field(default_factory=dict)  # what no model is to see, and what stands for it
+    marks: Marks = field(
+        kw_only=True
+    )  # of text of others, and what ends the turn of one that returns a report
     session: str = ""  # one of its own to go on with, as an earlier result named it
     learnings: Path | None = None  # where it leaves what later stories should know
     bound: str = ""  # names what was put into the slot; what went on in another is no use in this one
@@ -75,6 +79,7 @@ class AgentResult:
     model: str = ""
     unmetered: bool = False  # its calls passed nobody who counts
     session: str = ""  # by which it can be asked to go on
+    noticed: tuple[str, ...] = ()  # what people should know of it
 
 
 class Agent(Protocol):

@@ -12,6 +12,7 @@ from rad_engineer import process, sandbox
 from rad_engineer.agents import AgentOutcome, AgentResult, AgentWork, acp, logins
 from rad_engineer.agents.adapters import ADAPTERS, PRIVATE, Adapter, own_folder
 from rad_engineer.agents.cli_events import Reader, Told
+from rad_engineer.core.fence import Marks
 from rad_engineer.core.secret_rules import redacted
 from rad_engineer.durable import write_all
 from rad_engineer.errors import CannotWrite
@@ -158,8 +159,8 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 class _Log:
     """What an agent said, readable and without secrets; bounded, as it goes on."""
 
-    def __init__(self, path: Path, limit: int, secrets: Sequence[str]) -> None:
-        self._path, self._left = path, limit
+    def __init__(self, path: Path, limit: int, secrets: Sequence[str], marks: Marks) -> None:
+        self._path, self._left, self._marks = path, limit, marks
         self._secrets = [secret for secret in secrets if len(secret) >= 8]
         self.tail = ""
         self.shown = ""
@@ -177,7 +178,7 @@ class _Log:
     def _add(self, line: str) -> None:
         for secret in self._secrets:
             line = line.replace(secret, "[secret]")
-        text = redacted(process.plain(line)).rstrip() + "\n"
+        text = redacted(process.plain(self._marks.redacted(line))).rstrip() + "\n"
         self.tail = (self.tail + text)[-_OUTPUT:]
         self.shown = next((part.strip() for part in reversed(text.splitlines()) if part.strip()), self.shown)[
             :500
@@ -208,6 +209,7 @@ def run(adapter: Adapter, work: AgentWork, session: str = "") -> AgentResult:
         work.log,
         work.limits.log_bytes,
         [work.token, *(env[name] for name in adapter.variables if name in env)],
+        work.marks,
     )
     log.add(iter(found.warnings))
     try:

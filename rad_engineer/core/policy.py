@@ -80,6 +80,8 @@ _RULES = (
          "do without changes to this file"),
     Rule("secret", "block", "a key, token or password in an added line",
          "take it out and read it from the environment; when it is none, a person can add its hash to the baseline"),
+    Rule("run-mark", "block", "a mark that only prompts have: it would let others pass off text as ours",
+         "take it out: the marks around text of others, and the completion token, belong into no file"),
     Rule("tests-removed", "block", "a test that was there is gone, and none replaces it",
          "put the test back and mend the code; a test is only replaced by one that checks the same"),
     Rule("assertions-removed", "block", "a test that stays has lost an assertion, and none comes in its place",

@@ -7,6 +7,7 @@ from posixpath import normpath
 
 from rad_engineer.core import file_kinds, secret_rules, thresholds, weakened_tests
 from rad_engineer.core.diff import GITLINK, LINK, Diff, FileDiff
+from rad_engineer.core.fence import Marks
 from rad_engineer.core.globs import matches
 from rad_engineer.core.languages import family_of, holds_tests, is_comment
 
@@ -71,6 +72,7 @@ class Change:
     read: Read = lambda _path: None
     seconds: float | None = None
     claims: tuple[Claim, ...] | None = None
+    marks: Marks | None = None  # of the run, where there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def hits(
     """Everything that any rule has to say."""
     yield from _judging(change, forbid)
     yield from _secrets(change.diff)
+    yield from _run_marks(change)
     yield from _tests(change)
     for file in change.diff:
         yield from _escapes(file)
@@ -137,6 +140,20 @@ def _found(file: FileDiff, *, removed: bool) -> Iterator[tuple[tuple[int, str], 
         for found in secret_rules.in_code(text, file.path):
             line = lines[text.count("\n", 0, found.start)]
             yield (line.number, line.text), found
+
+
+def _run_marks(change: Change) -> Iterator[Hit]:
+    """Marks of the run in names and added lines, also where they go over several lines."""
+    if change.marks is None:
+        return
+    for file in change.diff:
+        lines = list(file.added)
+        text = "\n".join(line.text for line in lines)
+        at = change.marks.find(text)
+        if at is not None:
+            yield Hit("run-mark", file.path, lines[text.count("\n", 0, at)].number, "a mark of this run")
+        elif change.marks.find(file.path) is not None:
+            yield Hit("run-mark", file.path, None, "its name has a mark of this run")
 
 
 def _tests(change: Change) -> Iterator[Hit]:

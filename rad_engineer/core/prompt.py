@@ -1,13 +1,18 @@
 """What an agent is told: the story, how it will be judged, and what happened before it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from rad_engineer.core.fence import Marks
 
 STORY_LIMIT = 32_000
 NOTES_LIMIT = 8_000
 EARLIER_LIMIT = 4_000
 LEARNINGS_LIMIT = 4_000
 FEEDBACK_LIMIT = 16_000
+_LONGEST_ID = 80
+_NOT_OF_IDS = re.compile(r"[^\w.:/#+@-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,7 @@ class Assignment:
     story_id: str
     title: str
     text: str  # the story as its file wrote it, unknown fields included
+    marks: Marks  # what tells the text of others from ours
     criteria: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()  # commands that will judge the work
     notes: str = ""  # what the PRD says to every story
@@ -37,24 +43,34 @@ RULES = (
 
 
 def render(assignment: Assignment, rules: Sequence[str] = RULES) -> str:
-    """The prompt as Markdown; every part is cut to its limit, and says so when it was."""
-    parts = [f"# Story {assignment.story_id}: {assignment.title}\n"]
+    """The prompt as Markdown; every part is cut to its limit, and says so when it was. What others wrote is fenced."""
+    fence = assignment.marks.fence
+    parts = [heading(assignment), f"{assignment.marks.told}\n", f"{fence(assignment.title)}\n"]
     if assignment.role:
         parts.append(_section("Your role", assignment.role))
     if assignment.criteria:
-        parts.append(_section("Acceptance criteria", "\n".join(f"- {text}" for text in assignment.criteria)))
-    parts.append(_section("The story as its PRD has it", fenced(cut(assignment.text, STORY_LIMIT))))
-    parts.append(_section("How the work is judged", _rules(rules, assignment.checks)))
+        parts.append(
+            _section("Acceptance criteria", fence("\n".join(f"- {text}" for text in assignment.criteria)))
+        )
+    parts.append(_section("The story as its PRD has it", fence(cut(assignment.text, STORY_LIMIT))))
+    parts.append(_section("How the work is judged", _rules(rules, assignment)))
     if assignment.notes:
-        parts.append(_section("About the project", cut(assignment.notes, NOTES_LIMIT)))
+        parts.append(_section("About the project", fence(cut(assignment.notes, NOTES_LIMIT))))
     if assignment.earlier:
-        parts.append(_section("What earlier stories changed", _tail(assignment.earlier, EARLIER_LIMIT)))
+        parts.append(
+            _section("What earlier stories changed", fence(_tail(assignment.earlier, EARLIER_LIMIT)))
+        )
     if assignment.learnings:
-        parts.append(_section("Learnings", _tail(assignment.learnings, LEARNINGS_LIMIT)))
+        parts.append(_section("Learnings", fence(_tail(assignment.learnings, LEARNINGS_LIMIT))))
     if assignment.feedback:
         title = f"Attempt {assignment.attempt}: why the last one did not land"
-        parts.append(_section(title, fenced(cut(assignment.feedback, FEEDBACK_LIMIT))))
+        parts.append(_section(title, fence(cut(assignment.feedback, FEEDBACK_LIMIT))))
     return "\n".join(parts)
+
+
+def heading(assignment: Assignment, what: str = "Story") -> str:
+    """The first line: the id, of which only what ids are made of is left; the title is text of others."""
+    return f"# {what} {_NOT_OF_IDS.sub('_', assignment.story_id)[:_LONGEST_ID]}:\n"
 
 
 def cut(text: str, limit: int) -> str:
@@ -67,14 +83,6 @@ def cut(text: str, limit: int) -> str:
 
 def _section(title: str, body: str) -> str:
     return f"## {title}\n\n{body}\n"
-
-
-def fenced(text: str) -> str:
-    """The text as a block of Markdown that it cannot end itself."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}\n{text}\n{fence}"
 
 
 def _tail(lines: Sequence[str], limit: int) -> str:
@@ -93,8 +101,8 @@ def _tail(lines: Sequence[str], limit: int) -> str:
     return "\n".join(reversed(kept))
 
 
-def _rules(rules: Sequence[str], checks: Sequence[str]) -> str:
+def _rules(rules: Sequence[str], assignment: Assignment) -> str:
     told = [*rules]
-    if checks:
-        told.append("\nCommands:\n\n" + "\n".join(f"    {command}" for command in checks))
+    if assignment.checks:
+        told.append("\nCommands:\n\n" + assignment.marks.fence("\n".join(assignment.checks)))
     return "\n".join(told)

@@ -6,12 +6,14 @@ says what other stories have done so far are left out: that depends on which of 
 
 Made alike, in system prompts, results of tools and what clients add as `<system-reminder>`: points of time, durations,
 temporary and home folders, UUIDs, commit ids, addresses in memory, and the lines in which clients name the machine.
-Everywhere: secrets, and the folder in which the client says that it works.
+Everywhere: secrets, the folder in which the client says that it works, and the marks of a run (core/fence.py): the
+nonce of its fences and the token that ends a turn.
 """
 
 import hashlib
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -22,6 +24,10 @@ from rad_engineer.gateway.redaction import Redaction
 from rad_engineer.gateway.remembered import Remembered
 
 WORKPLACE = "<workplace>"
+_MARKS = {
+    "<nonce>": re.compile(r"\buntrusted-([0-9a-f]{16})\b"),
+    "<token>": re.compile(r"\b(rad-done-[0-9a-f]{20})\b"),
+}
 _OF_A_LANE = ("path", "model", "system", "tools")
 _MOST_LANES = 255
 _MOST_REMEMBERED = 32_000_000
@@ -61,7 +67,7 @@ class Normal:
     request: Mapping[str, Any]
     lane: str
     fingerprint: str
-    workplace: str
+    here: Mapping[str, str]  # what stands here for what is said in the place of it: the folder, the marks
 
 
 class Forms:
@@ -70,13 +76,13 @@ class Forms:
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
         self._parts = Remembered(self._part, _MOST_REMEMBERED, whole=True)
-        self._places = Remembered(workplace, _MOST_REMEMBERED // 10)
+        self._places = Remembered(here, _MOST_REMEMBERED // 10)
         self._lanes: dict[str, str] = {}
 
     def of(self, call: Call) -> Normal:
         """The normal form of a request."""
         data = {name: value for name, value in call.data.items() if name not in _LEFT_OUT}
-        where = self._places.of(data.get("system"))
+        where = self._places.of([data.get("system"), _first_message(data)])
         parts = {
             name: [self._parts.of([name, where, part]) for part in listed]
             for name in _FORMS
@@ -87,7 +93,7 @@ class Forms:
             "path": call.path.removeprefix("/v1"),
             "query": call.query,
             "betas": betas(call),
-            **_moved(rest, where),
+            **away(rest, where),
         }
         request = self._redaction.tree(found)
         request |= {name: [normal for normal, _ in made] for name, made in parts.items()}
@@ -98,7 +104,7 @@ class Forms:
     def _part(self, name_where_part: list[Any]) -> tuple[Any, str]:
         name, where, part = name_where_part
         normal = self._redaction.tree(
-            _FORMS[name](_moved(part, where))
+            _FORMS[name](away(part, where))
         )  # moved first: it may lie in a temporary folder
         return normal, digest(normal)
 
@@ -135,9 +141,22 @@ def workplace(system: Any) -> str:
     return found[1].rstrip("/.,") if found else ""
 
 
-def placed(value: Any, where: str, redaction: Redaction) -> Any:
-    """A JSON value without secrets, and without the folder that it comes from."""
-    return _moved(redaction.tree(value), where)
+def here(system_and_first: Sequence[Any]) -> dict[str, str]:
+    """What is different here from anywhere else, by what is said in its place: the folder, and the marks of the run."""
+    text = json.dumps(system_and_first, ensure_ascii=False)
+    found = {WORKPLACE: workplace(system_and_first[0])}
+    found |= {mark: seen[1] for mark, shape in _MARKS.items() if (seen := shape.search(text))}
+    return {mark: value for mark, value in found.items() if value}
+
+
+def _first_message(data: Mapping[str, Any]) -> Any:
+    messages = data.get("messages")
+    return messages[0] if isinstance(messages, list) and messages else None
+
+
+def placed(value: Any, where: Mapping[str, str], redaction: Redaction) -> Any:
+    """A JSON value without secrets, and without what is different elsewhere."""
+    return away(redaction.tree(value), where)
 
 
 def moved(value: Any, old: str, new: str) -> Any:
@@ -152,8 +171,18 @@ def moved(value: Any, old: str, new: str) -> Any:
     return value
 
 
-def _moved(value: Any, where: str) -> Any:
-    return moved(value, where, WORKPLACE) if where else value
+def away(value: Any, where: Mapping[str, str]) -> Any:
+    """A JSON value as it is everywhere."""
+    for mark, own in where.items():
+        value = moved(value, own, mark)
+    return value
+
+
+def back(value: Any, where: Mapping[str, str]) -> Any:
+    """A JSON value as it is here."""
+    for mark, own in where.items():
+        value = moved(value, mark, own)
+    return value
 
 
 def normal_message(message: Mapping[str, Any], redaction: Redaction) -> Any:

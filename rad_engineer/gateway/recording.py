@@ -79,7 +79,7 @@ class Recorder:
         number = known.number_of(normal.fingerprint, call.number)
         if again and any(one.number > number for one in known.recent):
             return {}
-        answer = placed(said, normal.workplace, self._redaction)
+        answer = placed(said, normal.here, self._redaction)
         exchange = Exchange(number, normal.lane, normal.request, answer)
         pages = tape.pages(self._folder, call.session.story, call.session.attempt, exchange, known.recent)
         others = [one for one in known.recent if one.number != number]

@@ -13,7 +13,7 @@ from rad_engineer.gateway import tape
 from rad_engineer.gateway.answers import encoded
 from rad_engineer.gateway.drift import described, differences
 from rad_engineer.gateway.exchange import Answer, Call, Refusal, Session, Whole
-from rad_engineer.gateway.normal_form import WORKPLACE, Forms, Normal, moved
+from rad_engineer.gateway.normal_form import Forms, Normal, back
 from rad_engineer.gateway.redaction import Redaction
 from rad_engineer.gateway.tape import Exchange
 
@@ -53,7 +53,7 @@ class Replay:
                 raise _drift(call.session, normal, story)
             story.given.add(found.name)
             self._answered += 1
-        return _answer(found.answer, normal.workplace, stream=call.stream)
+        return _answer(found.answer, normal.here, stream=call.stream)
 
     def stats(self) -> Mapping[str, int]:
         """How many requests were answered, and how many were not the recorded ones."""
@@ -83,9 +83,8 @@ class _Story:
     given: set[str] = field(default_factory=set)
 
 
-def _answer(said: Mapping[str, Any], where: str, *, stream: bool) -> Answer:
-    if where:
-        said = moved(said, WORKPLACE, where)
+def _answer(said: Mapping[str, Any], where: Mapping[str, str], *, stream: bool) -> Answer:
+    said = back(said, where)
     if "message" not in said:
         return _whole(said["status"], said["body"])
     return _stream(said["message"]) if stream else _whole(said["status"], said["message"])

@@ -50,6 +50,7 @@ def rules(
         base=base,
         agent=",".join(agent.agents) or "mock",
         agent_command=agent.command,
+        seed=os.urandom(16).hex(),
         model=wanted.model or "",
         priced=_priced(inputs, wanted, agent),
         **reading(ground, wanted),

@@ -1,5 +1,6 @@
 """The terms of a run: its branch, what has landed there, its rules; those of an unfinished run, or new ones."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,7 +86,7 @@ class _Agreeing:
             if not self.exactly:
                 kept = self._renewed(kept, branch)
             level = self._level(kept)
-            return replace(kept, sandbox=level, allow_unverified=wanted.allow_unverified,
+            return replace(kept, seed=kept.seed or os.urandom(16).hex(), sandbox=level, allow_unverified=wanted.allow_unverified,
                            allow_missing_tests=wanted.allow_missing_tests, attempts=wanted.attempts,
                            story_timeout=wanted.story_timeout, idle_timeout=wanted.idle_timeout,
                            gate_timeout=wanted.gate_timeout, agent=",".join(order.agent.agents) or "mock",

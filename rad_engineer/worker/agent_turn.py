@@ -14,8 +14,8 @@ from rad_engineer.core.prd import Story
 from rad_engineer.core.secret_rules import redacted
 from rad_engineer.process import Limits
 from rad_engineer.sandbox import Box
-from rad_engineer.worker import boxes, commits, verdict, ways
-from rad_engineer.worker.story_run import PATCH_LIES_IN, StoryRun
+from rad_engineer.worker import boxes, commits, marks, verdict, ways
+from rad_engineer.worker.story_run import PATCH_LIES_IN, StoryRun, marks_of
 
 _LEARNINGS = "learnings.txt"
 _SAME_FOR_ALL = ("budget", "offline", "ledger")
@@ -63,6 +63,7 @@ def assignment(run: StoryRun) -> prompt.Assignment:
         story_id=story["id"],
         title=story["title"],
         text=story["text"],
+        marks=marks_of(run),
         criteria=tuple(criterion["text"] for criterion in story["criteria"]),
         checks=tuple(gate.command for gate in verdict.gates_of(run)),
         notes=context.get("notes", ""),
@@ -115,6 +116,16 @@ def _asked(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentResu
         result = agents.agent(name).run(replace(work, base_url=models.url, token=models.token))
     for why in asked.denied:
         run.say({"event": "note", "text": why})
+    return _without_marks(run, work, result)
+
+
+def _without_marks(run: StoryRun, work: agents.AgentWork, result: agents.AgentResult) -> agents.AgentResult:
+    """The result as it may be told, with what is to be noticed said."""
+    result = marks.without(result, work.marks)
+    if marks.clean_log(work.log, work.marks):
+        result = replace(result, noticed=(*result.noticed, marks.NOTICE.format("the log of the agent")))
+    for text in result.noticed:
+        run.say({"event": "note", "text": text})
     return result
 
 
@@ -142,6 +153,7 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
     files = run.attempt_folder / turn.name if turn.name else run.attempt_folder
     own = None if turn.text else assignment(run)
     learnings = run.attempt_folder / _LEARNINGS
+    own_marks = marks_of(run, turn.name)
     return agents.AgentWork(
         story_id=story["id"].replace("\0", ""),
         title=story["title"].replace("\0", ""),
@@ -154,7 +166,7 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
         box=box,
         command=boxes.command_inside(run.place)[0],
         cancel=run.cancel,
-        on_line=lambda line: run.say({"output": line}),
+        on_line=lambda line: run.say({"output": own_marks.redacted(line)}),
         on_started=None if turn.name else run.name_child,
         on_finished=_on_finished(run, turn, name),
         model=_model(run, turn, name, first),
@@ -165,6 +177,7 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
         learnings=learnings,
         bound=run.place.pool.prepared(commits.slot_of(run)) if rules.workspace == "slots" else "shared",
         session=turn.session,
+        marks=own_marks,
     )
 
 
@@ -226,7 +239,11 @@ def _on_finished(run: StoryRun, turn: Turn, name: str) -> Callable[[agents.Agent
     finished = turn.finished
     if finished is not None:
         return lambda _result: finished()
-    return None if turn.name else lambda result: run.checkpoint("agent", wrote=wrote(Took(name, result)))
+    if turn.name:
+        return None
+    return lambda result: run.checkpoint(
+        "agent", wrote=wrote(Took(name, marks.without(result, marks_of(run))))
+    )
 
 
 def _model(run: StoryRun, turn: Turn, name: str, first: str) -> str:

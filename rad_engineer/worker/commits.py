@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from rad_engineer.core.policy_rules import Change, Claim
 from rad_engineer.gates import policy
 from rad_engineer.outcome import Outcome, text_fingerprint
 from rad_engineer.worker import setup, verdict
-from rad_engineer.worker.story_run import StoryRun
+from rad_engineer.worker.story_run import StoryRun, marks_of
 
 if TYPE_CHECKING:
     from rad_engineer.agents import AgentResult
@@ -101,7 +102,7 @@ def _policy(
 def _violations(
     run: StoryRun, changed: tuple[str, ...], commit: str, said: "AgentResult | None"
 ) -> list[Violation]:
-    place, quarantine = run.place, _quarantine(run, "commit")
+    place, quarantine, marks = run.place, _quarantine(run, "commit"), marks_of(run)
     env = place.pool.objects_env(quarantine)
     change = Change(
         policy.diff(place.repository, run.job["base"], commit, env),
@@ -110,9 +111,13 @@ def _violations(
         read=policy.reader(place.repository, commit, env),
         seconds=said.seconds if said is not None else None,
         claims=_claims(said),
+        marks=marks,
     )
     wanted = policy.policy_of(place.rules.policy, allow_missing_tests=place.rules.allow_missing_tests)
-    return judge(change, wanted)
+    return [
+        replace(one, path=marks.redacted(one.path), message=marks.redacted(one.message))
+        for one in judge(change, wanted)
+    ]
 
 
 def _claims(said: "AgentResult | None") -> tuple[Claim, ...] | None:
@@ -157,12 +162,14 @@ def rescue(run: StoryRun, slot: "Slot") -> str | None:
 
 
 def _secrets(run: StoryRun, base: str, commit: str, quarantine: Path) -> list[Violation]:
-    """Secrets in unfinished work: it is kept for people, but they must not enter the repository."""
+    """Secrets and marks of the run in unfinished work: it is kept for people, but they must not enter the repository."""
     found = policy.diff(run.place.repository, base, commit, run.place.pool.objects_env(quarantine))
     return [
         one
-        for one in blocking(judge(Change(found), policy.policy_of(run.place.rules.policy)))
-        if one.rule == "secret"
+        for one in blocking(
+            judge(Change(found, marks=marks_of(run)), policy.policy_of(run.place.rules.policy))
+        )
+        if one.rule in ("secret", "run-mark")
     ]
 
 

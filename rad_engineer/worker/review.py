@@ -13,7 +13,7 @@ from rad_engineer.outcome import Outcome
 from rad_engineer.worker import agent_turn, commits, verdict
 from rad_engineer.worker.agent_turn import Took, Turn
 from rad_engineer.worker.progress import Progress
-from rad_engineer.worker.story_run import StoryRun
+from rad_engineer.worker.story_run import StoryRun, marks_of
 
 if TYPE_CHECKING:
     from rad_engineer.core.review import Review
@@ -51,7 +51,7 @@ def reviewed(run: StoryRun, progress: Progress) -> Outcome | None:
 def _mended(run: StoryRun, progress: Progress) -> Outcome | bool:
     """Has the findings mended by whoever wrote the change: whether something came of it."""
     wrote, name = progress.writer, f"mend-{progress.reviews}"
-    turn = Turn(commits.slot_of(run).path, name, review.again(_prompt(run), progress.must), _named(wrote.agent),
+    turn = Turn(commits.slot_of(run).path, name, review.again(_prompt(run), progress.must, marks_of(run)), _named(wrote.agent),
                 wrote.result.model, wrote.result.session)  # fmt: skip
     return _worked(run, progress, turn, "mend")
 

@@ -17,7 +17,7 @@ from rad_engineer.worker import agent_turn, commits, review, setup, verdict
 from rad_engineer.worker.agent_turn import Took, Turn
 from rad_engineer.worker.court import Cancelled, set_up_copy
 from rad_engineer.worker.progress import Progress, back_to
-from rad_engineer.worker.story_run import StoryRun, with_patch
+from rad_engineer.worker.story_run import StoryRun, marks_of, with_patch
 
 MAX_LEARNINGS = 20
 _MOST_LEARNED = 24_000  # bytes
@@ -181,5 +181,6 @@ def _learnings(run: StoryRun) -> tuple[str, ...]:
             text = handle.read(_MOST_LEARNED).decode("utf-8", "replace")
     except OSError:
         return ()
-    lines = [one_line(line)[:300] for line in text.splitlines()]
+    marks = marks_of(run)
+    lines = [one_line(marks.defused(line))[:300] for line in text.splitlines()]
     return tuple(line for line in lines if line)[:MAX_LEARNINGS]

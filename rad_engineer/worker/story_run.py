@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import git, story_files, timings
+from rad_engineer.core.fence import Marks, marks
 from rad_engineer.engines.channel import Channel
 from rad_engineer.outcome import Outcome
 from rad_engineer.worker.workplace import Workplace
@@ -67,6 +68,11 @@ class StoryRun:
         """Tells the coordinator that a stage has ended."""
         seconds = round(time.monotonic() - started, 3)
         self.say({"event": "stage_finished", "stage": stage, "ok": ok, "seconds": seconds, **more})
+
+
+def marks_of(run: StoryRun, turn: str = "") -> Marks:
+    """What stands around text of others in this run, and what ends this turn of the attempt."""
+    return marks(run.place.rules.seed, run.story["identity"], run.attempt, turn)
 
 
 def with_patch(place: Workplace, outcome: Outcome, base: str, path: Path) -> Outcome:

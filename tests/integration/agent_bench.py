@@ -12,6 +12,7 @@ from rad_engineer.agents import AgentWork
 from rad_engineer.core.prompt import Assignment
 from rad_engineer.process import Limits
 from tests.boxes import off
+from tests.marks import MARKS, TOKEN
 
 EDITOR = "str_replace_based_edit_tool"
 USAGE = {"input_tokens": 100, "output_tokens": 10}
@@ -37,6 +38,7 @@ def says(
 def report(**more: Any) -> dict[str, Any]:
     """A call of `report` that is valid for a story without criteria."""
     good = {
+        "token": TOKEN,
         "status": "done",
         "summary": "done",
         "files": [],
@@ -80,7 +82,7 @@ class Bench:
             "prompt": self.attempt / "prompt.md", "log": self.attempt / "agent.log",
             "env": {"PATH": os.environ["PATH"], "HOME": str(self.slot.parent)}, "base_url": self.url, "token": "t",
             "model": "claude-sonnet-5-5", "settings": settings, "folder": self.attempt, "bound": "b",
-            "assignment": Assignment("S-1", "a story", "do it", notes="a project"),
+            "assignment": Assignment("S-1", "a story", "do it", MARKS, notes="a project"), "marks": MARKS,
         }  # fmt: skip
         return AgentWork(**{**about, **more})
 

@@ -17,6 +17,7 @@ from rad_engineer.process import Limits
 from rad_engineer.settings import AgentChoice
 from tests.boxes import off
 from tests.fake_acp import FakeAcp, install
+from tests.marks import MARKS
 
 OVER_ACP = sorted(name for name, row in ADAPTERS.items() if row.acp)
 PROMPT = "# Story S-1: Żółw 🐢\n\n" + 'Do what it says, `$HOME` and "quotes" and all.\n' * 3_000
@@ -44,7 +45,7 @@ class Place:
         given = {"base_url": "http://127.0.0.1:9/", "token": TOKEN} if metered else {}
         about = {"model": "some-model", "limits": Limits(seconds=60, grace=1), **given, **more}
         work = AgentWork(
-            story_id="S-1", title="Żółw", attempt=1, slot=self.slot, box=off(), prompt=self.attempt / "prompt.md",
+            story_id="S-1", title="Żółw", attempt=1, slot=self.slot, marks=MARKS, box=off(), prompt=self.attempt / "prompt.md",
             log=self.attempt / "agent.log", env=env, on_line=self.lines.append, session=session,
             on_finished=self.results.append, **about,
         )  # fmt: skip

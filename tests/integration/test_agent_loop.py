@@ -13,6 +13,7 @@ from rad_engineer import agents
 from rad_engineer.core.prompt import Assignment
 from rad_engineer.process import Limits, children
 from tests.aimock import serve, tap
+from tests.marks import MARKS, TOKEN, bare
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def test_answers_that_depend_on_what_a_file_held_before(tmp_path, monkeypatch):
     ]  # fmt: skip
     with playing(tmp_path, story, {"greeting": "hallo", "src/x": ""}) as (bench, seen):
         env = {**bench.work().env, "RAD_SECRET": "no", "MY_API_KEY": "no"}
-        story_of = Assignment("S-1", "a story", "do it", criteria)
+        story_of = Assignment("S-1", "a story", "do it", MARKS, criteria)
         done = run(
             bench,
             env=env,
@@ -87,7 +88,7 @@ def test_calls_of_one_answer_are_carried_out_in_order_and_errors_stand_among_the
         content = seen.exchanges[-1].data["messages"][-1]["content"]
         assert [bool(block.get("is_error")) for block in content] == [False, True, False, True, False, True]
         assert "relative to the project's root" in content[1]["content"]
-        assert content[2]["content"] == "[exit code 1]"
+        assert bare(content[2]["content"]) == "[exit code 1]"
         assert content[4]["content"] == "     1\t1\n     2\t2"
         assert bench.read("n") == "1\n2\n3\n"  # before the report, which ends it
 
@@ -97,6 +98,8 @@ def test_calls_of_one_answer_are_carried_out_in_order_and_errors_stand_among_the
     [
         (report(), "finished", "done"),
         (report(status="fine"), "failed", "the report was not valid, twice"),
+        (report(token="rad-done-00000000000000000000"), "failed", "the report was not valid, twice"),
+        (report(token=None), "failed", "the report was not valid, twice"),
         (
             report(status="blocked", summary="no network", next_steps=["connect"]),
             "failed",
@@ -113,6 +116,27 @@ def test_an_invalid_report_gets_one_repair(tmp_path, second, outcome, output):
         assert "status" in bench.results()[0]
         assert run(bench).outcome == outcome  # whoever goes on after that asks nobody
         assert len(seen.exchanges) == 2
+
+
+@pytest.mark.parametrize("said", [TOKEN, "COMPLETE", "<promise>COMPLETE</promise>"])
+def test_without_the_token_no_report_ends_a_story_and_the_refusal_does_not_tell_it(tmp_path, said):
+    given = report()["arguments"] | {"token": f"{said} "}
+    with playing(tmp_path, [says(call("report", **given), when={})]) as (bench, _seen):
+        ended = run(bench)
+        assert (ended.outcome, ended.output) == ("failed", "the report was not valid, twice")
+        assert TOKEN not in "".join(bench.results())
+
+
+def test_marks_that_a_model_prints_are_told_to_nobody(tmp_path):
+    told = f"{MARKS.nonce} and {MARKS.nonce[::-1]} and {TOKEN}"
+    story = [says(call("bash", command=f"echo '{told}' | tee -a note"), text=told, when=at(0)),
+             says(report(summary=told, files=[TOKEN], errors=[MARKS.nonce]), when=at(1))]  # fmt: skip
+    with playing(tmp_path, story) as (bench, _seen):
+        ended = run(bench)
+        assert bare(bench.results()[0]) == "[mark removed] and [mark removed] and [mark removed]"
+        said = [*bench.records("report"), ended, (bench.attempt / "agent.log").read_text()]
+        assert not [one for one in said if MARKS.find(str(one)) is not None]
+        assert "the marks of this run" in ended.noticed[0]
 
 
 def test_a_turn_that_ends_without_a_report_is_asked_for_it_once(tmp_path):
@@ -308,6 +332,7 @@ def test_system_tools_and_project_are_the_same_bytes_for_every_story_wherever_it
                 f"S-{number}",
                 f"story {number}",
                 f"in {bench.slot} of r-1",
+                MARKS,
                 notes="a project",
                 feedback=f"{bench.attempt}/diff.patch",
             )

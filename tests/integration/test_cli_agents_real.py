@@ -15,6 +15,7 @@ from rad_engineer.process import Limits
 from tests import aimock, gateways
 from tests.boxes import off
 from tests.conftest import prd, story
+from tests.marks import MARKS
 
 BIN = Path(__file__).parents[1] / "npm-agents/node_modules/.bin"
 DEAD = "http://127.0.0.1:9"
@@ -66,7 +67,7 @@ class Real:
                "HTTP_PROXY": DEAD, "HTTPS_PROXY": DEAD, "http_proxy": DEAD, "https_proxy": DEAD,
                "ANTHROPIC_API_KEY": "sk-ant-of-the-user-000"}  # fmt: skip
         work = AgentWork(
-            story_id="S-1", title="notes", attempt=1, slot=self.slot, box=off(), prompt=self.attempt / "prompt.md",
+            story_id="S-1", title="notes", attempt=1, slot=self.slot, marks=MARKS, box=off(), prompt=self.attempt / "prompt.md",
             log=self.attempt / "agent.log", env=env, limits=Limits(seconds=200, grace=1), base_url=url, token=token,
             model=gateways.MODEL, session=session,
         )  # fmt: skip

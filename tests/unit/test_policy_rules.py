@@ -5,6 +5,7 @@ import pytest
 from rad_engineer.core.diff import FileDiff, Hunk, Line
 from rad_engineer.core.policy import RULES, Policy, judge
 from rad_engineer.core.policy_rules import Change, Claim, Limits, OwnRule
+from tests.marks import MARKS
 from tests.patches import changes, patch
 from tests.secret_samples import samples
 
@@ -38,6 +39,10 @@ CASES = {
     "protected-path": (of(("check.sh", "a\n", "b\n"), judging=("check.sh",)), "check.sh", of(("check.sh", "a\n", "b\n"))),
     "forbidden-path": (of(("infra/main.tf", None, "a\n")), "infra/main.tf", of(("src/main.tf", None, "a\n"))),
     "secret": (of(("src/a.py", "", f"x = 1\nkey = '{KEY}'\n")), "src/a.py:2", of(("src/a.py", f"key = '{KEY}'\n", ""))),
+    "run-mark": (
+        of(("a.py", "", f"x = 1\nmark = '{MARKS.nonce[:8]}\n{MARKS.nonce[8:]}'\n"), marks=MARKS), "a.py:2",
+        of(("a.py", "", f"mark = '{MARKS.nonce[:-1]}'\n"), marks=MARKS),
+    ),
     "tests-removed": (of(("tests/test_a.py", TEST, None)), "tests/test_a.py:1", of(("tests/test_a.py", TEST, TEST.replace("test_a", "test_b")))),
     "assertions-removed": (
         of(("tests/test_a.py", TEST, TEST.replace("    assert value == 1\n", ""))), "tests/test_a.py:3",
@@ -105,9 +110,14 @@ def test_each_rule(rule):
 
 def test_what_blocks_by_default():
     assert [name for name, rule in RULES.items() if rule.severity == "block"] == [
-        "prd", "protected-path", "forbidden-path", "secret", "tests-removed", "assertions-removed", "tests-skipped",
-        "threshold-loosened", "conflict-marker", "tree-escape",
+        "prd", "protected-path", "forbidden-path", "secret", "run-mark", "tests-removed", "assertions-removed",
+        "tests-skipped",        "threshold-loosened", "conflict-marker", "tree-escape",
     ]  # fmt: skip
+
+
+def test_a_name_of_a_file_may_have_no_mark_of_the_run():
+    change = of((f"a/{MARKS.nonce}.py", None, ""), marks=MARKS)
+    assert [rule for rule, _severity, _place in told(change)] == ["run-mark"]
 
 
 def test_a_secret_that_only_moves_was_there_before():

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rad_engineer.agents import AgentResult, AgentWork
@@ -55,14 +56,15 @@ def run(work: AgentWork) -> AgentResult:
             transcript.write("resumed")
         with work.log.open("a", encoding="utf-8", errors="replace") as log:
             tell = _teller(work, log)
-            ended = Loop(transcript, tools.execute, line, work, settings, tell).until_end()
+            loop = Loop(transcript, tools.execute, line, work, settings, tell)
+            ended = loop.until_end()
             if ended.report is None:
                 tell(f"{ended.outcome}: {ended.detail}".rstrip(": "))
     finally:
         line.close()
         tools.close()
         transcript.close()
-    result = result_of(ended, transcript.now, time.monotonic() - begun)
+    result = replace(result_of(ended, transcript.now, time.monotonic() - begun), noticed=loop.noticed)
     if result.outcome == "finished" and work.on_finished is not None:
         work.on_finished(result)
     return result
@@ -78,7 +80,7 @@ def _start(work: AgentWork, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What every request of the attempt begins with; kept, so that a later version goes on with the same."""
     masked = mask(work.slot, work.hidden, work.box.inside(work.slot))
     plain = "" if work.assignment is not None else work.prompt.read_text("utf-8", "replace")
-    first = prompts.first_message(work.assignment, plain)
+    first = prompts.first_message(work.assignment, plain, work.marks)
     return {
         "boot": boot_id(),
         "bound": work.bound,
@@ -88,7 +90,7 @@ def _start(work: AgentWork, settings: Mapping[str, Any]) -> dict[str, Any]:
             "thinking": settings["thinking"],
             "effort": settings["effort"],
         },
-        "system": prompts.system(str(settings["role"])),
+        "system": prompts.system(str(settings["role"]), work.marks),
         "tools": prompts.tools(CAPS["str_replace_based_edit_tool"]),
         "first": [{**block, "text": masked(block["text"])} for block in first],
     }
@@ -96,6 +98,7 @@ def _start(work: AgentWork, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _teller(work: AgentWork, log: Any) -> Callable[[str], None]:
     def tell(line: str) -> None:
+        line = work.marks.redacted(line)
         log.write(f"{line}\n")
         log.flush()
         if work.on_line is not None:
@@ -121,7 +124,9 @@ class Loop:
         self._line = line
         self._settings = settings
         self._criteria = len(work.assignment.criteria) if work.assignment is not None else 0
+        self._marks = work.marks
         self._tell = tell
+        self.noticed: tuple[str, ...] = ()
 
     @property
     def _now(self) -> Conversation:
@@ -222,7 +227,8 @@ class Loop:
 
     def _begin_anew(self, now: Conversation) -> None:
         text = texts(now.answer["content"]).strip() if now.answer is not None else ""
-        self._transcript.write("compacted", summary=prompts.SUMMARY.format(text=text or prompts.NO_SUMMARY))
+        text = self._marks.defused(text) or prompts.NO_SUMMARY
+        self._transcript.write("compacted", summary=prompts.SUMMARY.format(text=text))
         self._tell("the conversation was compacted")
 
     def _end_of_turn(self, now: Conversation) -> None:
@@ -265,16 +271,24 @@ class Loop:
         self._tell(f"  {name}: {_in_short(given)}")
         if number not in now.begun:
             self._transcript.write("begun", n=number, id=use["id"])
-        self._told(number, self._execute(name, given))
+        found = self._execute(name, given)
+        if self._marks.find(found.text) is not None:
+            self._notice("what a tool printed had the marks of this run in it: they were taken out")
+        self._told(number, replace(found, text=self._marks.fence(found.text)))
 
     def _told(self, number: int, result: ToolResult) -> None:
         more = {"shell": "gone"} if result.shell_gone else {}
         self._transcript.write("result", n=number, text=result.text, error=result.error, **more)
 
+    def _notice(self, text: str) -> None:
+        if text not in self.noticed:
+            self.noticed += (text,)
+            self._tell(text)
+
     def _take_report(self, number: int, given: Mapping[str, Any]) -> None:
-        found = validated(given, self._criteria)
+        found = validated(given, self._criteria, self._marks.token)
         if isinstance(found, Report):
-            self._transcript.write("report", report=found.model_dump())
+            self._transcript.write("report", report=_each_text(found.model_dump(), self._marks.redacted))
             self._tell(f"report: {found.status}: {found.summary}")
         else:
             self._told(number, ToolResult(f"this report is not valid:\n{found}", error=True))
@@ -283,6 +297,18 @@ class Loop:
 def _only_looks(name: str, given: Mapping[str, Any]) -> bool:
     """Whether a call may be made again: it changes nothing, or nothing the second time."""
     return name in _READ_ONLY or (name == "str_replace_based_edit_tool" and given.get("command") == "view")
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """A JSON value with each of its texts changed."""
+    match value:
+        case str():
+            return change(value)
+        case list():
+            return [_each_text(part, change) for part in value]
+        case dict():
+            return {name: _each_text(part, change) for name, part in value.items()}
+    return value
 
 
 def _in_short(given: Mapping[str, Any]) -> str:

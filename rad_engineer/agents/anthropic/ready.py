@@ -41,7 +41,7 @@ def prepare() -> None:
     """Makes one call to ourselves; where that cannot be done, the first worker does what is left."""
     with suppress(OSError, TimeoutError, anthropic.AnthropicError):
         asyncio.run(_call_ourselves())
-    validated({}, 0)
+    validated({"token": ""}, 0, "")
     gc.collect()
 
 

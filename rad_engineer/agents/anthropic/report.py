@@ -1,5 +1,6 @@
 """The agent's last word: a structured report, validated. It proves nothing; gates do."""
 
+import hmac
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -46,10 +47,15 @@ class Report(BaseModel):
         return self
 
 
-def validated(given: Mapping[str, Any], criteria: int) -> Report | str:
-    """The report, or what is wrong with it. `criteria`: how many the story has."""
+def validated(given: Mapping[str, Any], criteria: int, token: str) -> Report | str:
+    """The report, or what is wrong with it. `criteria`: how many the story has; `token`: without which nothing ends it."""
+    said = given.get("token")
+    if not isinstance(said, str) or not hmac.compare_digest(said.encode("utf-8", "replace"), token.encode()):
+        return "token: this is not the completion token that the first message ends with"
     try:
-        report = Report.model_validate(given, strict=True)
+        report = Report.model_validate(
+            {name: value for name, value in given.items() if name != "token"}, strict=True
+        )
     except ValidationError as error:
         return "\n".join(f"{_place(found['loc'])}: {found['msg']}" for found in error.errors())
     if report.status == "done" and len(report.criteria) < criteria:
@@ -66,6 +72,7 @@ _STRINGS: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
+        "token": {"type": "string", "description": "The completion token that the first message ends with."},
         "status": {"type": "string", "enum": ["done", "blocked"]},
         "summary": {
             "type": "string",
@@ -90,7 +97,7 @@ SCHEMA: Mapping[str, Any] = {
         "errors": {**_STRINGS, "description": "What went wrong and is still so."},
         "next_steps": {**_STRINGS, "description": "What is left to do."},
     },
-    "required": ["status", "summary", "files", "tests", "criteria", "errors", "next_steps"],
+    "required": ["token", "status", "summary", "files", "tests", "criteria", "errors", "next_steps"],
     "additionalProperties": False,
 }
 """The same for the model, written out: the bytes of a prompt must not depend on the version of a library."""
