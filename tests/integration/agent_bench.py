@@ -12,7 +12,7 @@ from rad_engineer.agents import AgentWork
 from rad_engineer.core.prompt import Assignment
 from rad_engineer.process import Limits
 from tests.boxes import off
-from tests.marks import MARKS, TOKEN
+from tests.marks import MARKS, TOKEN, bare
 
 EDITOR = "str_replace_based_edit_tool"
 USAGE = {"input_tokens": 100, "output_tokens": 10}
@@ -92,7 +92,7 @@ class Bench:
         return [record for record in found if not kind or record["t"] == kind]
 
     def results(self) -> list[str]:
-        return [record["text"] for record in self.records("result")]
+        return [bare(record["text"]) for record in self.records("result")]
 
     def read(self, name: str) -> str:
         return (self.slot / name).read_text()

@@ -179,7 +179,7 @@ def test_rows_are_whole(tmp_path, name):
     }
     for url in (base, "") if row.metered else ("",):
         work = AgentWork(
-            story_id="S", title="T", attempt=1, slot=tmp_path, box=off(), prompt=tmp_path / "p.md", log=tmp_path / "log", env=env,
+            story_id="S", title="T", attempt=1, marks=MARKS, slot=tmp_path, box=off(), prompt=tmp_path / "p.md", log=tmp_path / "log", env=env,
             limits=Limits(), base_url=url, token=token if url else "", model="claude-opus-5-5",
         )  # fmt: skip
         line = cli_agents.command_line(

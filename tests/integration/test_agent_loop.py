@@ -89,7 +89,7 @@ def test_calls_of_one_answer_are_carried_out_in_order_and_errors_stand_among_the
         assert [bool(block.get("is_error")) for block in content] == [False, True, False, True, False, True]
         assert "relative to the project's root" in content[1]["content"]
         assert bare(content[2]["content"]) == "[exit code 1]"
-        assert content[4]["content"] == "     1\t1\n     2\t2"
+        assert bare(content[4]["content"]) == "     1\t1\n     2\t2"
         assert bench.read("n") == "1\n2\n3\n"  # before the report, which ends it
 
 

@@ -8,6 +8,7 @@ import pytest
 from tests import aimock, cli_streams, faulty_upstream, gateways
 from tests.conftest import Project, prd, story
 from tests.fake_cli import FakeCli, install
+from tests.marks import TOKEN
 
 CHECK = "test ! -e bad"
 
@@ -49,7 +50,7 @@ def test_a_story_is_done_by_claude(project):
     ran = shop.run("--agent", "claude", "--model", "claude-opus-5-5")
     assert ran.code == 0, ran.out + ran.err
     [asked] = claude.asked
-    assert asked["prompt"].startswith("# Story A: Story A\n")
+    assert asked["prompt"].startswith("# Story A:\n\nText between <untrusted-")
     assert "Your role" not in asked["prompt"]
     assert asked["argv"][-2:] == ["--model", "claude-opus-5-5"]
     assert "--bare" not in asked["argv"]
@@ -195,7 +196,12 @@ def test_the_built_in_agent_reviews_what_a_command_has_written(project, tmp_path
         {"agent.sh": "echo good > work.txt\ngrep -q 'it is wrong' && echo better > work.txt\ntrue\n"}
     )
     project.commit("an agent")
-    report = {"status": "done", "summary": "MUST-FIX: work.txt:1: it is wrong", "criteria": []}
+    report = {
+        "token": TOKEN,
+        "status": "done",
+        "summary": "MUST-FIX: work.txt:1: it is wrong",
+        "criteria": [],
+    }
     answer = {
         "toolCalls": [{"name": "report", "arguments": report}],
         "usage": {"input_tokens": 70, "output_tokens": 7},
