@@ -44,6 +44,11 @@ class Aftermath:
         if outcome.kind == "interrupted":
             self.ledger.record("story_interrupted", story)
             return
+        if outcome.kind == "later" and outcome.reason == "human":
+            self.lanes.release_slot(story)
+            self.ledger.record("story_waiting", story, reason="human")
+            self.schedule.waiting(story)
+            return
         if outcome.kind == "later":
             self.ledger.record("story_waiting", story, reason=outcome.reason, until=outcome.until)
             self.schedule.waiting(story, holds=True)

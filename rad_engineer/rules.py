@@ -54,6 +54,8 @@ class Rules:
     final_gates: tuple[GateRule, ...] = ()
     protected: tuple[str, ...] = ()  # paths that gate commands name
     protect: tuple[str, ...] = ()  # globs
+    injection_warn: int = 4  # scores of core.injection
+    injection_quarantine: int = 8
     policy: Mapping[str, Any] = field(default_factory=dict)  # what core.policy reads
     dropped: tuple[str, ...] = ()  # PRDs and progress notes: an agent's edits of them are left out
     sandbox: Level = "off"

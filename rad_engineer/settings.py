@@ -95,6 +95,8 @@ class Settings:
     wave_gates: Mapping[str, str]
     final_gates: Mapping[str, str]
     protect: tuple[str, ...]
+    injection_warn: int
+    injection_quarantine: int
     policy: Mapping[str, Any]
     setup: str | None
     copy: tuple[str, ...]

@@ -154,6 +154,10 @@ _GATES = (
     Setting("detect_gates", "switch", True, "without configured gates, use the project's own test command",
             "detect_gates"),
     Setting("protect", "texts", (), "files no story may change, as glob patterns", "protect"),
+    Setting("injection_warn", "count", 4, "score from which on a text that may be meant to steer an agent is told of; 0 is "
+            "never", "injection.warn", env=False),
+    Setting("injection_quarantine", "count", 8, "score from which on its story waits for a person; 0 is never",
+            "injection.quarantine", env=False),
     Setting("policy", "policy", {}, "severities, limits and own rules of the [policy](policy.md)", "policy"),
 )  # fmt: skip
 _WORKSPACE = (

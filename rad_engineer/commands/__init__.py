@@ -162,6 +162,9 @@ VERBS = (
          ("rad-engineer policy test", "rad-engineer policy test main..HEAD", "rad-engineer policy test change.patch"),
          (Argument("change", "DIFF|COMMIT|RANGE", "a file with a diff, - for standard input, a commit, or a range of "
                    "them; else HEAD", required=False),), (_JSON,)),
+    Verb("policy injection", "Policy", "look for what in a text may be meant to steer an agent",
+         "rad_engineer.commands.policy:look_into", ("rad-engineer policy injection prd.json",),
+         (Argument("file", "FILE", "the file, - for standard input"),), (_JSON,)),
     Verb("audit show", "Audit", "print what a run has done: commands, files, hosts, decisions, landings",
          "rad_engineer.commands.audit:show",
          ("rad-engineer audit show", "rad-engineer audit show --story US-003 --kind command",

@@ -3,7 +3,9 @@
 import os
 import sys
 from json import dumps
+from pathlib import Path
 
+from rad_engineer.core import injection
 from rad_engineer.core.policy import RULES, Policy, Rule, rules
 from rad_engineer.core.printable import one_line
 from rad_engineer.errors import ExitCode, NoInput
@@ -64,6 +66,37 @@ def try_change(change: str | None, *, json: bool) -> int:
     else:
         _tell(found, stopped)
     return ExitCode.FAILED if stopped else ExitCode.OK
+
+
+def look_into(file: str, *, json: bool) -> int:
+    """Prints what in a text may be meant to steer an agent; exit code 1 when a story with this text would wait."""
+    settings = ground.look(os.environ).settings
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8", "replace")
+    except OSError as error:
+        raise NoInput(f"{file}: {error.strerror}") from error
+    found = injection.look(text)
+    score = injection.score(found)
+    waits = 0 < settings.injection_quarantine <= score
+    verdict = (
+        "its story would wait"
+        if waits
+        else "told of"
+        if 0 < settings.injection_warn <= score
+        else "nothing follows"
+    )
+    if json:
+        rows = [{name: getattr(one, name) for name in one.__slots__} for one in found]
+        print(
+            dumps(
+                {"schema_version": 1, "file": file, "score": score, "waits": waits, "found": rows}, indent=2
+            )
+        )
+    else:
+        for one in found:
+            print(f"{file}:{one_line(str(one))}")
+        print(f"score {score}: {verdict}")
+    return ExitCode.FAILED if waits else ExitCode.OK
 
 
 def _tell(found: list[Checked], stopped: int) -> None:

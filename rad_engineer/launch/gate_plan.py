@@ -60,6 +60,8 @@ def rules(
         final_gates=_rules(_named(wanted.final_gates, "final", files, inputs, "final_gates")),
         protected=_protected(ground, base, project, inputs, files),
         protect=wanted.protect,
+        injection_warn=wanted.injection_warn,
+        injection_quarantine=wanted.injection_quarantine,
         dropped=dropped(ground, inputs),
         **walls(wanted, level),
         setup=wanted.setup,

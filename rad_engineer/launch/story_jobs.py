@@ -64,6 +64,7 @@ class StoryJobs:
                 "agent": story.agent,
                 "model": story.model,
             },
+            "approved": self._approved(identity),
             "context": {
                 "notes": "\n\n".join(filter(None, (prd.notes, self._progress[number]))),
                 "earlier": _in_order(self._earlier),
@@ -73,6 +74,11 @@ class StoryJobs:
         if resume:
             job |= self._resume(story.id, identity)
         return job
+
+    def _approved(self, identity: str) -> bool:
+        """Whether a person has released it: then its text has been read."""
+        record = self.checkpoint.stories.get(identity) if self.checkpoint is not None else None
+        return record is not None and record.approved
 
     def _resume(self, story_id: str, identity: str) -> dict[str, Any]:
         """What a cut-off attempt stood on: paid work goes on there, anything else is only rescued from there."""

@@ -18,7 +18,7 @@ from rad_engineer.worker import boxes, commits, marks, verdict, ways
 from rad_engineer.worker.story_run import PATCH_LIES_IN, StoryRun, marks_of
 
 _LEARNINGS = "learnings.txt"
-_SAME_FOR_ALL = ("budget", "offline", "ledger")
+_SAME_FOR_ALL = ("budget", "offline", "ledger", "human")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
         on_started=None if turn.name else run.name_child,
         on_finished=_on_finished(run, turn, name),
         model=_model(run, turn, name, first),
-        settings={**rules.agent_settings, "role": own.role if own is not None else ""},
+        settings={**rules.agent_settings, **_thresholds(run), "role": own.role if own is not None else ""},
         folder=run.attempt_folder if name in ADAPTERS else files,  # a command line's sessions lie beside it
         assignment=replace(own, role="") if own is not None else None,
         hidden=_hidden(run),
@@ -179,6 +179,13 @@ def _work(run: StoryRun, turn: Turn, name: str, first: str, box: Box) -> agents.
         session=turn.session,
         marks=own_marks,
     )
+
+
+def _thresholds(run: StoryRun) -> dict[str, int]:
+    """From which scores on results of tools are told of, and stop the story; what a person has released goes on."""
+    rules = run.place.rules
+    stop = 0 if run.job.get("approved") else rules.injection_quarantine
+    return {"injection_warn": rules.injection_warn, "injection_quarantine": stop}
 
 
 def _prompt_file(run: StoryRun, turn: Turn) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from rad_engineer import agents, git, process, story_files, timings
 from rad_engineer.core.printable import one_line
 from rad_engineer.outcome import DRIFT, FEEDBACK_TAIL, Outcome, difference, text_fingerprint
-from rad_engineer.worker import agent_turn, commits, review, setup, verdict
+from rad_engineer.worker import agent_turn, commits, review, setup, suspicion, verdict
 from rad_engineer.worker.agent_turn import Took, Turn
 from rad_engineer.worker.court import Cancelled, set_up_copy
 from rad_engineer.worker.progress import Progress, back_to
@@ -81,6 +81,9 @@ def _judge(run: StoryRun, progress: Progress) -> Outcome:
 
 
 def _agent(run: StoryRun, where: Path) -> Outcome | Took:
+    suspicious = suspicion.of_story(run)
+    if suspicious is not None:
+        return suspicious
     started = time.monotonic()
     afresh = (lambda: back_to(run, run.job["base"])) if run.place.rules.workspace == "slots" else None
     with timings.part("agent"):

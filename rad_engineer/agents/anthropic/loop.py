@@ -15,6 +15,7 @@ from rad_engineer.agents.anthropic.seam import Execute, Stopped, ToolResult
 from rad_engineer.agents.anthropic.transcript import REPORT, SHELL, Conversation, texts
 from rad_engineer.agents.anthropic.transcript_file import Transcript, open_transcript
 from rad_engineer.agents.anthropic.workbench import CAPS, Workbench
+from rad_engineer.core import injection
 from rad_engineer.process import boot_id
 
 MODEL = "claude-sonnet-5-5"
@@ -32,6 +33,8 @@ _DEFAULTS: Mapping[str, Any] = {
     "effort": "",
     "role": "",
     "command_seconds": 600.0,
+    "injection_warn": injection.WARN,
+    "injection_quarantine": 0,
 }
 
 
@@ -274,11 +277,26 @@ class Loop:
         found = self._execute(name, given)
         if self._marks.find(found.text) is not None:
             self._notice("what a tool printed had the marks of this run in it: they were taken out")
+        self._suspect(name, found.text)
         self._told(number, replace(found, text=self._marks.fence(found.text)))
 
     def _told(self, number: int, result: ToolResult) -> None:
         more = {"shell": "gone"} if result.shell_gone else {}
         self._transcript.write("result", n=number, text=result.text, error=result.error, **more)
+
+    def _suspect(self, name: str, text: str) -> None:
+        """Tells of a result that may be meant to steer the model; raises AskLater where it is too much."""
+        warn, stop = self._settings["injection_warn"], self._settings["injection_quarantine"]
+        if not (warn or stop):
+            return
+        found = injection.look(text)
+        score = injection.score(found)
+        told = f"what {name} read may be meant to steer the agent (score {score}): line {'; '.join(map(str, found[:3]))}"
+        if 0 < stop <= score:
+            self._notice(told)
+            raise AskLater(told, "human", None)
+        if 0 < warn <= score:
+            self._notice(told)
 
     def _notice(self, text: str) -> None:
         if text not in self.noticed:
