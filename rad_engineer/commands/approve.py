@@ -15,7 +15,9 @@ def approve(*, story: str, run: str | None) -> int:
     about = rundir.read_run()
     graph = inputs.read(about["files"], reading(here)).graph
     index = inputs.find_story(graph, story)
-    if graph.stories[index].state != "human":
+    record = store.load(rundir).stories.get(graph.identities[index])
+    quarantined = record is not None and record.status == "waiting" and record.reason == "human"
+    if graph.stories[index].state != "human" and not quarantined:
         raise UsageError(
             f"{graph.keys[index]} does not wait for a human", hint=f"see `rad-engineer explain {story}`"
         )

@@ -163,11 +163,11 @@ def _all(text: str) -> Iterator[Finding]:
             )
     for start, words in _decoded(text):
         if any(_said(_seen(words))):
-            yield Finding("encoded", 6, _line(text, start), "is encoded, and speaks to agents", _short(words))
+            yield Finding("encoded", 8, _line(text, start), "is encoded, and speaks to agents", _short(words))
     if not any(one.rule == "override" for one in plain):
         for disguised in (seen.translate(_LEET), codecs.decode(seen, "rot13"), _turned(seen)):
             if match := _first(_BY_ID["override"], disguised.lower()):
-                yield Finding("disguised", 6, _line(disguised, match.start()), "is written so that only machines read it", _short(match[0]))  # fmt: skip
+                yield Finding("disguised", 8, _line(disguised, match.start()), "is written so that only machines read it", _short(match[0]))  # fmt: skip
 
 
 def _said(text: str) -> Iterator[Finding]:

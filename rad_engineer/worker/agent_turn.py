@@ -122,8 +122,9 @@ def _asked(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentResu
 def _without_marks(run: StoryRun, work: agents.AgentWork, result: agents.AgentResult) -> agents.AgentResult:
     """The result as it may be told, with what is to be noticed said."""
     result = marks.without(result, work.marks)
-    if marks.clean_log(work.log, work.marks):
-        result = replace(result, noticed=(*result.noticed, marks.NOTICE.format("the log of the agent")))
+    for what, path in (("the log of the agent", work.log), ("what it has learned", work.learnings)):
+        if path is not None and marks.clean_log(path, work.marks):
+            result = replace(result, noticed=(*result.noticed, marks.NOTICE.format(what)))
     for text in result.noticed:
         run.say({"event": "note", "text": text})
     return result
