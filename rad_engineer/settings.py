@@ -340,9 +340,8 @@ def _checked(setting: Setting, value: Any, place: str, *, written: bool = True) 
     try:
         return parse(setting, value, written=written)
     except ValueError as error:
-        raise ConfigInvalid(
-            f"{place}: {error}", hint="`rad-engineer config reference` lists all settings"
-        ) from None
+        hint = "`rad-engineer config reference` lists all settings"
+        raise ConfigInvalid(f"{place}: {error}", hint=hint) from None
 
 
 def _merge(values: dict[str, Any], origins: dict[str, str], found: Mapping[str, Any], origin: str) -> None:
