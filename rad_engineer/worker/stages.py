@@ -185,5 +185,5 @@ def _learnings(run: StoryRun) -> tuple[str, ...]:
     except OSError:
         return ()
     marks = marks_of(run)
-    lines = [one_line(marks.defused(line))[:300] for line in text.splitlines()]
+    lines = [marks.defused(one_line(line))[:300] for line in text.splitlines()]
     return tuple(line for line in lines if line)[:MAX_LEARNINGS]

@@ -103,7 +103,7 @@ def test_later_runs_hear_what_earlier_ones_learnt(project: Project) -> None:
         {"prd.json": prd(story("A"), story("B")), "rad-engineer.toml": CHECK, "progress.txt": "mine\n"}
     )
     teach = r"""printf 'mind \033[31mthe\033[0m\007 \342\200\256gap\n' > "$RAD_LEARNINGS_FILE"
-cp "$RAD_PROMPT_FILE" "out/p-$RAD_STORY_ID"
+sed "s/untrusted-[0-9a-f]*/untrusted/g" "$RAD_PROMPT_FILE" > "out/p-$RAD_STORY_ID"
 """
     options = (*agent(project, WRITE + teach), "--yes")
     assert project.rad("run", "prd.json", *options, "--only", "A").code == 0
