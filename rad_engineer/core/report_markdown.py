@@ -40,7 +40,10 @@ def _facts(report: Report) -> str:
     if report.agent:
         facts.append(f"agent {_code(report.agent)}")
     if report.sandbox:
-        facts.append(f"sandbox {report.sandbox}")
+        weaker = (
+            " (names and sizes of files and processes can be seen)" if report.sandbox == "landlock" else ""
+        )
+        facts.append(f"sandbox {report.sandbox}{weaker}")
     facts.append(f"state {report.state}")
     stated = sum(story.stated_usd for story in report.stories)
     if money := spent(report.cost_usd, stated, unmetered=bool(report.unmetered)):

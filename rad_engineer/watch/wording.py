@@ -37,6 +37,8 @@ def _sandbox(data: Mapping[str, Any]) -> str:
     level = data.get("sandbox")
     if level == "off":
         return "; SANDBOX OFF: commands run with all your rights"
+    if level == "landlock":
+        return "; sandbox: landlock, weaker than bubblewrap: `rad-engineer sandbox report` says how"
     return f"; sandbox: {one_line(str(level))}" if level else ""
 
 

@@ -58,6 +58,7 @@ def test_the_quickstart(tmp_path, level, who):
     ran = grace.rad("run", "prd.json", "--yes", "--plain", "--sandbox", level)
     assert ran.code == 0, ran.err + ran.out
     assert f"; sandbox: {level}" in ran.err
+    assert ("weaker than bubblewrap" in ran.err) == (level == "landlock")
     shape = "--format=%(trailers:key=Rad-Story,valueonly,separator=)"
     landed = grace.git("log", "--first-parent", shape, "main..rad/pocketbook").split()
     assert sorted(landed) == STORIES

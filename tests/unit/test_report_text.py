@@ -213,4 +213,5 @@ def test_a_later_session_that_was_not_asked_keeps_what_an_earlier_one_found():
 
 def test_what_confines_commands_is_said():
     assert ", sandbox bubblewrap, state finished" in markdown(told(two(sandbox="bubblewrap"), 0))
+    assert ", sandbox landlock (names and sizes" in markdown(told(two(sandbox="landlock"), 0))
     assert "sandbox" not in markdown(told(two(), 0))
