@@ -251,3 +251,36 @@ def boxes_of(run: str) -> Iterator[int]:
 
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_no_process_outside_its_box_has_the_token_of_an_agent(walled: Project):
+    """It goes from the worker to the executor over their socket: neither a command line nor an environment out here has it."""
+    fake = installed(walled, "claude")
+    fake.plan("on it\n", hangs=True)
+    walled.init({"prd.json": prd(story("A")), "rad-engineer.toml": CONFIG})
+    running = walled.start("run", "prd.json", "--yes", "--agent", "claude", *NOBODY, env=KEY)
+    try:
+        home = first(lambda: walled.folder.glob(".rad-engineer/runs/*/stories/*/agent-claude"), running)
+        token = first(lambda: fake.asked_in(home), running)["env"]["ANTHROPIC_AUTH_TOKEN"].encode()
+        [box] = boxes_of(home.parents[2].name)
+        having = set(processes_with(token))
+        inside = {pid for pid in having if namespace_of(pid) != namespace_of("self")}
+        assert having == inside, having - inside
+        assert inside  # else nothing was looked for
+        assert box not in having
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+
+
+def processes_with(text: bytes) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and any(
+                text in (entry / name).read_bytes() for name in ("environ", "cmdline")
+            ):
+                yield int(entry.name)
+
+
+def namespace_of(pid: int | str) -> str:
+    return str(Path(f"/proc/{pid}/ns/pid").readlink())
