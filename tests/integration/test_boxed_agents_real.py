@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from rad_engineer.agents import cli_agents
-from rad_engineer.agents.adapters import ADAPTERS
+from rad_engineer import agents, process, sandbox
+from rad_engineer.agents import AgentResult, AgentWork, cli_agents
+from rad_engineer.agents.adapters import ADAPTERS, own_folder
+from rad_engineer.sandbox import Grants, Mount, Place
 from tests import aimock, gateways
 from tests.conftest import Project, prd, story
 from tests.integration.test_acp_real import answer
@@ -84,3 +86,58 @@ def test_a_run_of_stories_in_boxes(walled: Project, tmp_path: Path, name: str):
         assert "No such file" in seen[4]
         assert [one for one in tap.exchanges if gateways.KEY in json.dumps(dict(one.headers))]
     assert walled.report()["sandbox"] == "bubblewrap"
+
+
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_a_session_is_gone_on_with_in_another_box(walled: Project, tmp_path: Path, monkeypatch, name: str):
+    """Its worker was killed, and its box with it: what it needs to go on lies in its home folder."""
+    monkeypatch.setenv("PATH", walled.env["PATH"])
+    slot, attempt = tmp_path / "slot", tmp_path / "story" / "attempt-1"
+    home = tmp_path / "story" / own_folder(name)
+    for made in (slot, attempt, home):
+        made.mkdir(parents=True)
+    (slot / "notes.txt").write_text("first\n")
+    row = ADAPTERS[name]
+    with (
+        aimock.serve(tmp_path / "mock", scripted(name, walled.folder)) as mock,
+        aimock.tap(mock.url) as tap,
+        gateways.opened(tmp_path / "door", tap.url) as opened,
+    ):
+
+        def asked(prompt: str, session: str = "") -> AgentResult:
+            (attempt / "prompt.md").write_text(f"# {prompt}\n\nDo it.\n")
+            for folder in (slot, home):
+                sandbox.hand_over(folder, sandbox.owner())
+            url, token = opened.door.session("story", 1)
+            mounts = (Mount(attempt / "prompt.md", "/rad/prompt.md"), *cli_agents.mounts(row, os.environ))
+            place = Place(slot, "/src/demo", mounts, owner=sandbox.owner())
+            grants = Grants(("host",), home=home)
+            with sandbox.open_box("bubblewrap", place, grants) as box:
+                work = AgentWork(
+                    story_id="S-1", title="notes", attempt=1, slot=slot, box=box, prompt=attempt / "prompt.md",
+                    log=attempt / "agent.log", env=sandbox.environment(os.environ, {}), base_url=url, token=token,
+                    limits=process.Limits(seconds=200, grace=1), model=gateways.MODEL, session=session,
+                )  # fmt: skip
+                return agents.agent(name).run(work)
+
+        first = asked("STORY-1: append to the notes")
+        assert first.outcome == "finished", (attempt / "agent.log").read_text()
+        before = len(tap.exchanges)
+        second = asked("REMARK: mend it", session=first.session)
+        assert second.outcome == "finished", (attempt / "agent.log").read_text()
+        later = [seen for seen in tap.exchanges[before:] if b"REMARK" in seen.body]
+        assert any(b"STORY-1" in seen.body for seen in later)
+
+
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_where_no_model_can_be_reached_a_run_ends_with_a_reason(walled: Project, name: str):
+    """claude gives up by itself; opencode and qwen ask again and again, until their time is up."""
+    walled.init({"prd.json": prd(story("S1")), "rad-engineer.toml": "[gates]\ncheck = 'true'\n"})
+    ran = walled.rad(
+        "run", "prd.json", "--yes", "--json", "--agent", name, "--model", gateways.MODEL, "--upstream",
+        "http://127.0.0.1:9", "--attempts", "1", "--story-timeout", "30s", env={"ANTHROPIC_API_KEY": gateways.KEY}, timeout=200,
+    )  # fmt: skip
+    assert ran.code != 0, ran.out
+    [one] = walled.report()["stories"]
+    assert one["status"] in ("waiting", "failed"), ran.out + ran.err
+    assert one["reason"] in ("offline", "limit", "upstream", "agent-failed", "timeout"), one
