@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rad_engineer import trail
 from rad_engineer.core import injection
 from rad_engineer.core.printable import one_line
 from rad_engineer.outcome import Outcome
@@ -21,6 +22,8 @@ def of_story(run: StoryRun) -> Outcome | None:
         score = injection.score(found)
         stop = stop or 0 < rules.injection_quarantine <= score
         if found and (stop or 0 < rules.injection_warn <= score):
+            trail.tell("injection", where=name, score=score, decision="held" if stop else "warned",
+                       found=[one.rule for one in found])  # fmt: skip
             told = "; ".join(one_line(str(one)) for one in found[:_MOST_TOLD])
             run.say(
                 {

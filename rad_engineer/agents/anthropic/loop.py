@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from rad_engineer import trail
 from rad_engineer.agents import AgentResult, AgentWork
 from rad_engineer.agents.anthropic import prompts, requests
 from rad_engineer.agents.anthropic.calls import TOO_LONG, AskLater, CallFailed, Line
@@ -292,7 +293,11 @@ class Loop:
         found = injection.look(text)
         score = injection.score(found)
         told = f"what {name} read may be meant to steer the agent (score {score}): line {'; '.join(map(str, found[:3]))}"
-        if 0 < stop <= score:
+        held = 0 < stop <= score
+        if held or 0 < warn <= score:
+            trail.tell("injection", where=name, score=score, decision="held" if held else "warned",
+                       found=[one.rule for one in found])  # fmt: skip
+        if held:
             self._notice(told)
             raise AskLater(told, "human", None)
         if 0 < warn <= score:
