@@ -1,42 +1,131 @@
-"""Marks of the run that an agent hands back: nobody is told them, everybody is told that they were there."""
+"""What is written into the user's checkout: when, where, and what is told where nothing can be written."""
 
-from rad_engineer.agents import AgentResult
-from rad_engineer.core.fence import marks
-from rad_engineer.worker.marks import clean_log, without
+import json
 
-OURS = marks("a seed", "US-1", 1)
+import pytest
 
-
-def test_a_result_is_told_without_marks():
-    said = f"{OURS.nonce} {OURS.token}"
-    result = AgentResult(
-        "finished",
-        0,
-        output=said,
-        summary=said,
-        files=(said,),
-        criteria=({"criterion": said, "evidence": [said]},),
-    )
-    found = without(result, OURS)
-    assert OURS.find(repr(found)) is None
-    assert "last word" in found.noticed[0]
-    assert without(AgentResult("finished", 0, output="fine"), OURS).noticed == ()
+from rad_engineer import importers, store
+from rad_engineer.core import graph as graphs
+from rad_engineer.core.checkpoint import Checkpoint
+from rad_engineer.launch.marks import Marks
+from rad_engineer.ledger import Ledger
 
 
-def test_a_log_has_stars_instead_of_marks_wherever_they_stand(tmp_path):
-    log = tmp_path / "agent.log"
-    text = b"x" * 999_995 + OURS.nonce.encode() + b"y" * 999_990 + OURS.token.encode() + b"end"
-    log.write_bytes(text)
-    assert clean_log(log, OURS)
-    assert log.read_bytes() == text.replace(OURS.nonce.encode(), b"*" * 16).replace(
-        OURS.token.encode(), b"*" * 29
-    )
-    assert not clean_log(log, OURS)
+def story(name, **more):
+    return {
+        "id": name,
+        "title": f"do {name}",
+        "acceptanceCriteria": [f"{name} is there"],
+        "passes": False,
+        **more,
+    }
 
 
-def test_a_log_that_is_none_is_left_alone(tmp_path):
-    (tmp_path / "file").write_text(OURS.nonce)
-    (tmp_path / "link").symlink_to(tmp_path / "file")
-    assert not clean_log(tmp_path / "link", OURS)
-    assert not clean_log(tmp_path / "none", OURS)
-    assert (tmp_path / "file").read_text() == OURS.nonce
+class Place:
+    """A PRD on disk, and marks for it."""
+
+    def __init__(self, tmp_path, *, enabled=True, stories=("A", "B")):
+        self.path = tmp_path / "prd.json"
+        self.write(*(story(name) for name in stories))
+        prds = importers.load(str(self.path))
+        self.journal = store.Journal(tmp_path / "journal", "r1", 0, 0)
+        self.ledger = Ledger(
+            graphs.build(prds), Checkpoint(run="r1", branch="rad/x"), self.journal, [], lambda: 5.0
+        )
+        self.marks = Marks(self.ledger, enabled=enabled)
+
+    def write(self, *stories):
+        self.path.write_text(json.dumps({"project": "toy", "userStories": list(stories)}))
+
+    def passes(self):
+        return [one["id"] for one in json.loads(self.path.read_text())["userStories"] if one["passes"]]
+
+    @property
+    def notes(self):
+        return self.ledger.checkpoint.notes
+
+
+@pytest.fixture
+def place(tmp_path):
+    found = Place(tmp_path)
+    yield found
+    found.journal.close()
+
+
+def test_the_file_is_rewritten_at_most_once_a_second_and_at_the_end(place):
+    place.marks.add(0)
+    place.marks.between(100.0)
+    assert place.passes() == ["A"]
+    place.marks.add(1)
+    place.marks.between(100.9)
+    assert place.passes() == ["A"]
+    place.marks.between(101.0)
+    assert place.passes() == ["A", "B"]
+    assert [record.marked_in for record in place.ledger.checkpoint.stories.values()] == [str(place.path)] * 2
+    place.write(story("A"), story("B"))
+    place.marks.flush()  # nothing waits
+    assert place.passes() == []
+
+
+def test_it_is_read_again_each_time(place):
+    place.marks.add(0)
+    place.write(story("new"), story("A", owner="ann"), story("B"))
+    place.marks.flush()
+    assert place.passes() == ["A"]
+    assert json.loads(place.path.read_text())["userStories"][1]["owner"] == "ann"
+
+
+def test_a_story_that_was_edited_away_is_told_once_and_the_others_are_marked(place):
+    place.write(story("B"))
+    for _ in range(2):
+        place.marks.add(0)
+        place.marks.add(1)
+        place.marks.flush()
+    assert place.passes() == ["B"]
+    assert place.notes == [f"A is not in {place.path} any more; nothing was marked"]
+
+
+def test_a_file_that_cannot_be_read_any_more_stops_nothing(place):
+    place.marks.add(0)
+    place.path.write_text("{")
+    place.marks.flush()
+    assert place.path.read_text() == "{"
+    assert place.notes == [f"{place.path} cannot be read as a PRD any more; nothing was marked"]
+
+
+def test_lines_are_added_to_progress_notes_that_are_there(place):
+    notes = place.path.with_name("progress.txt")
+    place.marks.add(0)
+    place.marks.flush()
+    assert not notes.exists()
+    notes.write_text("mine\n")
+    place.ledger.record("story_verified", 1, commit="c" * 40, gates=(), learnings=("run make",))
+    place.ledger.record("story_landed", 1, commit="c" * 40, gates=())
+    place.marks.add(1)
+    place.marks.flush()
+    first, *_more = notes.read_text().split("\n## ")
+    assert first == "mine\n"
+    assert "- B\n- do B\n- landed as cccccccccc on rad/x\n- learned: run make\n---\n" in notes.read_text()
+
+
+def test_notes_that_lie_elsewhere_are_not_ours(place, tmp_path):
+    elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    elsewhere.write_text("mine\n")
+    notes = place.path.with_name("progress.txt")
+    notes.symlink_to(elsewhere)
+    place.path.with_name("real.txt").write_text("here\n")
+    for target, text in ((elsewhere, "mine\n"), (place.path.with_name("real.txt"), None)):
+        notes.unlink()
+        notes.symlink_to(target)
+        place.marks.add(0)
+        place.marks.flush()
+        assert (target.read_text() == text) == (text is not None)
+
+
+def test_nothing_is_written_where_that_is_not_wanted_or_already_so(tmp_path):
+    place = Place(tmp_path, enabled=False)
+    before = place.path.read_bytes()
+    place.marks.add(0)
+    place.marks.flush()
+    assert place.path.read_bytes() == before
+    place.journal.close()
