@@ -190,7 +190,7 @@ _LANDING = (
             "branch", "landing.allow_protected_branch", ("--allow-protected-branch",)),
 )  # fmt: skip
 _SANDBOX = (
-    Setting("sandbox", "choice", "off", "what confines the commands of agents, gates and setup; auto is the strongest that "
+    Setting("sandbox", "choice", "auto", "what confines the commands of agents, gates and setup; auto is the strongest that "
             "works here, off is nothing", "sandbox.level", ("--sandbox",),
             choices=("auto", "bubblewrap", "landlock", "off")),
     Setting("audit", "choice", "plain", "how the audit log of a run is kept; encrypted needs the extra `crypto`",

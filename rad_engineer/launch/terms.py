@@ -93,7 +93,7 @@ class _Agreeing:
                            agent_command=order.agent.command)  # fmt: skip
         return gate_plan.rules(
             order.ground, order.inputs, wanted, order.agent, branch, store.new_name(order.ground.home),
-            sandbox.choose(wanted.sandbox).level,
+            sandbox.choose("off" if order.rehearsal else wanted.sandbox).level,  # a rehearsal runs no commands
         )  # fmt: skip
 
     def _renewed(self, kept: Rules, branch: run_branch.RunBranch | None) -> Rules:
@@ -113,7 +113,12 @@ class _Agreeing:
             "sandbox",
             *GRANTS,
         )
-        kept = replace(kept, credentials=fresh.credentials)
+        kept = replace(
+            kept,
+            credentials=fresh.credentials,
+            registries=fresh.registries,
+            private_network=fresh.private_network,
+        )
         changed = {
             name: getattr(fresh, name) for name in judged_by if getattr(fresh, name) != getattr(kept, name)
         }
@@ -127,6 +132,8 @@ class _Agreeing:
         """The sandbox of the run, unless somebody asks for another one now; it is tested here and now in any case."""
         before = self.rundir.read_run()["settings"].get("sandbox") if self.rundir is not None else None
         wanted = self.order.settings.sandbox
+        if self.order.rehearsal:
+            return "off"
         return sandbox.choose(kept.sandbox if wanted == before else wanted).level
 
     def landed(self, branch: run_branch.RunBranch | None) -> dict[str, str]:

@@ -62,10 +62,38 @@ def test_the_quickstart_runs_to_its_end_and_then_has_nothing_to_do(pocketbook):
     assert told.stdout.splitlines()[-1] == "food was 17.50 over in 2026-01"
 
 
-@pytest.mark.skipif(
+READY = pytest.mark.skipif(
     Path(sys.prefix) != ROOT / ".venv" or not (ROOT / ".venv" / ".made-dev").is_file(),
     reason="./demo would install packages",
 )
+
+
+@READY
+def test_the_demo_goes_on_without_a_sandbox_and_says_so(tmp_path):
+    """On a machine that has none: its bubblewrap does not work."""
+    (tmp_path / "bwrap").write_text("#!/bin/sh\necho no namespaces here >&2; exit 1\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    env = {
+        **os.environ,
+        "TMPDIR": str(tmp_path),
+        "HOME": str(tmp_path),
+        "PATH": path,
+        "RAD_SANDBOX": "bubblewrap",
+    }
+    demo = [str(ROOT / "demo"), "--only", "PB-1", "--json"]
+    ended = subprocess.run(
+        demo, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True, timeout=100
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "no sandbox works here: bubblewrap" in ended.stderr
+    assert "NO SANDBOX: the demo goes on with --sandbox off" in ended.stdout
+    events = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
+    assert [event["sandbox"] for event in events if event["event"] == "run_started"] == ["off"]
+
+
+@READY
+@pytest.mark.timeout(300)  # on a machine with much else to do
 def test_the_demo_shows_the_quickstart(tmp_path):
     env = {**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
     ended = subprocess.run(
@@ -75,7 +103,7 @@ def test_the_demo_shows_the_quickstart(tmp_path):
         capture_output=True,
         check=False,
         text=True,
-        timeout=100,
+        timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
     events = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
