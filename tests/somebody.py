@@ -44,7 +44,7 @@ class Somebody:
         packages = [str(ROOT), *(part for part in sys.path if part.endswith("site-packages"))]
         self.env = {
             "PATH": f"{tools}:/usr/bin:/bin", "HOME": str(home), "USER": "grace", "LANG": "C.UTF-8", "COLUMNS": "100",
-            "PYTHONPATH": os.pathsep.join(packages), "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": os.pathsep.join(packages), "PYTHONDONTWRITEBYTECODE": "1", "RAD_SANDBOX": "off",  # which would keep those packages out
         }  # fmt: skip
 
     def moves_in(self) -> None:

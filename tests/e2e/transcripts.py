@@ -38,7 +38,7 @@ _CHANGING = (
     (re.compile(r"\b\d\d:\d\d(:\d\d)?\b"), "TIME"),
     (re.compile(r"\b\d{10}\.\d+\b"), "SECONDS"),
     (re.compile(r"\[ *[\dhms. ]+\]"), "[TIME]"),
-    (re.compile(r"\b\d+m \d+s\b"), "TIME"),
+    (re.compile(r"\b\d+m ?\d+s\b"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)?(s|ms)\b"), "TIME"),
     (re.compile(r'"seconds": ?[\d.]+'), '"seconds": TIME'),
     (re.compile(r"\b[0-9a-f]{7,64}\b"), "HASH"),
