@@ -12,8 +12,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-WARN, QUARANTINE = 4, 8
-"""From which score on a text is told of, and from which on its story waits for a person, unless a project says otherwise."""
+WARN = 4
+"""From which score on a text is told of, unless a project says otherwise."""
 
 _SHOWN = 120
 _LONGEST = 400_000  # characters that are looked through

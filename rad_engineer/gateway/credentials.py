@@ -54,10 +54,6 @@ class Secret:
         """The file, for `handed` in the process that it is sent to."""
         return self._file
 
-    def reveal(self) -> bytes:
-        """The value itself, copied into memory: only for who sends it on."""
-        return os.pread(self._file, self._size, 0)
-
 
 def handed(file: int) -> bytes:
     """The value of a secret whose file was sent here; closes it."""
