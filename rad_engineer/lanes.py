@@ -32,7 +32,9 @@ class Running:
     story: int | None = None
     deaths: int = 0
     cancelled: bool = False
-    slept: bool = False  # its agent was ended because it only waited for the end of a usage limit
+    slept: bool = (
+        False  # its agent was ended because it only waited for a usage limit's end, or for an upstream
+    )
 
     @property
     def identities(self) -> list[str]:

@@ -181,7 +181,7 @@ class Runner:
         self._hurry()
 
     def _wake(self) -> None:
-        """Ends agents that sleep until a usage limit does: their stories wait without them."""
+        """Ends agents that wait for a usage limit's end, or ask in vain: their stories wait without them."""
         if self.spending is None:
             return
         for job, running in self.jobs.items():
@@ -308,8 +308,13 @@ class Runner:
     def _goes_on_without_key(self, running: Running, outcome: Outcome) -> bool:
         """Whether the attempt of an agent that slept is gone on with by one of the chain with an account of its own."""
         spending, story = self.spending, running.story
-        waits = running.slept and outcome.kind == "later" and "without_key" not in running.job
-        if spending is None or story is None or not (waits and spending.others) or self._draining():
+        limited = running.slept and (outcome.kind, outcome.reason) == ("later", "limit")
+        if (
+            spending is None
+            or story is None
+            or not (limited and spending.others and "without_key" not in running.job)
+            or self._draining()
+        ):
             return False
         text = f"{self.graph.keys[story]}: a usage limit of the key is reached; {spending.others[0]} does it"
         self.ledger.record("note", text=text)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MICRO = 1_000_000
 OK = 200
 PATIENCE = 20.0  # s
+OUTAGE = 60.0  # s; somebody who still asks in vain then will go on to do so
 KEY_REFUSED = (
     "the upstream refuses the key ({}), so nothing more is started; set a good ANTHROPIC_API_KEY, or: rad-engineer login;"
     " then go on with: rad-engineer resume"
@@ -40,6 +41,10 @@ class Spending:
     asleep: dict[tuple[str, int], float] = field(
         default_factory=dict
     )  # attempts that a usage limit has refused, since when
+    cut_off: dict[tuple[str, int], float] = field(
+        default_factory=dict
+    )  # attempts that no upstream has answered, since when
+    stranded: set[tuple[str, int]] = field(default_factory=set)  # those of them that ask again for ever
     broken: CannotWrite | None = None  # what is spent cannot be written down: no model is asked any more
 
     def account(self, story: int, attempt: int) -> dict[str, str]:
@@ -75,13 +80,14 @@ class Spending:
         key = (self.ledger.graph.identities[story], attempt)
         if key in self.asleep:
             self.asleep[key] = time.monotonic()
-            if event.get("event") == "stage_finished":
-                del self.asleep[key]
+        if event.get("event") == "stage_finished":
+            self._goes_on(key)
 
     def sleeps(self, story: int, attempt: int) -> bool:
-        """Whether its agent has done nothing for a while but wait for the end of a usage limit, which may be days."""
-        since = self.asleep.get((self.ledger.graph.identities[story], attempt))
-        return since is not None and time.monotonic() - since > PATIENCE
+        """Whether its agent has done nothing for a while but wait for a usage limit's end or for an upstream."""
+        key = (self.ledger.graph.identities[story], attempt)
+        since = self.asleep.get(key)
+        return key in self.stranded or (since is not None and time.monotonic() - since > PATIENCE)
 
     def _spent(self, event: Mapping[str, Any]) -> None:
         index = self.ledger.graph.by_identity.get(event["story"])
@@ -102,12 +108,23 @@ class Spending:
             if event["reason"] == "auth" and self.metered and not self.barred:
                 self.barred = True
                 self.ledger.record("note", text=KEY_REFUSED.format(event["why"]))
+        key, now = (event["story"], event["attempt"]), time.monotonic()
         if event["reason"] == "usage-limit":
-            self.asleep[event["story"], event["attempt"]] = time.monotonic()
+            self.asleep[key] = now
+        elif (
+            self.door.standing(*key)["reason"] == "offline"
+            and now - self.cut_off.setdefault(key, now) > OUTAGE
+        ):
+            self.stranded.add(key)
 
     def _answered(self, event: Mapping[str, Any]) -> None:
         if event["status"] == OK:
-            self.asleep.pop((event["story"], event["attempt"]), None)
+            self._goes_on((event["story"], event["attempt"]))
+
+    def _goes_on(self, key: tuple[str, int]) -> None:
+        self.asleep.pop(key, None)
+        self.cut_off.pop(key, None)
+        self.stranded.discard(key)
 
     def _hung(self, event: Mapping[str, Any]) -> None:
         self.ledger.record("note", text=f"the gateway hung: {event['why']}")
@@ -147,7 +164,9 @@ class Spending:
         identity = self.ledger.graph.identities[story]
         self.door.end_session(identity, attempt)
         refused = outcome.kind == "failed" and outcome.reason in ("agent-failed", "timeout", "idle")
-        woken = self.asleep.pop((identity, attempt), None) is not None and outcome.kind == "interrupted"
+        key = (identity, attempt)
+        woken = outcome.kind == "interrupted" and (key in self.asleep or key in self.stranded)
+        self._goes_on(key)
         if (outcome.kind, outcome.reason) == ("later", LEDGER) or (refused and self._cannot_book()):
             self._break("what is spent cannot be written down")
             return Outcome("interrupted", commit=outcome.commit)  # it goes on as after a crash

@@ -7,7 +7,7 @@ import time
 from types import SimpleNamespace
 
 from rad_engineer.outcome import Outcome
-from rad_engineer.spending import PATIENCE, Spending
+from rad_engineer.spending import OUTAGE, PATIENCE, Spending
 from tests import faulty_upstream as faulty
 from tests.gateways import MODEL, opened
 
@@ -87,6 +87,29 @@ def test_who_sleeps_until_a_usage_limit_ends_is_known_after_a_while(tmp_path):
             "interrupted"
         )  # for a reason of its own
     assert len(upstream.seen) == 1
+
+
+def test_who_still_asks_after_a_minute_without_an_upstream_is_known(tmp_path):
+    """Some agents never give up. The story waits then, and its time is not used up."""
+    with opened(tmp_path, "http://127.0.0.1:9", first_wait=0.01) as gateway:
+        spending = Spending(gateway.door, SimpleNamespace(graph=SimpleNamespace(identities=["s1"])))
+
+        def refused(text, known):
+            asked = gateway.ask(text)
+            assert (asked.status_code, asked.json()["rad"]["reason"]) == (503, "offline")
+            while ("s1", 1) not in known:
+                spending.hear()
+            return spending.sleeps(0, 1)
+
+        assert refused("first", spending.cut_off) is False
+        spending.cut_off["s1", 1] -= OUTAGE + 1
+        assert spending.sleeps(0, 1) is False  # it may be busy with something else
+        assert refused("again", spending.stranded) is True
+        spending.seen(0, 1, {"output": "still trying"})
+        assert spending.sleeps(0, 1) is True
+        found = spending.judged(0, 1, Outcome("interrupted"))
+        assert (found.kind, found.reason) == ("later", "offline")
+        assert spending.sleeps(0, 1) is False
 
 
 def test_one_of_64_asks_an_upstream_that_has_failed(tmp_path):
