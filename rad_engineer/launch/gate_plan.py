@@ -239,6 +239,9 @@ def of_the_sandbox(wanted: Settings) -> Iterator[tuple[str, str]]:
     from_file = {name for name, origin in wanted.origins.items() if origin.endswith(".toml")}
     if "audit" in from_file and wanted.audit == "off":
         yield "audit log", wanted.audit
+    for name in ("injection_warn", "injection_quarantine"):
+        if name in from_file and getattr(wanted, name) != SETTINGS[name].default:
+            yield name.replace("_", "."), str(getattr(wanted, name))
     if "sandbox" in from_file and wanted.sandbox == "off":
         yield "sandbox", wanted.sandbox
     for name in GRANTS:

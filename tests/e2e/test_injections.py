@@ -168,3 +168,13 @@ def test_the_command_says_what_it_found_and_where(project: Project) -> None:
     assert project.rad("policy", "injection", "b.md").out == "score 0: nothing follows\n"
     found = json.loads(project.rad("policy", "injection", "a.md", "--json").out)
     assert (found["waits"], found["found"][0]["rule"]) == (True, "override")
+
+
+def test_a_project_cannot_look_away_unseen(project: Project) -> None:
+    """A file that comes with the project has to be trusted for that."""
+    config = '[gates]\ncheck = "true"\n[injection]\nwarn = 4\nquarantine = 0\n'
+    project.init({"rad-engineer.toml": config, "prd.json": prd(story("A"))})
+    refused = project.rad("run", "prd.json", "--agent-command", "true")
+    assert refused.code == 77
+    assert "injection.quarantine" in refused.err
+    assert "injection.warn" not in refused.err
