@@ -130,14 +130,13 @@ def test_a_session_is_gone_on_with_in_another_box(walled: Project, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", NAMES[:3])
-def test_where_no_model_can_be_reached_a_run_ends_with_a_reason(walled: Project, name: str):
-    """claude gives up by itself; opencode and qwen ask again and again, until their time is up."""
+def test_where_no_model_can_be_reached_the_story_waits(walled: Project, name: str):
+    """claude gives up by itself; opencode and qwen ask again and again, and are ended after a minute of it."""
     walled.init({"prd.json": prd(story("S1")), "rad-engineer.toml": "[gates]\ncheck = 'true'\n"})
     ran = walled.rad(
         "run", "prd.json", "--yes", "--json", "--agent", name, "--model", gateways.MODEL, "--upstream",
-        "http://127.0.0.1:9", "--attempts", "1", "--story-timeout", "30s", env={"ANTHROPIC_API_KEY": gateways.KEY}, timeout=200,
+        "http://127.0.0.1:9", env={"ANTHROPIC_API_KEY": gateways.KEY}, timeout=280,
     )  # fmt: skip
-    assert ran.code != 0, ran.out
+    assert ran.code == 4, ran.out
     [one] = walled.report()["stories"]
-    assert one["status"] in ("waiting", "failed"), ran.out + ran.err
-    assert one["reason"] in ("offline", "limit", "upstream", "agent-failed", "timeout"), one
+    assert (one["status"], one["reason"], one["attempts"]) == ("waiting", "offline", 1), ran.out + ran.err
