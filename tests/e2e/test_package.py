@@ -78,7 +78,9 @@ def test_the_metadata_name_the_dependencies(built):
     assert needs == [
         "anthropic",
         "genai-prices",
+        "h11",
         "httpx2",
+        "jiter",
         "markdown-it-py",
         "pydantic",
         "pyrate-limiter",
