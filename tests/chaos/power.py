@@ -4,7 +4,7 @@ import os
 import random
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,11 +112,19 @@ class Disk:
         """Every file as it is in memory."""
         return dict(_files(self.root, self.top))
 
-    def cut(self, chance: random.Random | None) -> None:
-        """Leaves on the real disk what a power cut leaves: only what was synced, or by chance more than that."""
+    def cut(self, chance: random.Random | None, modes: Mapping[str, int]) -> None:
+        """Leaves on the real disk what a power cut leaves: only what was synced, or by chance more than that.
+
+        `modes` are the files that not everybody may read: nobody records how they were made.
+        """
         for path in Path(self.top).iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        _leave(self.root, self.top, chance)
+        _leave(self.root, self.top, chance, modes)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """The modes of the files below a folder."""
+    return {str(path): path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
 
 
 def _files(node: Node, path: str) -> Iterator[tuple[str, bytes]]:
@@ -124,15 +132,15 @@ def _files(node: Node, path: str) -> Iterator[tuple[str, bytes]]:
         yield from _files(child, f"{path}/{name}") if child.folder else [(f"{path}/{name}", child.live)]
 
 
-def _leave(node: Node, path: str, chance: random.Random | None) -> None:
+def _leave(node: Node, path: str, chance: random.Random | None, modes: Mapping[str, int]) -> None:
     if not node.folder:
         Path(path).write_bytes(_content(node, chance))
-        Path(path).chmod(0o755 if node.live.startswith(b"#!") else 0o644)
+        Path(path).chmod(modes.get(path, 0o755 if node.live.startswith(b"#!") else 0o644))
         return
     Path(path).mkdir(exist_ok=True)
     names = node.live_names if chance is not None and chance.random() < 0.5 else node.kept_names
     for name, child in names.items():
-        _leave(child, f"{path}/{name}", chance)
+        _leave(child, f"{path}/{name}", chance, modes)
 
 
 def _content(node: Node, chance: random.Random | None) -> bytes:

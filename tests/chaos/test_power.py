@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.faults import Trial, build_shim, fresh
-from tests.chaos.power import Disk, Operation, read_log
+from tests.chaos.power import Disk, Operation, modes, read_log
 
 CUTS = int(os.environ.get("RAD_POWER_CUTS", "3"))
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the shim is compiled")
@@ -35,11 +35,12 @@ def test_after_a_power_cut_nothing_that_was_told_is_lost(tmp_path: Path, shim: P
     assert ended.returncode == 0, ended.stderr
     operations = list(read_log(tmp_path / "log"))
     assert unexplained(trial.folder, after(before, operations)) == []
+    kept = modes(trial.folder)
     chance = random.Random(int(os.environ.get("RAD_POWER_SEED", "0")))
     wrong = []
     for number in range(CUTS):
         disk = after(before, operations[: chance.randrange(len(operations))])
-        disk.cut(random.Random(number) if number % 2 else None)
+        disk.cut(random.Random(number) if number % 2 else None, kept)
         seen = go_on(trial, disk, tmp_path / "boot")
         wrong += [f"cut {number}: {seen}"] if seen else []
     assert wrong == []
