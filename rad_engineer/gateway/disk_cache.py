@@ -3,10 +3,12 @@
 Whatever the disk refuses is a miss, never an error; a damaged file is replaced by an empty one.
 """
 
+import fcntl
 import json
+import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rad_engineer.gateway.stored import Stored
@@ -121,9 +123,18 @@ class DiskCache:
         folder = self._path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        self._path.touch(mode=0o600)
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=5.0)
-        self._open = connection
+        with _alone(folder):
+            self._path.touch(mode=0o600)
+            connection = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False, timeout=5.0
+            )
+            self._open = connection
+            self._prepare(connection)
+        self._size = self._sum(connection)
+        self._uses = connection.execute("SELECT COALESCE(MAX(used), 0) FROM answers").fetchone()[0]
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA journal_size_limit = 4000000")
@@ -132,9 +143,6 @@ class DiskCache:
             raise sqlite3.DatabaseError("written by another version")
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {_VERSION}")
-        self._size = self._sum(connection)
-        self._uses = connection.execute("SELECT COALESCE(MAX(used), 0) FROM answers").fetchone()[0]
-        return connection
 
     def _sum(self, connection: sqlite3.Connection) -> int:
         found: int = connection.execute("SELECT COALESCE(SUM(size), 0) FROM answers").fetchone()[0]
@@ -147,3 +155,14 @@ class DiskCache:
             with suppress(OSError):
                 for suffix in ("", "-wal", "-shm"):
                     self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One at a time: of two that change a new file's journal at once, SQLite refuses one without waiting."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
