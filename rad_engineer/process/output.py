@@ -9,10 +9,12 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rad_engineer.core.secret_rules import redacted
-from rad_engineer.core.secret_stream import Redactor
 from rad_engineer.errors import CannotWrite
+
+if TYPE_CHECKING:
+    from rad_engineer.core.secret_stream import Redactor
 
 KEPT = 64 * 1024
 """How many bytes of the head, and how many of the tail, stay in memory."""
@@ -64,7 +66,7 @@ class Output:
         self._head = b""
         self._tail = bytearray()
         self._hash = hashlib.sha256()
-        self._redactor = Redactor()
+        self._redactor = _redactor()
 
     def add(self, data: bytes) -> None:
         """Takes the next bytes."""
@@ -104,7 +106,7 @@ class Output:
             end = _from_a_word(tail)
             missing += len(tail) - len(end)
             return (_redacted(self._head) + _gap(missing) + _redacted(end)).decode("utf-8", "replace")
-        return redacted((self._head + tail).decode("utf-8", "replace"))
+        return _hidden((self._head + tail).decode("utf-8", "replace"))
 
     def sha256(self) -> str:
         """The hash of everything that came."""
@@ -116,7 +118,7 @@ class Output:
         if len(seen) < _SEEN:
             seen = self._head[-(_SEEN - len(seen)) :] + seen
         lines = re.split(r"[\r\n]+", plain(seen.decode("utf-8", "replace")))
-        return next((redacted(line.strip())[:_LINE] for line in reversed(lines) if line.strip()), "")
+        return next((_hidden(line.strip())[:_LINE] for line in reversed(lines) if line.strip()), "")
 
     def _write_log(self, data: bytes) -> None:
         if self._log is None and self._path is not None:
@@ -140,8 +142,20 @@ class Output:
             raise CannotWrite(f"{self._path}: {error.strerror}") from error
 
 
+def _redactor() -> "Redactor":
+    from rad_engineer.core.secret_stream import Redactor  # noqa: PLC0415 - 4 ms, and `plan` or `status` run nothing
+
+    return Redactor()
+
+
+def _hidden(text: str) -> str:
+    from rad_engineer.core.secret_rules import redacted  # noqa: PLC0415 - the same
+
+    return redacted(text)
+
+
 def _redacted(data: bytes) -> bytes:
-    return redacted(data.decode("latin-1")).encode("latin-1")
+    return _hidden(data.decode("latin-1")).encode("latin-1")
 
 
 def _from_a_word(data: bytes) -> bytes:
