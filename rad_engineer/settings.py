@@ -1,22 +1,17 @@
 """The settings of a run: flags over RAD_* over rad-engineer.toml over pyproject.toml over defaults."""
 
 import os
-import re
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rad_engineer import settings_file
 from rad_engineer.errors import ConfigInvalid, NoAgent, UsageError
-from rad_engineer.settings_schema import SETTINGS, TABLES, Setting
+from rad_engineer.settings_schema import SETTINGS, TABLES
 from rad_engineer.settings_values import BadValue, parse
 
-FILE = "rad-engineer.toml"
-PYPROJECT = "pyproject.toml"
-_LARGEST = 10_000_000  # bytes
-_REPLACE = "put a readable file in its place, or remove it"
-_TABLE = ("tool", "rad-engineer")
+FILE, PYPROJECT = settings_file.FILE, settings_file.PYPROJECT
 _MEMORY_PER_JOB = 512 * 1024**2
 
 
@@ -148,11 +143,11 @@ def load(root: Path | None, flags: Mapping[str, object], env: Mapping[str, str])
     values: dict[str, Any] = {name: setting.default for name, setting in SETTINGS.items()}
     origins = dict.fromkeys(SETTINGS, "default")
     if root is not None:
-        for file, text, table in _files(root):
-            _merge(values, origins, _from_file(file, text, table), file.name)
+        for file, text, table in settings_file.files(root):
+            _merge(values, origins, settings_file.read(file, text, table), file.name)
     for name, setting in SETTINGS.items():
         if setting.variable is not None and env.get(setting.variable, ""):
-            values[name] = _checked(setting, env[setting.variable], setting.variable)
+            values[name] = settings_file.checked(setting, env[setting.variable], setting.variable)
             origins[name] = setting.variable
     if values["jobs"] == "auto":
         values["jobs"] = processors()
@@ -274,76 +269,6 @@ def _strength(origin: str) -> int:
     return 0 if origin == "default" else 1
 
 
-def _files(root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
-    """The configuration files there are, weakest first, with the table that is ours."""
-    for name, table in ((PYPROJECT, _TABLE), (FILE, ())):
-        path = root / name
-        try:
-            status = path.stat()
-            if stat.S_IFMT(status.st_mode) not in (stat.S_IFREG, stat.S_IFDIR) or status.st_size > _LARGEST:
-                raise ConfigInvalid(f"{path}: not a file of settings", hint=_REPLACE)
-            data = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise ConfigInvalid(f"{path}: {error.strerror}", hint=_REPLACE) from error
-        if table and b"rad-engineer" not in data:
-            continue
-        try:
-            yield path, data.decode("utf-8-sig"), table
-        except UnicodeDecodeError as error:
-            raise ConfigInvalid(
-                f"{path}: not UTF-8 at byte {error.start}", hint="save it as UTF-8"
-            ) from error
-
-
-def _from_file(path: Path, text: str, table: tuple[str, ...]) -> dict[str, Any]:
-    import tomllib  # noqa: PLC0415  # 15 ms that a folder without configuration need not pay
-
-    try:
-        data: Any = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigInvalid(f"{path}: {error}", hint="the file is not valid TOML") from error
-    except RecursionError:
-        raise ConfigInvalid(f"{path}: nested too deeply", hint="the file is not valid TOML") from None
-    for part in table:
-        data = data.get(part, {}) if isinstance(data, dict) else data
-    if not isinstance(data, dict):
-        raise ConfigInvalid(f"{path}: [{'.'.join(table)}] is not a table")
-    found: dict[str, Any] = {}
-    for key, value in _leaves(data):
-        setting = _BY_KEY.get(key)
-        place = f"{path}:{_line(text, (*table, *key.split('.')))}"
-        if setting is None:
-            if key in _SECTIONS:
-                raise ConfigInvalid(
-                    f"{place}: `{key}` is a table",
-                    hint=f"write [{'.'.join((*table, key))}] on a line of its own",
-                )
-            raise ConfigInvalid(f"{place}: unknown key `{key}`", hint=_meant(key))
-        found[setting.name] = _checked(setting, value, f"{place}: {key}", written=False)
-    return found
-
-
-def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in data.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, dict) and key not in _BY_KEY and key in _SECTIONS:
-            yield from _leaves(value, f"{key}.")
-        elif key == "agent" and isinstance(value, str):
-            yield "agent.name", value
-        else:
-            yield key, value
-
-
-def _checked(setting: Setting, value: Any, place: str, *, written: bool = True) -> Any:
-    try:
-        return parse(setting, value, written=written)
-    except ValueError as error:
-        hint = "`rad-engineer config reference` lists all settings"
-        raise ConfigInvalid(f"{place}: {error}", hint=hint) from None
-
-
 def _merge(values: dict[str, Any], origins: dict[str, str], found: Mapping[str, Any], origin: str) -> None:
     for name, value in found.items():
         if SETTINGS[name].kind == "policy":
@@ -356,45 +281,3 @@ def _merge(values: dict[str, Any], origins: dict[str, str], found: Mapping[str, 
         else:
             values[name] = value
         origins[name] = origin
-
-
-def _meant(key: str) -> str:
-    import difflib  # noqa: PLC0415  # only for a typing error
-
-    near = difflib.get_close_matches(key, _BY_KEY, n=1) or difflib.get_close_matches(
-        key.rpartition(".")[2], [known.rpartition(".")[2] for known in _BY_KEY], n=1
-    )
-    for known in _BY_KEY:
-        if near and near[0] in (known, known.rpartition(".")[2]):
-            return f"did you mean `{known}`?"
-    return "`rad-engineer config reference` lists all settings"
-
-
-def _line(text: str, path: tuple[str, ...]) -> int:
-    """The line on which a key stands, as well as can be told without a parser that keeps positions."""
-    table: tuple[str, ...] = ()
-    best = 1
-    length = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        header = _HEADER.match(line)
-        if header:
-            table = here = _parts(header[1])
-        else:
-            assignment = _ASSIGNMENT.match(line)
-            if not assignment:
-                continue
-            here = (*table, *_parts(assignment[1]))
-        shared = len(here) if here == path[: len(here)] else 0
-        if shared > length:
-            best, length = number, shared
-    return best
-
-
-def _parts(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
-
-
-_HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]")
-_ASSIGNMENT = re.compile(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
-_BY_KEY = {setting.key: setting for setting in SETTINGS.values() if setting.key is not None}
-_SECTIONS = frozenset(key.rpartition(".")[0] for key in _BY_KEY if "." in key)
