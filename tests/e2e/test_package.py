@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rad_engineer.projects.data import NAMES
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -16,6 +18,11 @@ def tracked(*folders):
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *folders]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     return {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
+
+
+def in_the_wheel(name):
+    """Where a file of the repository lies in the wheel."""
+    return name if name.startswith("rad_engineer/") else f"rad_engineer/data/{name}"
 
 
 def build(kind, top, out):
@@ -46,9 +53,10 @@ def built(tmp_path_factory):
         )
 
 
-def test_the_wheel_has_the_package_and_nothing_else(built):
+def test_the_wheel_has_what_git_has_and_nothing_else(built):
     _, wheel, _ = built
-    assert {name for name in wheel if ".dist-info/" not in name} == tracked("rad_engineer")
+    wanted = {in_the_wheel(name) for name in tracked("rad_engineer", *NAMES)}
+    assert {name for name in wheel if ".dist-info/" not in name} == wanted
 
 
 def test_the_schema_and_the_mark_of_types_are_in_the_wheel(built):
@@ -64,7 +72,7 @@ def test_the_licence_is_in_the_wheel(built):
 def test_the_sdist_has_what_installing_and_showing_needs(built):
     sdist, _, _ = built
     wanted = {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "install.sh", "uninstall.sh"}
-    assert wanted | tracked("examples") | tracked("rad_engineer") <= sdist
+    assert wanted | tracked("rad_engineer", *NAMES) <= sdist
     assert not [name for name in sdist if name.startswith(("tests/", ".venv/", ".rad-engineer/"))]
 
 
