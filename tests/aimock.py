@@ -16,8 +16,9 @@ from typing import Any
 import httpx2
 import jsonschema
 import pydantic
-import pytest
 from anthropic.types import message_create_params as params
+
+from tests.required import needs
 
 _PROGRAM = Path(__file__).parent / "npm/node_modules/@copilotkit/aimock/dist/cli.js"
 _TELLS_TOKENS = Path(__file__).with_name("tells_tokens.cjs")
@@ -49,8 +50,8 @@ class Mock:
 def serve(folder: Path, fixtures: Sequence[Fixture], *options: str, keys: str = "") -> Iterator[Mock]:
     """Starts the mock with these fixtures; skips, loudly, where node or the package is missing."""
     node = shutil.which("node")
-    if node is None or not _PROGRAM.exists():
-        pytest.skip("NO EVIDENCE: the mock server is not installed (node, requirements/npm)")
+    needs("mock-server", node is not None and _PROGRAM.exists())
+    assert node is not None
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "fixtures.json").write_text(json.dumps({"fixtures": list(fixtures)}))
     argv = [

@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests import required
+
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure() -> None:
+    required.wanted()
 
 
 @dataclass(frozen=True)

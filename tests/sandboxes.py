@@ -12,6 +12,7 @@ from rad_engineer import process, sandbox
 from rad_engineer.process.tree import children, living
 from rad_engineer.sandbox import Box, Grants, Level, Mount, Place
 from rad_engineer.sandbox.self_test import why_not
+from tests import required
 
 INNER = "/src/demo"
 NOTHING = Grants()
@@ -29,8 +30,7 @@ def _reason(level: Level) -> str:
 
 
 def needs(level: Level) -> None:
-    if _reason(level):
-        pytest.skip(f"NO SANDBOX WAS TESTED: {_reason(level)}")
+    required.needs("sandbox", not _reason(level), _reason(level))
 
 
 def needs_bubblewrap() -> None:

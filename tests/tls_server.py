@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
+from tests.required import needs
 
 
 @dataclass
@@ -25,8 +25,7 @@ class TlsServer:
 @contextmanager
 def serve(folder: Path, *names: str) -> Iterator[TlsServer]:
     """Starts one that is known by these names."""
-    if not shutil.which("openssl"):
-        pytest.skip("NO EVIDENCE: openssl is not installed")
+    needs("openssl", shutil.which("openssl"))
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     make = [
         "openssl",

@@ -13,6 +13,7 @@ import pytest
 
 from tests.chaos.faults import COORDINATOR, GIT, WORKER, ZYGOTE, Fault, Trial, build_shim, calls, fresh
 from tests.conftest import Project, agent, prd, story
+from tests.required import needs
 
 STRIDE = int(os.environ.get("RAD_FAULT_STRIDE", "0"))
 KINDS = {
@@ -37,7 +38,7 @@ CAMPAIGN = [
     *((GIT, kind) for kind in ("start", *INSIDE_GIT)),
     (EVERYWHERE, "disk"),
 ]  # fmt: skip
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the shim is compiled")
+needs("gcc", shutil.which("gcc"))
 
 
 @pytest.fixture(scope="module")

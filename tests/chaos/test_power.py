@@ -15,9 +15,10 @@ import pytest
 
 from tests.chaos.faults import Trial, build_shim, fresh
 from tests.chaos.power import Disk, Operation, modes, read_log
+from tests.required import needs
 
 CUTS = int(os.environ.get("RAD_POWER_CUTS", "3"))
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the shim is compiled")
+needs("gcc", shutil.which("gcc"))
 
 
 @pytest.fixture(scope="module")

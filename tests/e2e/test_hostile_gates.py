@@ -3,10 +3,9 @@
 import shutil
 import sys
 
-import pytest
-
 from tests.conftest import Project
 from tests.e2e.hostile_project import WRITE, Hostile
+from tests.required import needs
 
 TESTS = "def test_base():\n    import app\n    assert app.ANSWER == 42\n\n\ndef test_more():\n    pass\n"
 PYTEST = f'[gates]\ntests = "{sys.executable} -m pytest -q -p no:cacheprovider"\nlast = "sh check.sh"\n'
@@ -71,8 +70,8 @@ def test_no_gate_is_fooled(project: Project) -> None:
     assert hostile.on_branch() == {*hostile.files, "out/honest-1.txt", "out/honest-2.txt"}
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 def test_a_story_does_not_choose_the_shell_of_package_scripts(project: Project) -> None:
+    needs("node", shutil.which("npm"))
     shell = "printf '#!/bin/sh\\nexit 0\\n' > fake; chmod +x fake; echo 'script-shell=./fake' > .npmrc\n"
     package = '{"name": "demo", "scripts": {"test": "test ! -e out/bad"}}'
     files = {"package.json": package, "rad-engineer.toml": '[gates]\ntests = "npm test"\n'}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.required import needs
+
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "install.sh"
 UNINSTALL = ROOT / "uninstall.sh"
@@ -134,8 +136,8 @@ def test_a_command_of_the_same_name_is_not_replaced(home, wheel):
     assert home.command.read_text() == "mine"
 
 
-@pytest.mark.skipif(shutil.which("uv") is None, reason="there is no uv")
 def test_uv_installs_and_removes_it(home, wheel):
+    needs("uv", shutil.which("uv"))
     ended = home.install("--using", "uv", "--from", wheel)
     assert ended.returncode == 0, ended.stderr
     assert home.run(home.command, "--version").stdout.startswith("rad-engineer ")

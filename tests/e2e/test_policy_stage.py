@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.conftest import Project, agent, prd, story
+from tests.required import needs
 from tests.secret_samples import samples
 
 KEY = samples(11)["github-token"]
@@ -227,8 +228,8 @@ def test_other_peoples_files_in_a_folder_of_that_name_say_nothing(project: Proje
     assert project.rad("policy", "list").code == 0
 
 
-@pytest.mark.skipif(shutil.which("detect-secrets-hook") is None, reason="detect-secrets is not installed")
 def test_an_installed_scanner_is_a_gate_besides(project: Project):
+    needs("detect-secrets", shutil.which("detect-secrets-hook"))
     project.init({**FILES, "old.py": f'token = "{KEY}"\n'})
     scanned = subprocess.run(
         ["detect-secrets", "scan"], cwd=project.folder, capture_output=True, text=True, check=True

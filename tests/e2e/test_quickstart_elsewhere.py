@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import quickstart
+from tests.required import needs
 from tests.somebody import NOBODY, Somebody, other_user
 
 YEAR = 366 * 86_400
@@ -61,9 +62,9 @@ def wanted(somebody: Somebody, order: list[str]) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="NO EVIDENCE: there is no compiler for another day")
 @pytest.mark.parametrize("who", ["another user", "the same user"])
 def test_elsewhere_as_somebody_else_on_another_day(tmp_path, who):
+    needs("gcc", shutil.which("gcc"))
     if (who == "another user") != ROOTS:
         pytest.skip(
             "only root can become somebody else: NO EVIDENCE of another user"

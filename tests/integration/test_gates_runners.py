@@ -11,6 +11,7 @@ import pytest
 from rad_engineer import gates
 from rad_engineer.gates import Baseline, Gate, GateResult
 from tests.boxes import off
+from tests.required import needs
 
 NODE = shutil.which("node")
 NODE_TESTS = """
@@ -40,11 +41,9 @@ def project(tmp_path: Path) -> Path:
     return top
 
 
-@pytest.mark.skipif(NODE is None, reason="node is not installed")
 @pytest.mark.parametrize("command", ["node --test", "npm test"])
 def test_node(project: Path, command: str) -> None:
-    if command.startswith("npm") and shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
+    needs("node", NODE and shutil.which("npm"))
     (project / "package.json").write_text('{"scripts": {"test": "node --test"}}')
     file = project / "a.test.js"
     file.write_text(NODE_TESTS.replace("BROKEN", "2"))
@@ -76,16 +75,15 @@ def test_unittest(project: Path) -> None:
     assert judge(project, gate, green).verdict == "red"
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make(project: Path) -> None:
+    needs("make", shutil.which("make"))
     (project / "Makefile").write_text("test:\n\tpython3 -c 'print(1)'\n")
     assert judge(project, gates.gate("make", "make test")).verdict == "green"
     assert judge(project, gates.gate("make", "make no-such-target")).verdict == "broken"
 
 
 def test_missing_package_script(project: Path) -> None:
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
+    needs("node", shutil.which("npm"))
     (project / "package.json").write_text("{}")
     result = judge(project, gates.gate("npm", "npm run check"))
     assert result.verdict == "broken"

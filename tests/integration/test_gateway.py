@@ -20,6 +20,7 @@ from rad_engineer.gateway import tokens
 from rad_engineer.gateway.exchange import Session
 from tests import faulty_upstream as faulty
 from tests.gateways import KEY, MODEL, Opened, opened
+from tests.required import needs
 
 
 @pytest.fixture(scope="module")
@@ -233,8 +234,8 @@ def test_an_upstream_that_is_not_there(tmp_path):
             assert len(running.named("retried")) == 3
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="NO EVIDENCE: openssl is not installed")
 def test_an_encrypted_upstream_is_asked_when_it_is_trusted(tmp_path, monkeypatch):
+    needs("openssl", shutil.which("openssl"))
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     make = [
         "openssl",
