@@ -135,15 +135,20 @@ class AgentChoice:
         return () if self.name is None else (self.name, *self.fallbacks)
 
 
-def load(root: Path | None, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
-    """The settings for a run started in `root` (no files are read without one).
+def load(
+    root: Path | None,
+    flags: Mapping[str, object],
+    env: Mapping[str, str],
+    instead: Mapping[Path, str] | None = None,
+) -> Settings:
+    """The settings for a run started in `root` (no files are read without one); `instead` of some files, other text.
 
     Raises UsageError for a bad flag, ConfigInvalid for anything else that cannot be understood.
     """
     values: dict[str, Any] = {name: setting.default for name, setting in SETTINGS.items()}
     origins = dict.fromkeys(SETTINGS, "default")
     if root is not None:
-        for file, text, table in settings_file.files(root):
+        for file, text, table in settings_file.files(root, instead):
             _merge(values, origins, settings_file.read(file, text, table), file.name)
     for name, setting in SETTINGS.items():
         if setting.variable is not None and env.get(setting.variable, ""):

@@ -17,10 +17,15 @@ _REPLACE = "put a readable file in its place, or remove it"
 _TABLE = ("tool", "rad-engineer")
 
 
-def files(root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
-    """The configuration files there are, weakest first, with the table that is ours."""
+def files(
+    root: Path, instead: Mapping[Path, str] | None = None
+) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
+    """The configuration files there are, weakest first, with the table that is ours; `instead` of some, other text."""
     for name, table in ((PYPROJECT, _TABLE), (FILE, ())):
         path = root / name
+        if instead and path in instead:
+            yield path, instead[path].removeprefix("\ufeff"), table
+            continue
         try:
             status = path.stat()
             if stat.S_IFMT(status.st_mode) not in (stat.S_IFREG, stat.S_IFDIR) or status.st_size > _LARGEST:
@@ -42,6 +47,34 @@ def files(root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
 
 def read(path: Path, text: str, table: tuple[str, ...]) -> dict[str, Any]:
     """The settings in a file's text, by name; raises ConfigInvalid for what is unknown or cannot be read."""
+    found: dict[str, Any] = {}
+    for key, value in _leaves(_ours(path, text, table)):
+        name, worth = _entry(_place(path, text, table, key), key, value, table)
+        found[name] = worth
+    return found
+
+
+def problems(path: Path, text: str, table: tuple[str, ...]) -> tuple[int, list[ConfigInvalid]]:
+    """How many settings a file's text has, and everything that is wrong with it."""
+    wrong: list[ConfigInvalid] = []
+    try:
+        leaves = list(_leaves(_ours(path, text, table)))
+    except ConfigInvalid as error:
+        return 0, [error]
+    for key, value in leaves:
+        try:
+            _entry(_place(path, text, table, key), key, value, table)
+        except ConfigInvalid as error:
+            wrong.append(error)
+    return len(leaves), wrong
+
+
+def _place(path: Path, text: str, table: tuple[str, ...], key: str) -> str:
+    return f"{path}:{_line(text, (*table, *key.split('.')))}"
+
+
+def _ours(path: Path, text: str, table: tuple[str, ...]) -> dict[str, Any]:
+    """The table that is ours; raises ConfigInvalid where the text is no TOML."""
     import tomllib  # noqa: PLC0415  # 15 ms that a folder without configuration need not pay
 
     try:
@@ -54,25 +87,26 @@ def read(path: Path, text: str, table: tuple[str, ...]) -> dict[str, Any]:
         data = data.get(part, {}) if isinstance(data, dict) else data
     if not isinstance(data, dict):
         raise ConfigInvalid(f"{path}: [{'.'.join(table)}] is not a table")
-    found: dict[str, Any] = {}
-    for key, value in _leaves(data):
-        setting = _BY_KEY.get(key)
-        place = f"{path}:{_line(text, (*table, *key.split('.')))}"
-        if setting is None:
-            if key in _SECTIONS:
-                raise ConfigInvalid(
-                    f"{place}: `{key}` is a table",
-                    hint=f"write [{'.'.join((*table, key))}] on a line of its own",
-                )
-            raise ConfigInvalid(f"{place}: unknown key `{key}`", hint=meant(key))
-        found[setting.name] = checked(setting, value, f"{place}: {key}", written=False)
-    return found
+    return data
+
+
+def _entry(place: str, key: str, value: Any, table: tuple[str, ...]) -> tuple[str, Any]:
+    """The name and value of one setting; raises ConfigInvalid."""
+    setting = BY_KEY.get(key)
+    if setting is not None:
+        return setting.name, checked(setting, value, f"{place}: {key}", written=False)
+    if key in SECTIONS:
+        raise ConfigInvalid(
+            f"{place}: `{key}` is a table",
+            hint=f"write [{'.'.join((*table, key))}] on a line of its own",
+        )
+    raise ConfigInvalid(f"{place}: unknown key `{key}`", hint=meant(key))
 
 
 def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in data.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict) and key not in _BY_KEY and key in _SECTIONS:
+        if isinstance(value, dict) and key not in BY_KEY and key in SECTIONS:
             yield from _leaves(value, f"{key}.")
         elif key == "agent" and isinstance(value, str):
             yield "agent.name", value
@@ -93,10 +127,10 @@ def meant(key: str) -> str:
     """A hint for a key that does not exist: the nearest one that does."""
     import difflib  # noqa: PLC0415  # only for a typing error
 
-    near = difflib.get_close_matches(key, _BY_KEY, n=1) or difflib.get_close_matches(
-        key.rpartition(".")[2], [known.rpartition(".")[2] for known in _BY_KEY], n=1
+    near = difflib.get_close_matches(key, BY_KEY, n=1) or difflib.get_close_matches(
+        key.rpartition(".")[2], [known.rpartition(".")[2] for known in BY_KEY], n=1
     )
-    for known in _BY_KEY:
+    for known in BY_KEY:
         if near and near[0] in (known, known.rpartition(".")[2]):
             return f"did you mean `{known}`?"
     return "`rad-engineer config reference` lists all settings"
@@ -128,5 +162,5 @@ def _parts(dotted: str) -> tuple[str, ...]:
 
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]")
 _ASSIGNMENT = re.compile(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
-_BY_KEY = {setting.key: setting for setting in SETTINGS.values() if setting.key is not None}
-_SECTIONS = frozenset(key.rpartition(".")[0] for key in _BY_KEY if "." in key)
+BY_KEY = {setting.key: setting for setting in SETTINGS.values() if setting.key is not None}
+SECTIONS = frozenset(key.rpartition(".")[0] for key in BY_KEY if "." in key)

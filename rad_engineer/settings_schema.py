@@ -39,6 +39,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     least: int = 0
     env: bool = True
+    feature: bool = False  # a switch for a whole way of working
     off: str = ""  # what the --no- spelling of a switch that is on by default does
 
     @property
@@ -72,14 +73,14 @@ _AGENT = (
     Setting("allow_unmetered", "switch", False, "let agents work under a budget although nobody counts what they "
             "spend", "agent.allow_unmetered", ("--allow-unmetered",)),
     Setting("review", "switch", False, "have each change read against its criteria before it is judged",
-            "agent.review", ("--review",)),
+            "agent.review", ("--review",), feature=True),
     Setting("reviewer", "chain", None, "who reads it; else who wrote it, in another role", "agent.reviewer",
             choices=AGENTS),
     Setting("review_model", "text", None, "the model that the reviewer asks", "agent.review_model"),
     Setting("review_rounds", "count", 1, "how often findings go back to whoever wrote it", "agent.review_rounds",
             least=1),
     Setting("simplify", "switch", False, "have what is green made simpler, and judged again", "agent.simplify",
-            ("--simplify",)),
+            ("--simplify",), feature=True),
 )  # fmt: skip
 _SELECTION = (
     Setting("only", "texts", (), "run only this story; may be repeated", None, ("--only",), "ID", env=False),
@@ -133,9 +134,10 @@ _GATEWAY = (
             ("--offline",)),
     Setting("fallback_model", "text", None, "the model that is asked when the wanted one does not answer",
             "gateway.fallback_model", ("--fallback-model",), "MODEL"),
-    Setting("cache", "switch", True, "answer identical requests from a cache", "gateway.cache"),
+    Setting("cache", "switch", True, "answer identical requests from a cache", "gateway.cache",
+            feature=True),
     Setting("share", "switch", False, "also from what other runs in this repository were answered, where they are the same "
-            "byte for byte", "gateway.share"),
+            "byte for byte", "gateway.share", feature=True),
     Setting("model_concurrency", "count", 128, "how many requests each model gets at once; 128 serve 250 a minute with "
             "answers of half a minute", "gateway.concurrency", least=1),
     Setting("requests_per_minute", "count", None, "requests to all models in a minute",
@@ -152,7 +154,7 @@ _GATES = (
     Setting("wave_gates", "commands", {}, "gates on the branch after each wave", "wave_gates"),
     Setting("final_gates", "commands", {}, "gates on the branch at the end", "final_gates"),
     Setting("detect_gates", "switch", True, "without configured gates, use the project's own test command",
-            "detect_gates"),
+            "detect_gates", feature=True),
     Setting("protect", "texts", (), "files no story may change, as glob patterns", "protect"),
     Setting("injection_warn", "count", 4, "score from which on a text that may be meant to steer an agent is told of; 0 is "
             "never", "injection.warn", env=False),
@@ -177,7 +179,8 @@ _LANDING = (
     Setting("base", "text", None, "the commit the run starts from; else HEAD", "landing.base", ("--base",), "REV"),
     Setting("merge", "switch", False, "at the end, fast-forward the branch that is checked out",
             "landing.merge", ("--merge",)),
-    Setting("batch", "switch", True, "land several waiting stories with one run of the gates", "landing.batch"),
+    Setting("batch", "switch", True, "land several waiting stories with one run of the gates", "landing.batch",
+            feature=True),
     Setting("write_back", "switch", True, "mark landed stories as done in the PRD",
             "landing.write_back", ("--write-back",), off="leave the PRD as it is"),
     Setting("allow_unverified", "switch", False, "land stories that no gate could judge",

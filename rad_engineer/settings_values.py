@@ -1,5 +1,6 @@
 """The value of a setting in its own type: from what a file, a flag or a variable says."""
 
+import json
 import math
 import re
 from typing import Any
@@ -10,6 +11,7 @@ _PRICES = frozenset({"input", "output", "cache_read", "cache_write", "cache_writ
 _LEAST_USD = 0.000001
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _YES = frozenset({"1", "true", "yes", "on", "y"})
 _NO = frozenset({"0", "false", "no", "off", "n", ""})
 
@@ -39,6 +41,25 @@ def time_text(value: float) -> str:
         if value >= _UNITS[unit] and value % _UNITS[unit] == 0:
             return f"{int(value // _UNITS[unit])}{unit}"
     return f"{value:g}s"
+
+
+def toml_text(value: Any) -> str:
+    """A value as TOML writes it, on one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        inner = ", ".join(f"{toml_key(name)} = {toml_text(item)}" for name, item in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(toml_text, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value)
+
+
+def toml_key(name: str) -> str:
+    """A key as TOML writes it: bare where it can be."""
+    return name if _BARE.fullmatch(name) else toml_text(name)
 
 
 def parse(setting: Setting, value: Any, *, written: bool) -> Any:

@@ -1,29 +1,76 @@
-"""config show, config reference: the settings in force, and all there are."""
+"""config: the settings in force, all there are, and the file they are kept in."""
 
-import json
 import os
+import sys
+from json import dumps
 from pathlib import Path
 from typing import Any
 
 from rad_engineer import settings
+from rad_engineer.core.printable import several
+from rad_engineer.errors import ExitCode
 from rad_engineer.launch import ground
+from rad_engineer.projects import configuration
 from rad_engineer.settings_schema import GROUPS, SETTINGS, Setting
-from rad_engineer.settings_values import time_text
+from rad_engineer.settings_values import time_text, toml_text
 
 
-def show(*, origin: bool, json: bool) -> int:
-    """Prints every setting, with where it came from when asked."""
+def show(*, origin: bool, features: bool, json: bool) -> int:
+    """Prints every setting, or every feature flag, with where it came from when asked."""
     found = settings.load(project_root(ground.folder()), {}, os.environ)
-    values = {name: getattr(found, name) for name in SETTINGS}
+    values = {name: getattr(found, name) for name, row in SETTINGS.items() if row.feature or not features}
     if json:
-        _print_json(values, found.origins)
+        origins = {name: origin for name, origin in found.origins.items() if name in values or not features}
+        _print_json(values, origins)
         return 0
     for name, setting in SETTINGS.items():
-        if setting.key is None and setting.variable is None:
+        if name not in values or (setting.key is None and setting.variable is None):
             continue  # says what one command does, not how things are set
         line = f"{setting.key or name} = {_shown(setting, values[name])}"
         print(f"{line:<44}  # {found.origins[name]}" if origin else line)
     return 0
+
+
+def change(*, key: str, value: str) -> int:
+    """Writes one setting into the project's file, and nothing else in it."""
+    aim = configuration.target(project_root(ground.folder()))
+    text = configuration.with_value(aim.path.parent, aim, key, value)
+    configuration.write(aim, text)
+    print(f"{os.path.relpath(aim.path)}: {key} {'is set' if text != aim.text else 'was set so already'}")
+    if variable := configuration.overruled(configuration.located(key)[0], os.environ):
+        print(f"rad-engineer: note: ${variable} is set here, and wins", file=sys.stderr)
+    return 0
+
+
+def edit() -> int:
+    """Opens the project's file in the user's editor."""
+    from rad_engineer.projects import editing  # noqa: PLC0415 - only for whoever edits
+
+    root = project_root(ground.folder())
+    changed = editing.edit(root, os.environ)
+    print(
+        f"{os.path.relpath(configuration.target(root).path)}: {'changed' if changed else 'nothing was changed'}"
+    )
+    return 0
+
+
+def validate(*, json: bool) -> int:
+    """Says of each file what is wrong with it; 78 when something is."""
+    root = project_root(ground.folder())
+    files, wrong = configuration.problems(root, os.environ)
+    if json:
+        problems = [{"message": str(error), "hint": error.hint} for error in wrong]
+        document = {"schema_version": 1, "ok": not wrong, "files": files, "problems": problems}
+        print(dumps(document, indent=2))
+    else:
+        for error in wrong:
+            print(f"{error}\n  hint: {error.hint}" if error.hint else error)
+        for name, count in files.items():
+            print(f"{name}: {several(count, 'setting')}")
+        if not files:
+            print(f"{root}: no configuration; every setting has its default")
+        print(several(len(wrong), "problem") if wrong else "valid")
+    return ExitCode.BAD_CONFIG if wrong else ExitCode.OK
 
 
 def reference() -> int:
@@ -42,12 +89,28 @@ def project_root(start: Path) -> Path:
 
 def document() -> str:
     """Every setting with its key, flag, variable, default and meaning, as Markdown."""
-    lines = [_INTRODUCTION]
+    lines = [_INTRODUCTION, *_features()]
     for group, rows in GROUPS.items():
         lines += [f"## {group}", "", "| key | flag | variable | default | meaning |", "|---|---|---|---|---|"]
         lines += [_row(row) for row in rows]
         lines.append("")
     return "\n".join(lines)
+
+
+def _features() -> list[str]:
+    """The switches that are feature flags, as a section of their own."""
+    rows = [row for row in SETTINGS.values() if row.feature]
+    lines = [
+        "## Feature flags",
+        "",
+        _FEATURES,
+        "| key | variable | default | what it turns on |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{row.key}` | `{row.variable}` | `{_shown(row, row.default)}` | {row.doc} |" for row in rows
+    ]
+    return [*lines, ""]
 
 
 def _row(row: Setting) -> str:
@@ -66,22 +129,17 @@ def _shown(setting: Setting, value: Any) -> str:
         return "none" if setting.kind == "duration" else "(not set)"
     if setting.kind in ("duration", "span"):
         return time_text(value)
-    return _toml(value)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return toml_text(value)
 
 
 def _print_json(values: dict[str, Any], origins: Any) -> None:
-    print(json.dumps({"schema_version": 1, "settings": values, "origins": dict(origins)}, indent=2))
+    print(dumps({"schema_version": 1, "settings": values, "origins": dict(origins)}, indent=2))
 
+
+_FEATURES = """\
+A feature flag turns a whole way of working on or off: for a project in its file, on one machine by the variable, in one
+run by the flag where it has one. `rad-engineer config show --features --origin` says which are on, and why.
+"""
 
 _INTRODUCTION = """\
 # Configuration
@@ -129,4 +187,23 @@ branch = "feature/phase1"
 The agent is `mock` (a rehearsal that changes nothing) with `--agent mock`, `RAD_AGENT=mock` or `USE_REAL_AGENTS=false`;
 a command line for the agent implies `command`. Commands that come from files are shown and asked for once before they
 run; see `rad-engineer trust --help`.
+
+`config set` and `config edit` change the file that the project has, or make a `rad-engineer.toml`. `config set` changes
+or adds one value; every other byte of the file stays: comments, order, line ends, a byte order mark. What cannot be put
+there without a change to something else is refused. `config edit` opens `$VISUAL` or `$EDITOR` on a copy, which takes
+the file's place when it is valid; else it is kept, and you are told where. `config validate` says everything that is
+wrong, with lines, and ends with 78.
+
+<!-- project: shop -->
+```console
+$ rad-engineer config set limits.jobs 4
+rad-engineer.toml: limits.jobs is set
+$ rad-engineer config set gates.lint "ruff check ."
+rad-engineer.toml: gates.lint is set
+$ rad-engineer config set protect "tests/contract/**, conftest.py"
+rad-engineer.toml: protect is set
+$ rad-engineer config validate
+rad-engineer.toml: 4 settings
+valid
+```
 """

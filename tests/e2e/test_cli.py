@@ -139,7 +139,7 @@ def test_config_show_and_its_origins(env, folder):
     shown = {left.strip(): origin for left, origin in lines}
     assert shown["limits.jobs = 3"] == "rad-engineer.toml"
     assert shown["limits.grace = 90s"] == "RAD_GRACE"
-    assert shown['gates = {"test" = "pytest"}'] == "rad-engineer.toml"
+    assert shown['gates = { test = "pytest" }'] == "rad-engineer.toml"
     assert shown["limits.attempts = 3"] == "default"
     document = json.loads(call("config", "show", "--json", env=env, cwd=folder).stdout)
     assert document["schema_version"] == 1
@@ -302,7 +302,7 @@ def test_exit_codes_are_all_described():
 @pytest.mark.parametrize(
     ("words", "index", "expected"),
     [("rad-engineer pla", 1, {"plan"}), ("rad-engineer run --allow-d", 2, {"--allow-dangling"}),
-     ("rad-engineer config ", 2, {"show", "reference"})],
+     ("rad-engineer config ", 2, {"show", "set", "edit", "validate", "reference"})],
 )  # fmt: skip
 def test_completion(words, index, expected, env, folder):
     ended = call(
