@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,26 @@ import pytest
 from tests import required
 
 ROOT = Path(__file__).parents[1]
+
+# To measure what children run doubles what a run costs. All that starts whole runs together reaches little more than these.
+MEASURED = {
+    "test_cli",
+    "test_commands",
+    "test_policy_stage",
+    "test_run",
+    "test_run_changes",
+    "test_run_life",
+    "test_sandboxed",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _children_of_whole_runs_are_not_measured(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name in {"e2e", "chaos"} and request.path.stem not in MEASURED:
+            for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+                patch.delenv(name)
+        yield
 
 
 def pytest_configure() -> None:
