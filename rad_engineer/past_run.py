@@ -191,20 +191,33 @@ def _of_prd(prd: str, runs: Sequence[store.RunDir], place: Ground) -> PastRun:
 
 def _graph(rundir: store.RunDir, about: Mapping[str, Any]) -> Graph:
     """The graph of the run: of its files where they still tell the same stories, else of its own copies."""
-    settings = about.get("settings", {})
-    reading = inputs.Reading(
-        stories_path=settings.get("stories_path"),
-        tag=settings.get("tag"),
-        parallel=bool(settings.get("parallel")),
-        allow_dangling=True,
-    )
+    reading = _reading(about)
     names = {entry["path"]: entry["file"] for entry in about.get("inputs", ())}
     with suppress(RadError, OSError):
         found = inputs.read(about.get("files", ()), reading)
         if set(found.graph.identities) <= set(about.get("identities", ())) and found.prds:
             return _renamed(found, names, reading)
+    return _graph_of_copies(rundir, about, reading)
+
+
+def kept_graph(rundir: store.RunDir, about: Mapping[str, Any]) -> Graph:
+    """The graph of the run as its directory alone tells it, whatever has become of the PRDs."""
+    return _graph_of_copies(rundir, about, _reading(about))
+
+
+def _graph_of_copies(rundir: store.RunDir, about: Mapping[str, Any], reading: inputs.Reading) -> Graph:
     prds = _copies(rundir, about, reading)
     return graphs.build(prds, parallel=reading.parallel, allow_dangling=True)
+
+
+def _reading(about: Mapping[str, Any]) -> inputs.Reading:
+    settings = about.get("settings", {})
+    return inputs.Reading(
+        stories_path=settings.get("stories_path"),
+        tag=settings.get("tag"),
+        parallel=bool(settings.get("parallel")),
+        allow_dangling=True,
+    )
 
 
 def _renamed(found: inputs.Inputs, names: Mapping[str, str], reading: inputs.Reading) -> Graph:

@@ -100,6 +100,14 @@ class Settings:
     history: int
     batch: bool
     detect_gates: bool
+    serve: bool
+    serve_host: str
+    serve_port: int
+    serve_token_file: str | None
+    serve_allowed_hosts: tuple[str, ...]
+    serve_requests_per_minute: int
+    serve_certificate: str | None
+    serve_key: str | None
     origins: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:

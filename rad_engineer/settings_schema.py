@@ -215,6 +215,21 @@ _ANSWERS = (
     Setting("dry_run", "switch", False, "say what would run, touch nothing", None, ("--dry-run",), env=False),
     Setting("yes", "switch", False, "trust the commands that this run needs, without asking", None, ("-y", "--yes")),
 )  # fmt: skip
+_SERVER = (
+    Setting("serve", "switch", False, "say over HTTP what the run does, as `rad-engineer serve` does", "serve.with_runs",
+            ("--serve",)),
+    Setting("serve_host", "text", "127.0.0.1", "the address to listen on; one that others reach needs a token", None,
+            ("--host",), "ADDRESS"),
+    Setting("serve_port", "count", 9090, "the port to listen on; 0 is any that is free", "serve.port", ("--port",), "N"),
+    Setting("serve_token_file", "text", None, "the file with the token that clients show; else the one of `serve token`, if "
+            "it was made", None, ("--token-file",), "FILE"),
+    Setting("serve_allowed_hosts", "texts", (), "a name by which clients may ask, beside those of this machine; may be "
+            "repeated", None, ("--allowed-host",), "HOST"),
+    Setting("serve_requests_per_minute", "count", 100, "requests of one address in a minute; 0 is no limit",
+            "serve.requests_per_minute", ("--requests-per-minute",), "N"),
+    Setting("serve_certificate", "text", None, "PEM file with the certificate for TLS", None, ("--certificate",), "FILE"),
+    Setting("serve_key", "text", None, "PEM file with its key", None, ("--key",), "FILE"),
+)  # fmt: skip
 
 GROUPS: dict[str, tuple[Setting, ...]] = {
     "Agent": _AGENT,
@@ -227,5 +242,6 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
     "Sandbox": _SANDBOX,
     "Landing": _LANDING,
     "Answers": _ANSWERS,
+    "Server": _SERVER,
 }
 SETTINGS: dict[str, Setting] = {row.name: row for rows in GROUPS.values() for row in rows}

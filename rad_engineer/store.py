@@ -127,13 +127,15 @@ def approvals_folder(home: Path) -> Path:
 
 def runs(home: Path) -> list[RunDir]:
     """All runs, newest first."""
+    return runs_in(runs_folder(home))
+
+
+def runs_in(folder: Path) -> list[RunDir]:
+    """All runs of a folder that holds runs, newest first."""
     try:
-        names = sorted(
-            (entry.name for entry in os.scandir(runs_folder(home)) if entry.is_dir()), reverse=True
-        )
+        names = sorted((entry.name for entry in os.scandir(folder) if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    folder = runs_folder(home)
     return [RunDir(folder / name) for name in names if (folder / name / "run.json").exists()]
 
 
@@ -314,19 +316,24 @@ def _refuse_damage(path: Path, data: bytes, start: int, end: int) -> None:
 
 def state(rundir: RunDir) -> str:
     """new, running, stopped or finished: what `load` says, from the last lines of the journal where they tell."""
+    return ending(rundir).state
+
+
+def ending(rundir: RunDir) -> Checkpoint:
+    """The state of a run with its exit code and its end; of a long one nothing else."""
     try:
         with rundir.journal.open("rb") as handle:
             handle.seek(max(0, handle.seek(0, os.SEEK_END) - _TAIL))
             lines = handle.read().split(b"\n")[:-1]
     except FileNotFoundError:
-        return "new"
+        return Checkpoint(run=rundir.run)
     for line in reversed(lines):
         event = _event(line)
         if event is None:
             break
         if event.kind not in _AFTER_THE_END:
-            return fold((event,)).state if event.kind == "run_finished" else "running"
-    return load(rundir).state
+            return fold((event,)) if event.kind == "run_finished" else Checkpoint(rundir.run, state="running")
+    return load(rundir)
 
 
 def load(rundir: RunDir) -> Checkpoint:

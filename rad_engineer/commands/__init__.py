@@ -73,7 +73,8 @@ _VERBOSE = _switch("verbose", "show the log on stderr", "-v", "--verbose")
 _TIMINGS = _switch("timings", "show at the end what a story cost, part by part")
 _OF_RUN = _value("run", "RUN", "of this run; else the newest one that fits")
 _READING = ("stories_path", "tag")
-_FLAGS = tuple(name for name, setting in SETTINGS.items() if setting.flags)
+_SERVING = tuple(name for name in SETTINGS if name.startswith("serve_"))
+_FLAGS = tuple(name for name, setting in SETTINGS.items() if setting.flags and name not in _SERVING)
 _NOT_ON_RESUME = {
     *_READING,
     "branch",
@@ -142,6 +143,15 @@ VERBS = (
     Verb("report", "Look", "print the report of a run",
          "rad_engineer.commands.report:report", ("rad-engineer report", "rad-engineer report --json"),
          (_RUN,), (_JSON,)),
+    Verb("serve", "Look", "say over HTTP what runs have done and are doing, until Ctrl-C",
+         "rad_engineer.commands.serve:serve",
+         ("rad-engineer serve", "rad-engineer serve --port 0 --runs ~/shop --runs ~/blog",
+          "rad-engineer serve --host 0.0.0.0 --token-file token --allowed-host build.example"), (),
+         (Setting("runs", "texts", (), "a project, or a folder with its runs, instead of the project here; may be repeated",
+                  flags=("--runs",), metavar="DIR"),), _SERVING),
+    Verb("serve token", "Look", "make a token for the server, in a file that only you can read",
+         "rad_engineer.commands.serve:token", ("rad-engineer serve token", "rad-engineer serve token ./token"),
+         (Argument("file", "FILE", "the file; else the one that `serve` looks for", required=False),)),
     Verb("archive", "Tidy", "put a finished PRD, its report and notes aside under a dated name",
          "rad_engineer.commands.archive:archive", ("rad-engineer archive prd.json",), (_PRD,),
          (_switch("yes", "although stories are open", "-y", "--yes"),)),

@@ -193,7 +193,7 @@ def build(
     return Report(
         run=checkpoint.run,
         kind=checkpoint.kind,
-        state=_state(checkpoint, alive=alive),
+        state=state_of(checkpoint, alive=alive),
         exit_code=checkpoint.exit_code,
         branch=checkpoint.branch,
         base=checkpoint.base,
@@ -212,7 +212,8 @@ def build(
     )
 
 
-def _state(checkpoint: Checkpoint, *, alive: bool) -> str:
+def state_of(checkpoint: Checkpoint, *, alive: bool) -> str:
+    """never, running, interrupted, stopped (resumable) or finished."""
     if checkpoint.state == "new":
         return ("running" if alive else "interrupted") if checkpoint.run else "never"
     if checkpoint.state == "running":

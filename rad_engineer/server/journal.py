@@ -1,0 +1,91 @@
+"""The journal of a run, followed and paged: however long it is, only a piece of it is in memory."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rad_engineer.core.events import Event
+from rad_engineer.durable import unseal
+from rad_engineer.server.answers import Problem
+
+_PAGE_BYTES = 1 << 20
+
+
+class Follower:
+    """Hands out events as they are appended, from the first one; a journal that was replaced is read anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.offset = 0
+        self.damaged = 0
+
+    def is_shorter(self) -> bool:
+        """Whether what has been read is not there any more: what was made of it does not hold."""
+        try:
+            return self._path.stat().st_size < self.offset
+        except FileNotFoundError:
+            return self.offset > 0
+
+    def events(self) -> Iterator[Event]:
+        """What has been appended since; a last line without its end is read when it has one."""
+        for line, end in _lines(self._path, self.offset):
+            self.offset = end
+            plain = unseal(line)
+            if plain is None:
+                self.damaged += 1
+            else:
+                yield Event.from_json(json.loads(plain))
+
+
+def page(path: Path, cursor: str | None, limit: int, story: str | None) -> tuple[list[dict[str, Any]], str]:
+    """So many events behind a cursor, and the cursor behind them; raises Problem where it was not handed out here."""
+    start = _offset(path, cursor)
+    found: list[dict[str, Any]] = []
+    for line, end in _lines(path, start):
+        if len(found) >= limit or (found and end - start > _PAGE_BYTES):
+            break
+        offset = end
+        plain = unseal(line)
+        if plain is not None:
+            event = json.loads(plain)
+            if story is None or event.get("story") == story:
+                found.append(event)
+        cursor = str(offset)
+        if offset - start > 64 * _PAGE_BYTES:
+            break
+    return found, cursor or "0"
+
+
+def _offset(path: Path, cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise Problem(422, "invalid", "cursor: take it from `next` of the page before")
+    offset = int(cursor)
+    if offset:
+        try:
+            with path.open("rb") as file:
+                file.seek(offset - 1)
+                behind_a_line = file.read(1) == b"\n"
+        except FileNotFoundError:
+            behind_a_line = False
+        if not behind_a_line:
+            raise Problem(422, "invalid", "cursor: take it from `next` of the page before")
+    return offset
+
+
+def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
+    """Whole lines without their ends, each with the offset behind it."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        file.seek(start)
+        end = start
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            end += len(line)
+            yield line[:-1], end
