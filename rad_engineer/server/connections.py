@@ -140,6 +140,8 @@ class Connection(H11Protocol):
             if timer is not None:
                 timer.cancel()
         self._late = self._unread = None
+        if self._upgrade is not None:
+            self._upgrade.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Something has come: a request has one deadline from its first byte to its last."""
