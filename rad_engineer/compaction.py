@@ -13,6 +13,7 @@ from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.errors import RadError
 from rad_engineer.git.repository import Repository
 from rad_engineer.launch.ground import Ground
+from rad_engineer.watch.kept import remember
 
 _RUN_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4,}")
 _GONE = ".gone-"
@@ -71,7 +72,11 @@ def plan(runs: Sequence[store.RunDir], place: Ground, *, max_age: float, keep: i
 
 
 def carry_out(plan: Plan, place: Ground) -> None:
-    """Removes what the plan says: refs first, so that a run whose directory is gone never holds any."""
+    """Removes what the plan says: refs first, so that a run whose directory is gone never holds any.
+
+    What the runs have counted goes into the totals before all else, so that no metric falls.
+    """
+    remember([Path(step.path) for step in plan.going if not step.slim])
     for step in plan.going:
         with logs.bound(run=step.run):
             _let_go(step, place)

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from rad_engineer.core import metering
 from rad_engineer.core.failures import PARKED
+from rad_engineer.core.measures import Measures
 from rad_engineer.core.printable import several
 from rad_engineer.errors import CannotWrite, ExitCode
 from rad_engineer.ledger import Ledger
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 MICRO = 1_000_000
 OK = 200
 PATIENCE = 20.0  # s
+COUNT_SECONDS = 15.0
 OUTAGE = 60.0  # s; somebody who still asks in vain then will go on to do so
 KEY_REFUSED = (
     "the upstream refuses the key ({}), so nothing more is started; set a good ANTHROPIC_API_KEY, or: rad-engineer login;"
@@ -45,6 +48,8 @@ class Spending:
         default_factory=dict
     )  # attempts that no upstream has answered, since when
     stranded: set[tuple[str, int]] = field(default_factory=set)  # those of them that ask again for ever
+    counted: Measures = field(default_factory=Measures)  # of requests, since it was last written down
+    counted_at: float = field(default_factory=time.monotonic)
     broken: CannotWrite | None = None  # what is spent cannot be written down: no model is asked any more
 
     def account(self, story: int, attempt: int) -> dict[str, str]:
@@ -67,13 +72,23 @@ class Spending:
             "waiting": self._waiting,
         }
         for event in self.door.poll():
+            metering.count(self.counted, event)
             if event["event"] in noted:
                 noted[event["event"]](event)
+        if time.monotonic() - self.counted_at > COUNT_SECONDS:
+            self._write_counted()
 
     def close(self) -> None:
         """Nobody asks any more."""
         self.door.close()
         self.hear()
+        self._write_counted()
+
+    def _write_counted(self) -> None:
+        """So often that little is lost with the process, so seldom that the journal hardly grows."""
+        counted, self.counted, self.counted_at = self.counted, Measures(), time.monotonic()
+        if counted.sums or counted.spreads:
+            self.ledger.record("models_counted", **counted.to_json())
 
     def seen(self, story: int, attempt: int, event: Mapping[str, Any]) -> None:
         """Its worker has said something: its agent is at work, or has come to its end."""

@@ -27,6 +27,9 @@ Every event has `event, seq, at, run`; events of a story also `story` (its key),
 | story_marked | path | its done field was written into the PRD |
 | story_reopened | commit | what was known of it holds no more; `commit` landed once and does not count either |
 | gates_finished | scope, commit, ok, gates | wave or final gates on the branch head |
+| models_counted | sums, spreads | what agents have asked of models since the last time: series of core.measures |
+| starts_paused | cause, jobs | nothing more is started: the machine is short of `cause`; `jobs` go on |
+| starts_resumed | jobs | stories are started again, so many at once |
 | note | text | something the report should say |
 | run_finished | exit_code, timings | nothing runs and nothing is ready, or the run was stopped |
 """
