@@ -146,10 +146,10 @@ def complete(place: Ground) -> None:
 
 def write_report(rundir: store.RunDir, report: Report) -> None:
     """Makes report.json and report.md in the run directory."""
-    store.write_report(rundir, _encoded(report), markdown(report))
+    store.write_report(rundir, encoded(report), markdown(report))
 
 
-def _encoded(report: Report) -> bytes:
+def encoded(report: Report) -> bytes:
     """The report, encoded story by story: as one structure a large one would need more memory than its run."""
     head, _, rest = durable.dump(report.to_json(stories=False)).partition(b'"stories":null')
     stories = b",".join(durable.dump(story.to_json()) for story in report.stories)

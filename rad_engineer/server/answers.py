@@ -1,6 +1,8 @@
 """How answers look: the same headers on each, and one form for everything that is refused."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 SECURITY = {
     "cache-control": "no-store",
@@ -31,4 +33,9 @@ class Problem(Exception):
 def problem(status: int, code: str, message: str) -> tuple[bytes, dict[str, str]]:
     """The body of a refusal, and its headers."""
     body = {"schema_version": 1, "error": {"status": status, "code": code, "message": message}}
-    return json.dumps(body).encode(), {**SECURITY, "content-type": JSON}
+    return encoded(body), {**SECURITY, "content-type": JSON}
+
+
+def encoded(value: Mapping[str, Any]) -> bytes:
+    """JSON as it is sent."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()

@@ -15,11 +15,13 @@ from typing import Any
 import uvicorn
 
 from rad_engineer.errors import Refused
+from rad_engineer.server import openapi
 from rad_engineer.server.application import application
 from rad_engineer.server.configuration import Serving
 from rad_engineer.server.connections import Census, Connection
-from rad_engineer.server.operations import Operation
+from rad_engineer.server.operations import Operation, Response
 from rad_engineer.server.probes import Probes
+from rad_engineer.server.records import Records
 from rad_engineer.server.runs import Runs
 
 _AT_ONCE = 16  # connections taken in one step: fewer than the descriptors that are kept free
@@ -92,7 +94,12 @@ async def _serve(
 
 def operations(serving: Serving, runs: Runs, census: Census) -> tuple[Operation, ...]:
     """The whole route table."""
-    return Probes(runs, census, serving.connections).operations()
+    table = (*Probes(runs, census, serving.connections).operations(), *Records(runs).operations())
+    described = Operation(
+        "/openapi.json", "openapi", "This document.", lambda _path, _asked: Response(text), None, quick=True
+    )
+    text = openapi.document((*table, described))
+    return (*table, described)
 
 
 class _Server(uvicorn.Server):

@@ -1,13 +1,12 @@
 """The runs that the server tells of: found anew each time, and each followed from where it was left."""
 
-import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from rad_engineer import past_run, store
 from rad_engineer.core import report as reports
@@ -157,11 +156,6 @@ def of_folders(folders: Sequence[str], place: Ground) -> Runs:
         return sorted(runs, key=lambda rundir: rundir.run, reverse=True)
 
     return Runs(listed, found, place)
-
-
-def encoded(value: Mapping[str, Any]) -> bytes:
-    """JSON as it is sent."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def _runs_folder(folder: Path) -> Path:
