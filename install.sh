@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Installs rad-engineer for the current user, without root, from the checkout this script lies in, or from what
-# --from names. Uses uv if it is there, else pipx, else an environment of its own with a link in ~/.local/bin.
-# Running it again upgrades; configuration and state stay. uninstall.sh takes everything away again.
+# Installs rad-engineer for the current user, without root: from the checkout this script lies in, from what --from names,
+# or from the index that --index names; never by a bare name, which somebody else may own on an index that nobody chose.
+# Uses uv if it is there, else pipx, else an environment of its own with a link in ~/.local/bin.
+# Running it again upgrades: configuration and state stay, and a version that does not start is not kept.
+# uninstall.sh takes everything away again. What it does on macOS is untested.
 #
 # All of it is one function, called on the last line: half a script does nothing.
 
@@ -13,17 +15,25 @@ install_rad_engineer() {
     say "install.sh: $*"
     exit 1
   }
+  wrong() { # the command line is
+    say "install.sh: $*"
+    exit 2
+  }
   has() { command -v "$1" >/dev/null 2>&1; }
 
   usage() {
     cat <<'TEXT'
-Usage: install.sh [--from PATH|WHEEL] [--using uv|pipx|venv] [--python PYTHON]
+Usage: install.sh [--from PATH|WHEEL | --index URL [--version X]] [options]
 
 Installs rad-engineer for the current user, without root.
 
   --from PATH|WHEEL       a checkout, an sdist or a wheel; without it, the checkout this script lies in
+  --index URL             a package index: all that is installed comes from it
+  --version X             this version of it; only with --index
+  --extras NAME,…         optional parts: acp, copier, crypto, keyring, otel
   --using uv|pipx|venv    how; without it, the first of them that is there
   --python PYTHON         the Python to run it with; without it, the newest of at least 3.11
+  --no-setup              do not ask anything; else `rad-engineer setup` follows the first installation, at a terminal
   --find-python           only print that Python, or what is missing, and the command that installs it
 TEXT
   }
@@ -37,27 +47,39 @@ TEXT
   }
 
   find_python() {
-    local name
-    for name in ${python:-python3.14 python3.13 python3.12 python3.11 python3}; do
+    local name names=(python3.14 python3.13 python3.12 python3.11 python3)
+    [ -z "$python" ] || names=("$python")
+    for name in "${names[@]}"; do
       if has "$name" && fits "$name"; then
-        echo "$name"
+        command -v "$name"
         return
       fi
     done
   }
 
-  new_enough() { # git
-    local version major minor
-    version=$(git --version 2>/dev/null) || return 1
-    version=${version#git version }
-    major=${version%%.*}
-    minor=${version#*.}
-    minor=${minor%%.*}
-    [ "$major" -gt 2 ] 2>/dev/null || { [ "$major" = 2 ] && [ "$minor" -ge 38 ]; } 2>/dev/null
+  at_least() { # version, major, minor
+    local major minor
+    major=${1%%.*}
+    minor=${1#*.}
+    minor=${minor%%[!0-9]*}
+    [ "$major" -gt "$2" ] 2>/dev/null || { [ "$major" = "$2" ] && [ "$minor" -ge "$3" ]; } 2>/dev/null
   }
 
+  new_enough() { # git
+    local version
+    version=$(git --version 2>/dev/null) && at_least "${version#git version }" 2 38
+  }
+
+  offers() { # whether apt has this package in at least that version, as far as it knows packages at all
+    local version
+    has apt-cache && version=$(apt-cache show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: *//p') || return 0
+    [ -z "$version" ] || at_least "${version#*:}" "$2" "$3"
+  }
+
+  engine() { has docker || has podman || has orb; }
+
   missing() { # prints what is missing and the one command that installs all of it; nothing when all is there
-    local what='' apt='' brew='' dnf='' zypper='' pacman='' apk='' install='' sudo='sudo '
+    local what='' too_old='' apt='' brew='' dnf='' zypper='' pacman='' apk='' install='' sudo='sudo '
     [ "$(id -u)" != 0 ] || sudo=''
     if [ -z "$(find_python)" ]; then
       what='Python 3.11 or newer' apt='python3.11-venv' brew='python@3.13' dnf='python3.12' zypper='python312'
@@ -67,13 +89,28 @@ TEXT
       elif python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
         what='the venv module of python3' apt='python3-venv' dnf='python3-libs' zypper='python3-base'
       fi
+      offers python3 3 11 || too_old='Python'
     fi
     if ! new_enough; then
       what="${what:+$what, }git 2.38 or newer"
       apt="$apt git" brew="$brew git" dnf="$dnf git" zypper="$zypper git" pacman="$pacman git" apk="$apk git"
+      offers git 2 38 || too_old="${too_old:+$too_old and }git"
     fi
     [ -n "$what" ] || return 0
-    if has apt-get; then
+    if [ "$(uname)" = Linux ] && ! has bwrap; then
+      what="$what, bubblewrap (optional)"
+      apt="$apt bubblewrap" dnf="$dnf bubblewrap" zypper="$zypper bubblewrap" pacman="$pacman bubblewrap"
+      apk="$apk bubblewrap"
+    fi
+    if ! engine; then
+      what="$what, a container engine (optional)"
+      apt="$apt podman" brew="$brew podman" dnf="$dnf podman" zypper="$zypper podman" pacman="$pacman podman"
+      apk="$apk podman"
+    fi
+    if has apt-get && [ -n "$too_old" ]; then
+      echo "missing: $what; the $too_old that apt-get has here is too old: upgrade the system, or install newer ones by hand"
+      return
+    elif has apt-get; then
       install="${sudo}apt-get install -y $apt"
     elif has dnf; then
       install="${sudo}dnf install -y $dnf"
@@ -86,21 +123,114 @@ TEXT
     elif has brew; then
       install="brew install $brew"
     fi
-    echo "missing: $what${install:+; this installs it: $(echo $install)}"
+    read -r install <<<"${install//  / }"
+    echo "missing: $what${install:+; this installs it: $install}"
   }
+
+  optional() { # says what would be of use and is not there
+    local name lacking='' agents=''
+    [ "$(uname)" != Linux ] || has bwrap || lacking='bubblewrap (the better sandbox)'
+    engine || lacking="${lacking:+$lacking, }a container engine (for deploy local)"
+    for name in claude codex opencode gemini cursor-agent amp aider goose copilot qwen; do
+      if has "$name"; then agents=yes; fi
+    done
+    [ -n "$agents" ] || lacking="${lacking:+$lacking, }a command-line agent (the built-in one needs only an API key)"
+    [ -z "$lacking" ] || say "not found, and not needed: $lacking"
+  }
+
+  # --- where it comes from ------------------------------------------------------------------------------------
+
+  find_source() {
+    local here
+    if [ -n "$version" ] && [ -z "$index" ]; then
+      wrong '--version works only with --index: by its bare name anybody could offer a package'
+    fi
+    if [ -n "$index" ]; then
+      [ -z "$source" ] || wrong '--from and --index contradict each other'
+      case $index in *://*) ;; *) wrong "--index $index: expected a URL" ;; esac
+      source=rad-engineer${extras:+[$extras]}${version:+==$version}
+      # This index and no other: neither pip nor uv may find the name elsewhere.
+      export PIP_INDEX_URL=$index PIP_EXTRA_INDEX_URL=$index UV_DEFAULT_INDEX=$index UV_NO_CONFIG=1
+      unset UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_FIND_LINKS PIP_FIND_LINKS
+      return
+    fi
+    if [ -z "$source" ]; then
+      [ -f "${BASH_SOURCE[0]:-}" ] || wrong 'nothing to install from: name a checkout or a wheel with --from'
+      here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+      ours "$here" || die "$here is no checkout of rad-engineer: name one, or a wheel, with --from"
+      source=$here
+    fi
+    [ -e "$source" ] || die "there is no $source"
+    source=$(cd "$(dirname "$source")" && pwd)/$(basename "$source")
+    if [ -d "$source" ]; then
+      source=$(cd "$source" && pwd)
+      ours "$source" || die "$source is no checkout of rad-engineer: its pyproject.toml does not name it"
+    else
+      case ${source##*/} in
+        rad_engineer-*.whl | rad_engineer-*.tar.gz) ;;
+        *) die "$source is neither a wheel nor an sdist of rad-engineer" ;;
+      esac
+    fi
+    source=$source${extras:+[$extras]}
+  }
+
+  ours() { grep -q '^name = "rad-engineer"$' "$1/pyproject.toml" 2>/dev/null; }
 
   # --- the three ways -----------------------------------------------------------------------------------------
 
+  starts() { "$1" --version >/dev/null && "$1" --help >/dev/null; }
+
+  compile() { # what the examples and templates hold is for others to run
+    "$1" - <<'PYTHON' || say 'hint: not all of it could be compiled; the first start is slower'
+import compileall, re, sysconfig
+ours = re.compile(r"/rad_engineer/data/")
+raise SystemExit(not compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0, rx=ours))
+PYTHON
+  }
+
+  writable() { # folder, the variable that names it
+    if ! mkdir -p "$1" 2>/dev/null || [ ! -w "$1" ]; then
+      die "$1 cannot be written; name a folder of yours with $2"
+    fi
+  }
+
+  # uv and pipx replace an environment where it lies: a copy of the old one comes back when the new one does not start.
+  with_tool() { # folder of the environment, folder of the link, command
+    local folder=$1 link=$2/rad-engineer target=''
+    shift 2
+    bin=${link%/*}
+    if [ -d "$folder" ]; then
+      target=$(readlink "$link" || true)
+      cp -pR "$folder" "$folder.before"
+      # shellcheck disable=SC2064  # these names are gone when it is carried out
+      trap "back $(printf '%q %q %q' "$folder" "$link" "$target")" EXIT
+    fi
+    "$@" >&2 || die 'it was not installed'
+    compile "$folder/bin/python"
+    starts "$link" || die "this version does not start${old_version:+; $old_version stays}"
+    trap - EXIT
+    rm -rf "$folder.before"
+  }
+
+  back() { # folder, link, target
+    rm -rf "$1"
+    mv "$1.before" "$1"
+    if [ -n "$3" ]; then ln -sf "$3" "$2"; fi
+    say "the version that was there before is back: $("$2" --version)"
+  }
+
   with_uv() {
     say "installing with uv and $("$python" --version 2>&1)"
-    uv tool install --quiet --force --reinstall --compile-bytecode --python "$(command -v "$python")" "$source"
-    bin=$(uv tool dir --bin)
+    with_tool "$(uv tool dir)/rad-engineer" "$(uv tool dir --bin)" \
+      uv tool install --quiet --force --reinstall --python "$python" "$source"
   }
 
   with_pipx() {
+    local venvs links
     say "installing with pipx and $("$python" --version 2>&1)"
-    pipx install --force --python "$(command -v "$python")" "$source" >/dev/null
-    bin=$(pipx environment --value PIPX_BIN_DIR 2>/dev/null) || bin=${PIPX_BIN_DIR:-$HOME/.local/bin}
+    venvs=$(pipx environment --value PIPX_LOCAL_VENVS)
+    links=$(pipx environment --value PIPX_BIN_DIR)
+    with_tool "$venvs/rad-engineer" "$links" pipx install --force --pip-args='--no-compile --force-reinstall' --python "$python" "$source"
   }
 
   with_venv() {
@@ -113,34 +243,54 @@ TEXT
         *) die "$link is there and was not made by this script; remove it first" ;;
       esac
     fi
-    mkdir -p "$data" "$bin"
+    writable "$data" XDG_DATA_HOME
+    writable "$bin" XDG_BIN_HOME
     environment=$(mktemp -d "$data/venv-XXXXXX")
-    trap "rm -rf $(printf %q "$environment")" EXIT # until it is complete, the old one stays
+    # shellcheck disable=SC2064  # until it is complete, the old one stays
+    trap "rm -rf $(printf %q "$environment")" EXIT
     say "installing into $environment with $("$python" --version 2>&1)"
-    "$python" -m venv "$environment"
-    "$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-input "$source" >&2
-    "$environment/bin/rad-engineer" --version >/dev/null
+    local pip=("$python" -m pip --python "$environment/bin/python")
+    if at_least "$("$python" -m pip --version 2>/dev/null | cut -d' ' -f2)" 22 3; then
+      "$python" -m venv --without-pip "$environment"
+    else
+      "$python" -m venv "$environment"
+      pip=("$environment/bin/python" -m pip)
+    fi
+    "${pip[@]}" install -qq --no-compile --disable-pip-version-check --no-input "$source" >&2
+    compile "$environment/bin/python"
+    starts "$environment/bin/rad-engineer" || die "this version does not start${old_version:+; $old_version stays}"
     ln -s "$environment/bin/rad-engineer" "$environment/link"
     mv -f "$environment/link" "$link"
     trap - EXIT
     for old in "$data"/venv-*; do
-      [ "$old" = "$environment" ] || rm -rf "$old"
+      [ "$old" = "$environment" ] || in_use "$old" || rm -rf "$old"
     done
+  }
+
+  in_use() { # a run that goes on keeps its version; the next upgrade removes it
+    [ -d /proc/self ] && grep -qsaF "$1/" /proc/[0-9]*/cmdline
   }
 
   # --- the order of things ------------------------------------------------------------------------------------
 
-  local source='' using='' python='' bin='' only_python='' here lacking
+  local source='' index='' version='' extras='' using='' python='' bin='' only_python='' setup=yes lacking old_version=''
   while [ $# -gt 0 ]; do
     case $1 in
-      --from | --using | --python)
-        [ $# -gt 1 ] || die "$1 wants a value; see install.sh --help"
+      --from | --index | --version | --extras | --using | --python)
+        [ -n "${2:-}" ] || wrong "$1 wants a value; see install.sh --help"
         case $1 in
           --from) source=$2 ;;
+          --index) index=$2 ;;
+          --version) version=$2 ;;
+          --extras) extras=$2 ;;
           --using) using=$2 ;;
           --python) python=$2 ;;
         esac
         shift 2
+        ;;
+      --no-setup)
+        setup=''
+        shift
         ;;
       --find-python)
         only_python=yes
@@ -150,20 +300,23 @@ TEXT
         usage
         exit 0
         ;;
-      *) die "no such option: $1; see install.sh --help" ;;
+      *) wrong "no such option: $1; see install.sh --help" ;;
     esac
   done
   unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER PIP_REQUIRE_VIRTUALENV PIP_NO_COMPILE
 
   if [ -n "$only_python" ]; then
     using=venv
-  elif [ -z "$using" ]; then
-    if has uv; then using=uv; elif has pipx; then using=pipx; else using=venv; fi
+  else
+    find_source
+    if [ -z "$using" ]; then
+      if has uv; then using=uv; elif has pipx; then using=pipx; else using=venv; fi
+    fi
   fi
   case $using in
     uv | pipx) has "$using" || die "there is no $using; without --using, another way is taken" ;;
     venv) ;;
-    *) die "--using $using: expected uv, pipx or venv" ;;
+    *) wrong "--using $using: expected uv, pipx or venv" ;;
   esac
 
   lacking=$(missing)
@@ -174,22 +327,19 @@ TEXT
     exit 0
   fi
 
-  if [ -z "$source" ]; then
-    [ -f "${BASH_SOURCE[0]:-}" ] || die 'nothing to install from: name a checkout or a wheel with --from'
-    here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-    grep -q '^name = "rad-engineer"$' "$here/pyproject.toml" 2>/dev/null ||
-      die "$here is no checkout of rad-engineer: name one, or a wheel, with --from"
-    source=$here
-  fi
-  [ -e "$source" ] || die "there is no $source"
-  source=$(cd "$(dirname "$source")" && pwd)/$(basename "$source")
-
+  old_version=$("${XDG_BIN_HOME:-$HOME/.local/bin}/rad-engineer" --version 2>/dev/null) || old_version=''
   "with_$using"
   say "installed: $("$bin/rad-engineer" --version), $bin/rad-engineer"
+  optional
   case :$PATH: in
     *":$bin:"*) ;;
     *) say "hint: $bin is not on your PATH; add it: export PATH=\"$bin:\$PATH\"" ;;
   esac
+  if [ -n "$setup" ] && [ -z "$old_version" ] && { : </dev/tty; } 2>/dev/null; then
+    "$bin/rad-engineer" setup </dev/tty || say 'hint: later: rad-engineer setup'
+  elif [ -z "$old_version" ]; then
+    say 'next: rad-engineer setup'
+  fi
 }
 
 install_rad_engineer "$@"

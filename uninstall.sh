@@ -1,15 +1,23 @@
 #!/usr/bin/env bash
-# Takes away what install.sh has installed, however it did it. State and caches stay, unless --purge is given.
+# Takes away what install.sh and rad-engineer have put on this machine, however it was installed, and lists it.
+# Configuration, keys, state and caches stay, unless --purge is given. What it does on macOS is untested.
 
 uninstall_rad_engineer() {
   set -euo pipefail
 
-  local purge='' found='' folder
-  local data=${XDG_DATA_HOME:-$HOME/.local/share}/rad-engineer link=${XDG_BIN_HOME:-$HOME/.local/bin}/rad-engineer
+  local purge='' found='' path line
+  local data=${XDG_DATA_HOME:-$HOME/.local/share} config=${XDG_CONFIG_HOME:-$HOME/.config}
+  local link=${XDG_BIN_HOME:-$HOME/.local/bin}/rad-engineer command=''
   local kept=(
     "${XDG_STATE_HOME:-$HOME/.local/state}/rad-engineer"
     "${XDG_CACHE_HOME:-$HOME/.cache}/rad-engineer"
-    "${XDG_CONFIG_HOME:-$HOME/.config}/rad-engineer"
+    "$config/rad-engineer"
+  )
+  local completions=(
+    "$data/bash-completion/completions/rad-engineer"
+    "$config/fish/completions/rad-engineer.fish"
+    "$HOME/.bash_completions/rad-engineer.sh"
+    "$HOME/.zfunc/_rad-engineer"
   )
 
   usage() {
@@ -18,7 +26,7 @@ Usage: uninstall.sh [--purge]
 
 Removes rad-engineer from where install.sh has put it: uv, pipx, or an environment of its own.
 
-  --purge    remove its state, caches and configuration outside repositories too
+  --purge    remove its keys, state, caches and configuration outside repositories too
 
 The folder .rad-engineer in your repositories and the branches in them are yours and stay.
 TEXT
@@ -27,6 +35,43 @@ TEXT
   removed() {
     found=yes
     echo "removed: $1"
+  }
+  remove() {
+    if [ -e "$1" ] || [ -L "$1" ]; then
+      rm -rf "$1"
+      removed "$1"
+    fi
+  }
+
+  forget_keys() { # a key in a keyring is nothing that rm could find
+    command=$(command -v "$link" || command -v rad-engineer) || return 0
+    line=$("$command" logout 2>/dev/null) || return 0
+    [ "$line" = 'no key was kept' ] || removed "${line#removed from }"
+  }
+
+  remove_completion() {
+    local startup=$HOME/.bashrc
+    for path in "${completions[@]}"; do remove "$path"; done
+    rmdir "$HOME/.bash_completions" 2>/dev/null || true
+    if grep -qs "^source .*/\.bash_completions/rad-engineer\.sh'\?$" "$startup"; then
+      line=$(grep -v "^source .*/\.bash_completions/rad-engineer\.sh'\?$" "$startup") || true
+      printf '%s\n' "$line" >"$startup"
+      removed "the line for it in $startup"
+    fi
+  }
+
+  list_caches() { # of others: what they hold of it and what else they hold cannot be told apart
+    if command -v uv >/dev/null 2>&1; then
+      told "$(uv cache dir 2>/dev/null)" 'uv cache clean rad-engineer'
+    fi
+    if command -v pipx >/dev/null 2>&1; then
+      told "$(pipx environment --value PIPX_HOME 2>/dev/null)" 'what pipx keeps for itself, logs too'
+    fi
+    told "${PIP_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pip}" 'python3 -m pip cache purge'
+    told "$HOME/Library/Caches/pip" 'python3 -m pip cache purge'
+  }
+  told() {
+    [ ! -d "$1" ] || echo "stays:   $1, which may hold packages of it and of others ($2)"
   }
 
   case ${1:-} in
@@ -42,6 +87,7 @@ TEXT
       ;;
   esac
 
+  [ -z "$purge" ] || forget_keys
   if command -v uv >/dev/null 2>&1 && [ -d "$(uv tool dir 2>/dev/null)/rad-engineer" ]; then
     uv tool uninstall --quiet rad-engineer
     removed 'the tool rad-engineer of uv'
@@ -52,26 +98,21 @@ TEXT
   fi
   if [ -L "$link" ]; then
     case $(readlink "$link") in
-      "$data"/*)
-        rm -f "$link"
-        removed "$link"
-        ;;
+      "$data/rad-engineer"/*) remove "$link" ;;
     esac
   fi
-  if [ -d "$data" ]; then
-    rm -rf "$data"
-    removed "$data"
-  fi
-  for folder in "${kept[@]}"; do
-    [ -d "$folder" ] || continue
+  remove "$data/rad-engineer"
+  remove_completion
+  for path in "${kept[@]}"; do
+    [ -d "$path" ] || continue
     if [ -n "$purge" ]; then
-      rm -rf "$folder"
-      removed "$folder"
+      remove "$path"
     else
-      echo "kept:    $folder (--purge removes it)"
+      echo "kept:    $path (--purge removes it)"
     fi
   done
   [ -n "$found" ] || echo 'nothing to remove'
+  [ -z "$found" ] || list_caches
 }
 
 uninstall_rad_engineer "$@"

@@ -19,10 +19,19 @@ UNINSTALL = ROOT / "uninstall.sh"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """rad-engineer as a wheel without dependencies, so that installing it needs no network."""
+    """rad-engineer as a wheel without dependencies, so that installing it needs no network, and without most rooms."""
     top = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(ROOT / "rad_engineer", top / "rad_engineer", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("README.md", "LICENSE"):
+    rooms = [path.parent.name for path in (ROOT / "rad_engineer").glob("*/__init__.py")]
+    unneeded = [name for name in rooms if name not in ("commands", "core")]
+    shutil.copytree(
+        ROOT / "rad_engineer",
+        top / "rad_engineer",
+        ignore=shutil.ignore_patterns("__pycache__", *unneeded),
+    )
+    shutil.copytree(
+        ROOT / "examples", top / "examples", ignore=shutil.ignore_patterns("__pycache__", ".*cache")
+    )
+    for name in ("README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / name, top / name)
     text = (ROOT / "pyproject.toml").read_text()
     alone, count = re.subn(r"(?ms)^dependencies = \[\n.*?^\]\n", "dependencies = []\n", text)
@@ -36,6 +45,34 @@ def wheel(tmp_path_factory):
     )
     [path] = (top / "out").glob("*.whl")
     return path
+
+
+@pytest.fixture(scope="module")
+def crashing(wheel, tmp_path_factory):
+    """A newer version, which answers --version and then crashes."""
+    path = tmp_path_factory.mktemp("crashing") / wheel.name
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(name, b"raise SystemExit(9)\n" + data if name == "rad_engineer/cli.py" else data)
+    return path
+
+
+@pytest.fixture
+def index(home, wheel):
+    """An index that has the wheel, and another one that the user has configured: nobody is there."""
+    folder = home.folder.parent / "an index"
+    (folder / "rad-engineer").mkdir(parents=True)
+    shutil.copy(wheel, folder / "rad-engineer")
+    link = f'<a href="{wheel.name}">{wheel.name}</a>'
+    (folder / "rad-engineer" / "index.html").write_text(f"<!DOCTYPE html><html><body>{link}</body></html>")
+    del home.env["PIP_NO_INDEX"], home.env["UV_OFFLINE"]
+    home.env |= {
+        "PIP_EXTRA_INDEX_URL": "http://127.0.0.1:9",
+        "UV_EXTRA_INDEX_URL": "http://127.0.0.1:9",
+        "PIP_RETRIES": "0",
+    }
+    return folder
 
 
 class Home:
@@ -85,10 +122,12 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path):
-    return Home(tmp_path)
+    folder = tmp_path / "a home"
+    folder.mkdir()
+    return Home(folder)
 
 
-def test_an_environment_of_its_own_is_installed_upgraded_and_removed(home, wheel):
+def test_an_environment_of_its_own_is_installed_upgraded_and_removed(home, wheel, crashing, index):
     first = home.install("--using", "venv", "--from", wheel)
     assert first.returncode == 0, first.stderr
     [environment] = home.environments
@@ -98,21 +137,30 @@ def test_an_environment_of_its_own_is_installed_upgraded_and_removed(home, wheel
     [package] = environment.glob("lib/python3*/site-packages/rad_engineer")
     compiled = {path.name.split(".")[0] for path in package.glob("__pycache__/*.pyc")}
     assert {path.stem for path in package.glob("*.py")} <= compiled
+    examples = package / "data" / "examples"
+    assert list(examples.rglob("*.py"))
+    assert not list(examples.rglob("*.pyc"))
+    assert first.stderr.endswith("next: rad-engineer setup\n")
 
-    second = home.install("--using", "venv", "--from", wheel)
+    version = wheel.name.split("-")[1]
+    second = home.install("--using", "venv", "--index", index.as_uri(), "--version", version)
     assert second.returncode == 0, second.stderr
     [newer] = home.environments
     assert newer != environment
     assert home.run(home.command, "--version").returncode == 0
 
+    assert "setup" not in second.stderr
+
+    home.keep_state()
     broken = home.folder / "rad_engineer-9-py3-none-any.whl"
     with zipfile.ZipFile(broken, "w"):
         pass
-    assert home.install("--using", "venv", "--from", broken).returncode != 0
-    assert home.environments == [newer]
-    assert home.run(home.command, "--version").returncode == 0
+    for unfit in (broken, crashing):
+        assert home.install("--using", "venv", "--from", unfit).returncode == 1
+        assert home.environments == [newer]
+        assert home.run(home.command, "--help").returncode == 0
+    assert len(home.state()) == 3
 
-    home.keep_state()
     gone = home.run(UNINSTALL)
     assert gone.returncode == 0, gone.stderr
     assert not home.command.is_symlink()
@@ -136,14 +184,32 @@ def test_a_command_of_the_same_name_is_not_replaced(home, wheel):
     assert home.command.read_text() == "mine"
 
 
-def test_uv_installs_and_removes_it(home, wheel):
-    needs("uv", shutil.which("uv"))
-    ended = home.install("--using", "uv", "--from", wheel)
+TOLD = {"uv": "the tool rad-engineer of uv", "pipx": "the application rad-engineer of pipx"}
+
+
+@pytest.mark.parametrize("tool", TOLD)
+def test_others_install_and_remove_it_and_get_the_old_version_back(home, wheel, crashing, index, tool):
+    if not os.environ.get("RAD_MATRIX"):
+        pytest.skip(f"RAD_MATRIX=1 runs it: NO EVIDENCE of {tool}")
+    needs(tool, shutil.which(tool))
+    version = wheel.name.split("-")[1]
+    ended = home.install("--using", tool, "--index", index.as_uri(), "--version", version)
     assert ended.returncode == 0, ended.stderr
-    assert home.run(home.command, "--version").stdout.startswith("rad-engineer ")
+    assert home.run(home.command, "--help").returncode == 0
+    failed = home.install("--using", tool, "--from", crashing)
+    assert failed.returncode == 1
+    assert "this version does not start; rad-engineer " in failed.stderr
+    assert "the version that was there before is back: rad-engineer " in failed.stderr
+    assert home.run(home.command, "--help").returncode == 0
+    assert not list(home.folder.rglob("*.before"))
     gone = home.run(UNINSTALL)
-    assert gone.stdout == "removed: the tool rad-engineer of uv\n"
+    assert gone.stdout.startswith(f"removed: {TOLD[tool]}\n")
     assert not home.command.is_symlink()
+    left = [path for path in home.folder.rglob("rad[_-]engineer*") if ".cache" not in path.parts]
+    assert left == []
+    stays = gone.stdout.splitlines()[1:]
+    assert stays
+    assert all(line.startswith("stays: ") for line in stays)
 
 
 def test_half_a_script_does_nothing(home):
@@ -156,7 +222,7 @@ def test_half_a_script_does_nothing(home):
 
 def test_without_a_checkout_it_wants_to_be_told_what_to_install(home):
     ended = home.run("bash", input=INSTALL.read_text())
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stderr == "install.sh: nothing to install from: name a checkout or a wheel with --from\n"
 
 
@@ -170,17 +236,46 @@ def test_a_copy_beside_another_project_installs_nothing(home):
 
 
 @pytest.mark.parametrize(
-    ("present", "words"),
+    ("kind", "name", "told"),
     [
-        ((), "missing: Python 3.11 or newer, git 2.38 or newer; this installs it: {sudo}apt-get install -y python3-venv git"),
-        (("git",), "missing: Python 3.11 or newer; this installs it: {sudo}apt-get install -y python3-venv"),
-        (("python3",), "missing: git 2.38 or newer; this installs it: {sudo}apt-get install -y git"),
+        ("folder", "other", "its pyproject.toml does not name it"),
+        ("file", "other-1.0-py3-none-any.whl", "is neither a wheel nor an sdist of rad-engineer"),
+        ("name", "rad-engineer", "there is no rad-engineer"),
     ],
-)  # fmt: skip
-def test_all_that_is_missing_is_named_with_one_command(home, present, words):
+)
+def test_what_is_not_ours_is_not_installed(home, kind, name, told):
+    if kind == "folder":
+        (home.folder / name).mkdir()
+        (home.folder / name / "pyproject.toml").write_text('[project]\nname = "other"\n')
+    elif kind == "file":
+        (home.folder / name).touch()
+    ended = home.install("--from", name)
+    assert ended.returncode == 1
+    assert told in ended.stderr
+    assert not (home.folder / ".local").exists()
+
+
+def test_a_version_that_the_index_lacks_is_not_installed(home, index):
+    ended = home.install("--using", "venv", "--index", index.as_uri(), "--version", "99")
+    assert ended.returncode == 1
+    assert home.environments == []
+
+
+OPTIONAL = "bubblewrap (optional), a container engine (optional)"
+
+
+@pytest.mark.parametrize(
+    ("present", "what", "packages"),
+    [
+        ((), "Python 3.11 or newer, git 2.38 or newer", "python3-venv git"),
+        (("git",), "Python 3.11 or newer", "python3-venv"),
+        (("python3",), "git 2.38 or newer", "git"),
+    ],
+)
+def test_all_that_is_missing_is_named_with_one_command(home, present, what, packages):
     tools = home.folder / "tools"
     tools.mkdir()
-    for name in ("bash", "id", "dirname", "basename"):
+    for name in ("bash", "id", "dirname", "basename", "grep", "uname"):
         (tools / name).symlink_to(str(shutil.which(name)))
     if "git" in present:
         (tools / "git").symlink_to(str(shutil.which("git")))
@@ -191,13 +286,19 @@ def test_all_that_is_missing_is_named_with_one_command(home, present, words):
     (tools / "apt-get").chmod(0o755)
     home.env["PATH"] = str(tools)
     ended = home.run(shutil.which("bash"), INSTALL)
+    sudo = "" if os.getuid() == 0 else "sudo "
+    command = f"{sudo}apt-get install -y {packages} bubblewrap podman"
     assert ended.returncode == 1
-    assert ended.stderr == f"install.sh: {words.format(sudo='' if os.getuid() == 0 else 'sudo ')}\n"
+    assert ended.stderr == f"install.sh: missing: {what}, {OPTIONAL}; this installs it: {command}\n"
 
 
-@pytest.mark.parametrize("options", [("--form", "x"), ("--from",), ("--using", "snap")])
+@pytest.mark.parametrize(
+    "options",
+    [("--form", "x"), ("--from",), ("--using", "snap"), ("--version", "1.0"), ("--index", "rad-engineer"),
+     ("--index", "file:///x", "--from", "y")],
+)  # fmt: skip
 def test_a_wrong_option_is_named(home, options):
     ended = home.install(*options)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert options[0] in ended.stderr
     assert ended.stderr.count("\n") == 1
