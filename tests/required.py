@@ -18,6 +18,7 @@ NAMES = {
     "mock-server": "node and the mock model server: requirements/npm",
     "node": "node and npm",
     "openssl": "openssl",
+    "pipx": "pipx",
     "promtool": "promtool, of Prometheus",
     "sandbox": "a sandbox that works here: bubblewrap or landlock",
     "shellcheck": "shellcheck",
