@@ -12,7 +12,7 @@ from rad_engineer import importers
 from rad_engineer.core import graph, prd_order
 from rad_engineer.core.prd import Finding, Prd
 from rad_engineer.core.printable import plain
-from rad_engineer.errors import ExitCode, NoInput, PrdInvalid, RadError
+from rad_engineer.errors import ExitCode, NoInput, PrdInvalid, RadError, UsageError
 from rad_engineer.launch.file_history import last_good
 
 _SCHEMA = Path(__file__).parents[1] / "schema" / "prd-v1.schema.json"
@@ -48,19 +48,34 @@ class _Verdict:
         return "ok" if self.stories else "empty"
 
 
+_WITH_PRODUCTION = ("full", "offline", "report", "fix", "yes", "verbose")
+
+
 def validate(
-    files: Sequence[str],
-    *,
-    as_json: bool,
-    strict: bool,
-    schema: bool,
-    stories_path: str | None,
-    tag: str | None,
+    files: Sequence[str], *, as_json: bool, schema: bool, production: bool = False, **more: Any
 ) -> int:
-    """Prints a verdict per file and returns the exit code: 65 refused, 66 not there; warnings only count with `strict`."""
+    """Prints a verdict per file and returns the exit code: 65 refused, 66 not there; warnings only count with `strict`.
+
+    With `production`, the machine and the project are looked at instead.
+    """
+    wishes = {name: more.pop(name) for name in _WITH_PRODUCTION if name in more}
+    if production:
+        if files:
+            raise UsageError("--production looks at the machine and the project: name no PRD")
+        from rad_engineer.commands import production as checked  # noqa: PLC0415 - PRDs need none of it
+
+        return checked.production(checked.Wishes(json=as_json, **wishes))
+    if given := [name for name, value in wishes.items() if value]:
+        raise UsageError(f"--{given[0]} is for --production", hint="rad-engineer validate --production")
     if schema:
         print(_SCHEMA.read_text(encoding="utf-8"), end="")
         return ExitCode.OK
+    return _files(files, as_json=as_json, **more)
+
+
+def _files(
+    files: Sequence[str], *, as_json: bool, strict: bool, stories_path: str | None, tag: str | None
+) -> int:
     verdicts = [_load(file, stories_path, tag) for file in files]
     loaded = [prd for verdict in verdicts for prd in verdict.prds]
     for verdict in verdicts:
