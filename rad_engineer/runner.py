@@ -1,5 +1,6 @@
 """THE LOOP: start what may start, wait for what ends, write down both."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,6 +40,7 @@ class Runner:
         story_job: Callable[[int, bool], dict[str, Any]],
         on_landed: Callable[[int], None],
         between: Callable[[float], None],
+        room: Callable[[int], int] = lambda _running: sys.maxsize,
         spending: Spending | None = None,
         paid: Mapping[int, int] | None = None,
         foreign: frozenset[int] = frozenset(),
@@ -54,6 +56,7 @@ class Runner:
         self.story_job = story_job
         self.spending = spending
         self.between = between
+        self.room = room  # for how many more stories the machine has something left
         self.stop = Stop()
         self.lanes = Lanes(free=list(range(limits.jobs - 1, -1, -1)), foreign=foreign)
         for story, slot in (paid or {}).items():
@@ -123,7 +126,8 @@ class Runner:
     def _chosen(self) -> list[int]:
         if self._draining() or (self.gates is not None and self.gates.wants_baseline):
             return []  # before the gates have answered, no agent is paid
-        most = min(self.engine.free, len(self.lanes.free))
+        running = sum(running.kind == "story" for running in self.jobs.values())
+        most = min(self.engine.free, len(self.lanes.free), self.room(running))
         chosen = self.going_on[:most]
         del self.going_on[:most]
         while len(chosen) < most and not self._had_enough():

@@ -1,12 +1,12 @@
 """The settings of a run: flags over RAD_* over rad-engineer.toml over pyproject.toml over defaults."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rad_engineer import settings_file
+from rad_engineer import resources, settings_file
+from rad_engineer.core.pressure import careful
 from rad_engineer.errors import ConfigInvalid, NoAgent, UsageError
 from rad_engineer.settings_schema import SETTINGS, TABLES
 from rad_engineer.settings_values import BadValue, parse
@@ -109,6 +109,7 @@ class Settings:
     serve_certificate: str | None
     serve_key: str | None
     origins: Mapping[str, str]
+    adapts: bool = False  # whether `jobs` is auto, and follows what the machine has left
 
     def to_json(self) -> dict[str, Any]:
         """The form in run.json: a resumed run needs no flags again."""
@@ -124,7 +125,7 @@ class Settings:
                 values[name] = tuple(values[name])
         values["origins"] = dict(data.get("origins", {}))
         if values["jobs"] == "auto":
-            values["jobs"] = processors()
+            values |= {"jobs": processors(), "adapts": True}
         return cls(**values)
 
 
@@ -163,7 +164,7 @@ def load(
             values[name] = settings_file.checked(setting, env[setting.variable], setting.variable)
             origins[name] = setting.variable
     if values["jobs"] == "auto":
-        values["jobs"] = processors()
+        values |= {"jobs": processors(), "adapts": True}
     return with_flags(Settings(**values, origins=origins), flags)
 
 
@@ -186,8 +187,9 @@ def with_flags(settings: Settings, flags: Mapping[str, object]) -> Settings:
                 f"{flag}: {error}", hint="`rad-engineer config reference` lists all settings"
             ) from None
         origins[name] = flag
-        if setting.kind == "jobs" and values[name] == "auto":
-            values[name] = processors()
+        if setting.kind == "jobs":
+            values["adapts"] = values[name] == "auto"
+            values[name] = processors() if values["adapts"] else values[name]
     return _without_contradiction(replace(settings, **values, origins=origins), values)
 
 
@@ -243,17 +245,7 @@ def resolve_agent(settings: Settings, env: Mapping[str, str]) -> AgentChoice:
 
 def processors() -> int:
     """How many stories this machine can run at once: its processors, fewer when memory is short."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            available = next(
-                (int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None
-            )
-    except (OSError, ValueError):
-        available = None
-    if available is not None:
-        count = min(count, available * 1024 // _MEMORY_PER_JOB)
-    return max(1, count)
+    return careful(resources.processors(), resources.memory_left(), _MEMORY_PER_JOB)
 
 
 def state_home(env: Mapping[str, str]) -> Path:

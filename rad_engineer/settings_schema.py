@@ -103,7 +103,7 @@ _SELECTION = (
 )  # fmt: skip
 _LIMITS = (
     Setting("jobs", "jobs", "auto", "how many stories run at once; auto is the number of processors, less when memory "
-            "is short", "limits.jobs", ("-j", "--jobs"), "N|auto", least=1),
+            "is short, and starts nothing while the machine is short of something", "limits.jobs", ("-j", "--jobs"), "N|auto", least=1),
     Setting("attempts", "count", 3, "how often a story is tried", "limits.attempts", ("--attempts",), "N", least=1),
     Setting("story_timeout", "duration", 7200.0, "time an agent may take for one attempt",
             "limits.story_timeout", ("--story-timeout",), "TIME"),

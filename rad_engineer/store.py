@@ -48,6 +48,8 @@ _COMMENT = b"\n<!-- ~ %08x -->\n"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _AFTER_THE_END = frozenset({"note", "story_approved", "story_marked", "story_passed", "story_reopened"})
 _TAIL = 1 << 16
+PULSE_SECONDS = 5.0
+"""A run that goes on replaces its pulse so often."""
 _MOMENT = "%Y%m%d-%H%M%S"
 _read = json.JSONDecoder().raw_decode
 
@@ -93,6 +95,11 @@ class RunDir:
     def log(self) -> Path:
         """The structured log."""
         return self.path / "run.log"
+
+    @property
+    def pulse(self) -> Path:
+        """What a run that goes on says of itself: its age tells others that it does."""
+        return self.path / "pulse.json"
 
     @property
     def stories(self) -> Path:

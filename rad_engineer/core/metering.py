@@ -28,7 +28,7 @@ _ENDS = {
     "story_interrupted": "interrupted",
     "story_passed": "passed",
 }
-_CAUSES = frozenset({"memory", "cpu", "io"})
+_CAUSES = frozenset({"memory", "io"})
 
 
 @dataclass(slots=True)

@@ -37,6 +37,7 @@ from rad_engineer.launch.prospect import Prospect, done_fields, selection
 from rad_engineer.launch.story_jobs import StoryJobs
 from rad_engineer.ledger import Ledger, Watcher, steady
 from rad_engineer.merge_queue import MergeQueue
+from rad_engineer.monitor import Monitor
 from rad_engineer.rules import Rules
 from rad_engineer.runner import TICK, Runner
 from rad_engineer.spending import Spending
@@ -235,12 +236,13 @@ class _Launch:
         wanted = self.order.settings
         spending = self._spending(ledger, rundir)
         engine = self._engine(rundir, rules)
+        monitor = Monitor(rundir.path, ledger, wanted.jobs, adapts=wanted.adapts)
         runner = Runner(
             rundir, rules, ledger, schedule, engine,
             Limits(wanted.jobs, wanted.max_stories, wanted.once, wanted.deadline, wanted.grace, wanted.fail_fast),
             queue=queue, story_job=jobs, on_landed=marks.add, spending=spending, paid=paid,
             foreign=recovery.foreign_slots(self.home_runs, rundir),
-            between=lambda now: self._between(now, marks, ledger, rundir, schedule),
+            between=lambda now: self._between(now, marks, ledger, rundir, schedule, monitor), room=monitor.room,
         )  # fmt: skip
         runner.aftermath.feedback.update(recovery.feedback(ledger, rundir))
         gc.freeze()  # what has been read stays to the end: nobody need look through it again and again
@@ -325,8 +327,9 @@ class _Launch:
         )
 
     def _between(
-        self, now: float, marks: Marks, ledger: Ledger, rundir: store.RunDir, schedule: Schedule
-    ) -> None:
+        self, now: float, marks: Marks, ledger: Ledger, rundir: store.RunDir, schedule: Schedule, monitor: Monitor,
+    ) -> None:  # fmt: skip
+        monitor.look(now)
         logs.start(rundir.log, verbose=self.order.verbose)
         marks.between(now)
         if now >= self._look_at:

@@ -27,7 +27,14 @@ _STYLES = {
     "story_blocked": "dim",
     "story_waiting": "yellow",
 }
-_NEWS = frozenset(_STYLES) | {"note", "gates_finished", "run_stopping", "story_interrupted"}
+_NEWS = frozenset(_STYLES) | {
+    "starts_paused",
+    "starts_resumed",
+    "note",
+    "gates_finished",
+    "run_stopping",
+    "story_interrupted",
+}
 _NEXT_STAGE = {
     None: "prepare",
     "prepare": "agent",

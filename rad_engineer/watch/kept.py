@@ -12,17 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import durable
+from rad_engineer import durable, store
 from rad_engineer.core.events import Event
 from rad_engineer.core.measures import Measures
 from rad_engineer.core.metering import Metering
 from rad_engineer.errors import RadError
 from rad_engineer.settings_schema import AGENTS
 
-PULSE = "pulse.json"
-"""What a run that goes on says of itself every few seconds."""
-PULSE_SECONDS = 5.0
-_LATE = 4 * PULSE_SECONDS
+_LATE = 4 * store.PULSE_SECONDS
 _TOTALS = "totals.json"
 _START = "the totals of runs that have been removed begin anew when it is deleted"
 
@@ -59,7 +56,7 @@ class Kept:
         """What the run says of itself; None where it does not go on."""
         if self.metering.state != "running":
             return None
-        found = read_json(self.path / PULSE)
+        found = read_json(store.RunDir(self.path).pulse)
         return found if abs(now - found.get("at", 0.0)) < _LATE else None
 
     def gateway(self) -> Mapping[str, Any]:

@@ -63,6 +63,15 @@ def _note(event: Event, _checkpoint: Checkpoint) -> str:
     return f"note: {one_line(str(event.data.get('text', '')))}"
 
 
+def _paused(event: Event, _checkpoint: Checkpoint) -> str:
+    jobs = several(int(event.data.get("jobs", 0)), "story goes", "stories go")
+    return f"nothing more is started: this machine is short of {event.data.get('cause')}; {jobs} on"
+
+
+def _resumed(event: Event, _checkpoint: Checkpoint) -> str:
+    return f"stories are started again, {event.data.get('jobs')} at once for now"
+
+
 def _blocked(event: Event, _checkpoint: Checkpoint) -> str:
     return "blocked: needs " + ", ".join(one_line(str(key)) for key in event.data.get("by", ()))
 
@@ -117,5 +126,7 @@ _WORDS: Mapping[str, str | Callable[[Event, Checkpoint], str]] = {
     "story_reopened": "runs again: it is not done any more",
     "story_passed": "passed by hand",
     "gates_finished": _gates,
+    "starts_paused": _paused,
+    "starts_resumed": _resumed,
     "note": _note,
 }

@@ -50,7 +50,7 @@ def work(past, key, gate="tests"):
 
 def pulse(past, at=None, **more):
     told = {"at": time.time() if at is None else at, "jobs": 4, **more}
-    (past.rundir.path / kept.PULSE).write_text(json.dumps(told))
+    past.rundir.pulse.write_text(json.dumps(told))
 
 
 def test_a_run_that_goes_on_shows_what_it_does(place):
