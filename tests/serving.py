@@ -61,17 +61,29 @@ def environment(folder, **more):
     return {**kept, "XDG_STATE_HOME": str(folder / "state"), "XDG_CACHE_HOME": str(folder / "cache"), **more}
 
 
-def command(*flags):
-    return [sys.executable, "-P", "-m", "rad_engineer", "serve", *map(str, flags)]
+HURRIED = """
+import sys
+from dataclasses import replace
+from rad_engineer import cli
+from rad_engineer.server import configuration
+found = configuration.configured
+configuration.configured = lambda *given: replace(found(*given), deadline=float(sys.argv[1]))
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
+def command(*flags, deadline=None):
+    program = ["-m", "rad_engineer"] if deadline is None else ["-c", HURRIED, str(deadline)]
+    return [sys.executable, "-P", *program, "serve", *map(str, flags)]
 
 
 @contextmanager
-def served(project, folder, *flags, token=None, before=(), **env):
-    """A server that is ready; it ends with the block. `before` is put in front of its command line."""
+def served(project, folder, *flags, token=None, before=(), deadline=None, **env):
+    """A server that is ready; it ends with the block. `before` stands before its command line, `deadline` is that of requests."""
     log = folder / "server.log"
     with log.open("wb") as written:
         process = subprocess.Popen(
-            [*before, *command("--port", 0, *flags)],
+            [*before, *command("--port", 0, *flags, deadline=deadline)],
             cwd=project,
             env=environment(folder, **env),
             stdout=subprocess.PIPE,

@@ -22,9 +22,8 @@ class TlsServer:
     asked: list[str] = field(default_factory=list)
 
 
-@contextmanager
-def serve(folder: Path, *names: str) -> Iterator[TlsServer]:
-    """Starts one that is known by these names."""
+def certificate_for(folder: Path, *names: str) -> tuple[Path, Path]:
+    """A certificate of its own and its key; names are written as `DNS:example.org` or `IP:127.0.0.1`."""
     needs("openssl", shutil.which("openssl"))
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     make = [
@@ -39,7 +38,7 @@ def serve(folder: Path, *names: str) -> Iterator[TlsServer]:
         "-days",
         "2",
     ]
-    known = ",".join(f"DNS:{name}" for name in names)
+    known = ",".join(names)
     given = [
         "-subj",
         "/CN=test",
@@ -51,6 +50,13 @@ def serve(folder: Path, *names: str) -> Iterator[TlsServer]:
         str(certificate),
     ]
     subprocess.run([*make, *given], check=True, capture_output=True)
+    return certificate, key
+
+
+@contextmanager
+def serve(folder: Path, *names: str) -> Iterator[TlsServer]:
+    """Starts one that is known by these names."""
+    certificate, key = certificate_for(folder, *(f"DNS:{name}" for name in names))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     found = TlsServer(0, certificate)

@@ -84,6 +84,7 @@ class Connection(H11Protocol):
         self._upgrade: asyncio.Task[None] | None = None
         self._received = 0
         self._known = False  # to the library
+        self._early = b""  # what was in the same packet as the end of a handshake
 
     @property
     def waits(self) -> bool:
@@ -121,6 +122,9 @@ class Connection(H11Protocol):
             return
         self._known = True
         super().connection_made(upgraded)
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over."""
@@ -145,6 +149,9 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Something has come: a request has one deadline from its first byte to its last."""
+        if not self._known:
+            self._early += data
+            return
         self._received += len(data)
         super().data_received(data)
         if self.conn.their_state is h11.SEND_BODY and self._received > MOST_OF_A_HEAD + MOST_OF_A_BODY:

@@ -44,6 +44,8 @@ class Guard:
             body, headers = problem.answer()
             raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
             raw.append((b"content-length", str(len(body)).encode()))
+            if problem.code == "too-large":
+                raw.append((b"connection", b"close"))
             await send({"type": "http.response.start", "status": problem.status, "headers": raw})
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
             return

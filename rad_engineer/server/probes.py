@@ -14,6 +14,7 @@ from rad_engineer.server.answers import Problem
 from rad_engineer.server.connections import Census
 from rad_engineer.server.operations import Operation, Response
 from rad_engineer.server.runs import Followed, Runs
+from rad_engineer.watch import metrics
 
 _MEGABYTE = 1 << 20
 
@@ -37,6 +38,8 @@ class Probes:
                       self.ready, models.Ready, open=True, limited=False, unready=True),
             Operation("/status", "status", "How the server and the newest run are.", self.status, models.Status,
                       limited=False),
+            Operation("/metrics", "metrics", "What runs have counted, in the text format of Prometheus.", self.metrics,
+                      None, limited=False, kind="text/plain"),
         )  # fmt: skip
 
     def health(self, _path: Mapping[str, str], _asked: Any) -> Response:
@@ -87,6 +90,12 @@ class Probes:
                 ),
             )
         return Response(body.model_dump_json().encode())
+
+    def metrics(self, _path: Mapping[str, str], _asked: Any) -> Response:
+        """Of all runs, those that are gone included."""
+        with self._runs as runs:
+            body, kind = metrics.exposition([each.path for each in runs.all()], folders=runs.folders)
+        return Response(body, kind=kind)
 
     def _store(self) -> models.Component:
         """Whether the folders of runs can be listed; one that nothing has been run in yet need not be there."""

@@ -193,6 +193,14 @@ def test_a_damaged_run_is_told_as_such_and_others_are_told(client, pasts):
     assert client.get(f"/api/runs/{SECOND}").status == 200
 
 
+def test_metrics_are_those_of_the_same_runs(client):
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    text = answer.body.decode()
+    assert "rad_active_runs 1.0" in text
+    assert re.search(r"^rad_agents_spawned_total(\{.*\})? \d", text, re.MULTILINE), text[:3000]
+
+
 def test_runs_of_other_places_are_told_too(pasts, tmp_path):
     other = repository(tmp_path / "other")
     Past(other, "20250101-000000-eeee").say("run_finished", exit_code=0)
