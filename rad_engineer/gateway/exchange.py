@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from rad_engineer.gateway.said import Said, read
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_UNREAD = Said({}, b"", frozenset())
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
@@ -45,6 +48,12 @@ class Call:
     model: str
     stream: bool
     max_tokens: int
+    said: Said = _UNREAD
+
+    def __post_init__(self) -> None:
+        """What has not been looked into is looked into now."""
+        if self.said is _UNREAD:
+            object.__setattr__(self, "said", read(self.data))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,10 @@
 """When two requests are the same: the key under which answers are shared and kept."""
 
 import hashlib
-import json
-from collections.abc import Mapping
 from typing import Any
 
 from rad_engineer.gateway.exchange import Call
-from rad_engineer.gateway.remembered import Remembered
-
-_LASTING = ("system", "tools")
-_MOST_REMEMBERED = 8_000_000
+from rad_engineer.gateway.said import canonical
 
 
 class CacheKeys:
@@ -21,7 +16,6 @@ class CacheKeys:
 
     def __init__(self, *, sharing: bool = False) -> None:
         self._sharing = sharing
-        self._parts = Remembered(_name, _MOST_REMEMBERED)
 
     def of(self, call: Call) -> str:
         """What a request is called."""
@@ -31,7 +25,7 @@ class CacheKeys:
             call.headers.get("anthropic-version", "").encode(),
             ",".join(betas(call)).encode(),
             b"shared" if self._sharing else b"tenant:" + call.session.tenant.encode(),
-            *((call.body,) if self._sharing else self._said(call.data)),
+            *((call.body,) if self._sharing else _said(call)),
         ]
         found = hashlib.sha256()
         for part in parts:
@@ -39,13 +33,10 @@ class CacheKeys:
             found.update(part)
         return found.hexdigest()
 
-    def _said(self, data: Mapping[str, Any]) -> tuple[bytes, bytes]:
-        """A body in one form: by the names of what is large and was in the turn before as well, and the rest."""
-        named: dict[str, Any] = {name: self._parts.of(data[name]) for name in _LASTING if name in data}
-        messages = data.get("messages")
-        if isinstance(messages, list):
-            named["messages"] = [self._parts.of(message) for message in messages]
-        return canonical(named), canonical({name: value for name, value in data.items() if name not in named})
+
+def _said(call: Call) -> tuple[bytes, ...]:
+    """A body in one form: by the names of what is large and was in the turn before as well, and the rest."""
+    return (*map(call.said.name, ("system", "tools", "messages")), call.said.rest)
 
 
 def betas(call: Call) -> list[str]:
@@ -53,17 +44,6 @@ def betas(call: Call) -> list[str]:
     return sorted({beta.strip() for beta in call.headers.get("anthropic-beta", "").split(",")} - {""})
 
 
-def canonical(value: Any) -> bytes:
-    """A JSON value in the one form that all its spellings share."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
-        "utf-8", "surrogatepass"
-    )
-
-
 def digest(value: Any) -> str:
     """Names a JSON value by what it says, as 16 hex digits."""
-    return _name(value)[:16]
-
-
-def _name(value: Any) -> str:
-    return hashlib.sha256(canonical(value)).hexdigest()
+    return hashlib.sha256(canonical(value)).hexdigest()[:16]

@@ -10,16 +10,13 @@ from typing import Any, TypeAlias
 from rad_engineer.core.budget import PICO, SOFT_PERCENT, Amount, Answers, Budget, Granted, Refused
 from rad_engineer.errors import CannotWrite
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Usage
-from rad_engineer.gateway.messages import LARGE
-from rad_engineer.gateway.prices import Cost, Prices, escaped
+from rad_engineer.gateway.prices import Cost, Prices
 from rad_engineer.gateway.spend import MARK_SECONDS, Open, Spend
 
 UNSEEN_TOKENS = 256
 """So many tokens of an answer a call is taken to have cost in each second in which nothing of it can be seen."""
 PATIENCE_SECONDS = 30.0
 """When somebody has waited so long for money that others hold, it is worth a word."""
-_LONG = 1 << 20
-"""Looking through a longer body takes longer than a change of threads: 19 ms for 4 MB, which others would wait."""
 _Answer: TypeAlias = Granted | Refused
 
 
@@ -65,11 +62,7 @@ class Money:
 
     async def reserve(self, call: Call) -> Held:
         """Holds the most that a call may cost, as soon as there is room; raises Refusal where there will be none."""
-        size = len(call.body)
-        if size > _LONG or (size > LARGE and escaped(call.body)):  # it is spelt out anew
-            cost = await asyncio.to_thread(self._prices.estimate, call)
-        else:
-            cost = self._prices.estimate(call)
+        cost = self._prices.estimate(call)
         answer = await self._answer(call, cost)
         if isinstance(answer, Refused):
             self._refused += 1

@@ -21,7 +21,7 @@ from typing import Any
 from rad_engineer.gateway.exchange import Call
 from rad_engineer.gateway.fingerprint import betas, digest
 from rad_engineer.gateway.redaction import Redaction
-from rad_engineer.gateway.remembered import Remembered
+from rad_engineer.gateway.remembered import Remembered, exact
 
 WORKPLACE = "<workplace>"
 _MARKS = {
@@ -83,11 +83,7 @@ class Forms:
         """The normal form of a request."""
         data = {name: value for name, value in call.data.items() if name not in _LEFT_OUT}
         where = self._places.of([data.get("system"), _first_message(data)])
-        parts = {
-            name: [self._parts.of([name, where, part]) for part in listed]
-            for name in _FORMS
-            if isinstance(listed := _as_list(data.get(name)), list)
-        }
+        parts = {name: self._each(name, where, call) for name in _FORMS if name in call.said.parts}
         rest = {name: None if name in parts else value for name, value in data.items()}
         found = {
             "path": call.path.removeprefix("/v1"),
@@ -100,6 +96,12 @@ class Forms:
         names = {name: [digest for _, digest in made] for name, made in parts.items()}
         lane = self._lane(request, digest([names.get(name, request.get(name)) for name in _OF_A_LANE]))
         return Normal(request, lane, digest({**request, **names}), where)
+
+    def _each(self, name: str, where: Mapping[str, str], call: Call) -> list[tuple[Any, str]]:
+        listed = _as_list(call.data[name])
+        before = exact([name, where])
+        names = [before + part.exact for part in call.said.parts[name]]
+        return self._parts.each(names, [[name, where, part] for part in listed])
 
     def _part(self, name_where_part: list[Any]) -> tuple[Any, str]:
         name, where, part = name_where_part

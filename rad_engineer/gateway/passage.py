@@ -145,7 +145,7 @@ class Passage:
         }
 
     async def _key(self, call: Call) -> str:
-        if len(call.body) > LARGE:
+        if len(call.body) > LARGE and self._settings.share:  # then the whole body is hashed
             return await asyncio.to_thread(self._stations.key, call)
         return self._stations.key(call)
 

@@ -5,7 +5,6 @@ than everything else that is done for a call. A test holds both against each oth
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -15,7 +14,6 @@ from typing import Any
 from rad_engineer.core.budget import PICO, Amount, Want
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gateway.exchange import Call, Refusal, Usage
-from rad_engineer.gateway.fingerprint import canonical
 
 UNPRICED = "no price is known for the model {!r}: it could spend without limit"
 GIVE_PRICE = 'Give its price in rad-engineer.toml, [gateway.prices]: "{}" = {{ input = 2.0, output = 10.0 }}'
@@ -29,7 +27,6 @@ _BYTES_PER_TOKEN = 2
 """Text has more bytes to a token, so an estimate is rarely too low."""
 _OVERHEAD = 1_000
 """What the vendor puts around a request: its own words about tools."""
-_ASCII_ESCAPE = re.compile(rb"\\u00[2-7]")
 _SEARCH = "web_search_requests"
 _HERE = ("bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_")
 """Tools of the vendor that run with the client, or cost nothing of their own."""
@@ -100,7 +97,7 @@ class Prices:
         others = [self._known(model) for model in _fallbacks(data, call.model)]
         passes = 2 if _compacts(data) else 1
         added, searches = _server_tools(data, price)
-        said = canonical(data) if escaped(call.body) else call.body
+        said = call.said.words
         tokens = (min(_input_tokens(call, said, price.window), price.window) + added) * passes
         rates = [each.at(tokens) for each in (price, *others)]
         micro = -(-(tokens * sum(_dearest(said, each) for each in rates) + searches) // PICO)
@@ -147,11 +144,6 @@ class Prices:
                 self._read.clear()
             found = self._read[model] = (today, _from_table(model, today))
         return found[1]
-
-
-def escaped(body: bytes) -> bool:
-    """Whether names in a body may be spelt with escapes. Those of accents, dashes and controls are in no name."""
-    return b"\\u00" in body and _ASCII_ESCAPE.search(body) is not None
 
 
 def _from_table(model: str, today: date) -> Price | None:
@@ -230,7 +222,7 @@ def _own_rates(of: Mapping[str, Decimal], times: Decimal) -> Rates:
     )
 
 
-def _input_tokens(call: Call, said: bytes, window: int) -> int:
+def _input_tokens(call: Call, said: frozenset[bytes], window: int) -> int:
     """The tokens of a request at most, but for those that server tools add; an unknown length is the whole window."""
     size = len(call.body)
     extra = 0
@@ -266,11 +258,11 @@ def _attachments(content: Any) -> list[Mapping[str, Any]]:
     return found
 
 
-def _dearest(body: bytes, rates: Rates) -> int:
+def _dearest(said: frozenset[bytes], rates: Rates) -> int:
     """What a token of the input costs at most: all of it may be written to a cache."""
-    if b'"cache_control"' not in body:
+    if b'"cache_control"' not in said:
         return rates.input
-    if b'"1h"' in body:
+    if b'"1h"' in said:
         return max(rates.input, rates.cache_write_1h)
     return max(rates.input, rates.cache_write)
 

@@ -18,6 +18,7 @@ from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Session, Whole
 from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, invalid, understand
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.passage import Passage, Passed, named
+from rad_engineer.gateway.said import Parts, Said
 from rad_engineer.gateway.sessions import Sessions
 from rad_engineer.gateway.upstream import Guard, Request, Upstream
 
@@ -51,6 +52,7 @@ class Server:
         self._upstream = upstream
         self._sessions = sessions
         self._on_event = on_event
+        self._parts = Parts()
         self._verified: dict[tuple[bool, str], Session] = {}
         self._counts_tokens = True
         self._lists_models = True
@@ -154,7 +156,7 @@ class Server:
         headers = _headers(scope)
         session = self._session(scope, headers)
         body = await _body(headers, receive)
-        data = await asyncio.to_thread(understand, body) if len(body) > LARGE else understand(body)
+        data, said = await asyncio.to_thread(self._read, body) if len(body) > LARGE else self._read(body)
         if counted and "max_tokens" not in data:  # what has no end has no price
             raise invalid("max_tokens: Field required")
         return Call(
@@ -168,7 +170,18 @@ class Server:
             model=data["model"],
             stream=data.get("stream") is True,
             max_tokens=data.get("max_tokens", 0),
+            said=said,
         )
+
+    def _read(self, body: bytes) -> tuple[dict[str, Any], Said]:
+        data = understand(body)
+        try:
+            return data, self._parts.of(data)
+        except (
+            RecursionError,
+            ValueError,
+        ) as error:  # what is written needs a little more room than what is read
+            raise invalid(f"the body is nested too deeply: {error}") from error
 
     def _session(self, scope: Scope, headers: Mapping[str, str]) -> Session:
         """Who asks. What listens in a box is its credential: there, a token of anybody else is none."""

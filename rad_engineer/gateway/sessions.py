@@ -3,17 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from rad_engineer.gateway.exchange import Call, Session, Whole
-from rad_engineer.gateway.fingerprint import digest
-from rad_engineer.gateway.remembered import Remembered
 from rad_engineer.gateway.tries import Tries
 
 _MOST_KEPT = 4 * 1024 * 1024
 _MOST_KEPT_OF_ALL = 64 * 1024 * 1024
 _LANES_KEPT = 4
-_MOST_REMEMBERED = 1_000_000
 
 
 @dataclass(slots=True)
@@ -34,7 +30,7 @@ class Kept:
 class _State:
     calls: int = 0
     used: float = 0.0
-    kept: "OrderedDict[str, Kept]" = field(default_factory=OrderedDict)
+    kept: "OrderedDict[tuple[str, bytes, bytes], Kept]" = field(default_factory=OrderedDict)
     tries: Tries = field(default_factory=Tries)
 
 
@@ -49,7 +45,6 @@ class Sessions:
         self._idle = idle_seconds
         self._states: OrderedDict[Session, _State] = OrderedDict()
         self.kept_bytes = 0
-        self._lanes = Remembered(digest, _MOST_REMEMBERED)
         self._closed: set[tuple[str, int]] = set()
 
     def __len__(self) -> int:
@@ -100,7 +95,7 @@ class Sessions:
         state = self._states.get(call.session)
         if state is None or not call.session.story or kept.size > _MOST_KEPT:
             return
-        which = self._lanes.of(_lane(call.data))
+        which = _lane(call)
         self._drop(state, which)
         state.kept[which] = kept
         self.kept_bytes += kept.size
@@ -114,7 +109,7 @@ class Sessions:
         state = self._states.get(call.session)
         if state is None or not state.kept:
             return None
-        which = self._lanes.of(_lane(call.data))
+        which = _lane(call)
         found = state.kept.get(which)
         if found is None or found.key == key:
             return found
@@ -134,12 +129,12 @@ class Sessions:
         for which in [*state.kept]:
             self._drop(state, which)
 
-    def _drop(self, state: _State, which: str) -> None:
+    def _drop(self, state: _State, which: tuple[str, bytes, bytes]) -> None:
         found = state.kept.pop(which, None)
         if found is not None:
             self.kept_bytes -= found.size
 
 
-def _lane(data: Mapping[str, Any]) -> list[Any]:
+def _lane(call: Call) -> tuple[str, bytes, bytes]:
     """What names a conversation of a session: all requests of one have model, system prompt and tools in common."""
-    return [data.get(name) for name in ("model", "system", "tools")]
+    return call.model, call.said.name("system"), call.said.name("tools")

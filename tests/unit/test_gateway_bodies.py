@@ -1,13 +1,19 @@
 """Bodies of requests, read: as the standard library reads them, whoever does it."""
 
+import asyncio
 import json
+import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rad_engineer.gateway.exchange import Refusal
-from rad_engineer.gateway.messages import understand
+from rad_engineer.gateway import tokens
+from rad_engineer.gateway.exchange import Refusal, Session
+from rad_engineer.gateway.messages import LARGE, understand
+from rad_engineer.gateway.mock import Mock
+from rad_engineer.gateway.server import Server
+from rad_engineer.gateway.sessions import Sessions
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -48,3 +54,54 @@ def test_what_is_no_json_is_refused_with_its_place(wrong, where):
     with pytest.raises(Refusal, match="the body is not JSON") as refused:
         understand(wrong)
     assert where in refused.value.message
+
+
+def arrived(*bodies):
+    """The calls that these bodies are, as the server understands them, and what the loop's own thread has read of them."""
+
+    class Watched(Server):
+        def _read(self, body):
+            here.append(threading.current_thread() is threading.main_thread())
+            return super()._read(body)
+
+    async def scene():
+        server = Watched(b"s", None, Mock(), Sessions(60.0), lambda _name, **_fields: None)
+        return [await server._call(scope, _Arriving(body)) for body in bodies]
+
+    here = []
+    token = tokens.issue(b"s", Session("A", 1, "run"))
+    scope = {"headers": [(b"x-api-key", token.encode())], "path": "/v1/messages", "query_string": b""}
+    return asyncio.run(scene()), here
+
+
+class _Arriving:
+    def __init__(self, body):
+        self.body = body
+
+    async def __call__(self):
+        return {"type": "http.request", "body": self.body}
+
+
+def nested(depth):
+    return b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":%b}]}' % (
+        b"[" * depth + b"]" * depth
+    )
+
+
+def test_a_long_body_is_read_beside_the_loop_with_all_its_parts():
+    short, long = (
+        json.dumps({"model": "m", "max_tokens": 1, "messages": ["x" * size]}).encode() for size in (9, LARGE)
+    )
+    calls, here = arrived(short, long)
+    assert here == [True, False]
+    assert [len(one.said.parts["messages"]) for one in calls] == [1, 1]
+
+
+def test_what_is_nested_too_deeply_is_refused_at_every_depth():
+    said = set()
+    for depth in range(900, 1000):
+        try:
+            arrived(nested(depth))
+        except Refusal as refusal:
+            said.add((refusal.status, refusal.kind))
+    assert said == {(400, "invalid_request_error")}

@@ -1,17 +1,11 @@
 """What a call has used, read off whole answers and streams, and the shorter request that is asked for in its place."""
 
-import asyncio
 import json
-import threading
 
 import pytest
 
-from rad_engineer.core.budget import Budget, Caps
 from rad_engineer.gateway.exchange import Usage
 from rad_engineer.gateway.messages import Meter, estimate_input, estimate_tokens, shortened, usage_of
-from rad_engineer.gateway.money import Money
-from rad_engineer.gateway.prices import Prices
-from rad_engineer.gateway.spend import Spend
 from tests.unit.gateway_calls import asked, call
 
 SAID = {
@@ -93,21 +87,3 @@ def test_a_large_input_that_nobody_states_is_not_written_out_anew():
     small, large = call(asked("x" * 400)), call(asked("x" * 400_000))
     assert estimate_input(small) == estimate_tokens(small.data)
     assert estimate_input(large) == len(large.body) // 4 >= estimate_tokens(large.data)
-
-
-def test_a_long_body_is_looked_through_beside_the_loop(tmp_path):
-    class Watched(Prices):
-        def estimate(self, one):
-            beside.append(threading.current_thread() is not threading.main_thread())
-            return super().estimate(one)
-
-    async def main():
-        for size in (1_000, 1 << 19, 1 << 21):
-            money.release(await money.reserve(call(asked("x" * size))))
-
-    beside = []
-    spend = Spend(tmp_path / "spend.jsonl")
-    money = Money(Budget(Caps()), Watched({}), spend, lambda _name, **_fields: None)
-    asyncio.run(main())
-    spend.close()
-    assert beside == [False, False, True]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rad_engineer.core.budget import Amount
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.gateway.exchange import Call, Refusal, Session, Usage
-from rad_engineer.gateway.prices import Prices, escaped
+from rad_engineer.gateway.prices import Prices
 
 SONNET, HAIKU, OPUS = "claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5"
 
@@ -193,12 +193,15 @@ def test_names_that_are_spelt_with_escapes_cost_the_same():
     assert estimated(said).tokens == 1_000_000
 
 
-def test_other_escapes_are_no_reason_to_spell_a_body_out():
-    for text in ("caf\u00e9 \u2026 \u001b[31m", "plain"):
-        assert not escaped(json.dumps({"text": text}).encode())
-    for letter in "adgimouz_19":
-        assert escaped(b'{"text": "\\u%04x"}' % ord(letter))
-        assert escaped(b'{"text": "\\u%04X"}' % ord(letter))
+def test_words_count_where_they_name_something_and_not_in_what_is_said():
+    cached = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    both = {b'"cache_control"', b'"1h"'}
+    block = {"type": "text", "text": "x", **cached}
+    told = {"role": "user", "content": [{"type": "text", "text": '"cache_control" and "1h", an "image"'}]}
+    assert call(messages=[told], system='a "document"').said.words == set()
+    for where in ({"system": [block]}, {"tools": [{"name": "t", **cached}]}, cached,
+                  {"messages": [told, {"role": "user", "content": [block]}]}):  # fmt: skip
+        assert call(**where).said.words == both
 
 
 def test_no_input_is_longer_than_the_window():
