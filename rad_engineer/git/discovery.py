@@ -27,14 +27,12 @@ def discover(start: Path) -> Repository:
     if os.name == "nt":
         raise ConfigInvalid("rad-engineer does not run on native Windows; use it inside WSL")
     folder = _folder(start)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    env.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0")
+    env = _users_environment()
     _check_version(folder, env)
     git_dir, common_dir, object_format, shallow, top = _locate(folder, env)
     config = _configuration(top, env)
     _refuse_partial(config, top)
-    name = config.get("author.name") or config.get("user.name") or FALLBACK_AUTHOR[0]
-    mail = config.get("author.email") or config.get("user.email") or FALLBACK_AUTHOR[1]
+    name, mail = identity(config)
     ignore_file = _ignore_file(config, top)
     settings = [f"core.{key}={config[f'core.{key}']}" for key in _PASSED_ON if f"core.{key}" in config]
     if ignore_file is not None:
@@ -54,6 +52,26 @@ def discover(start: Path) -> Repository:
     if not any(setting.startswith("filter.lfs") for setting in found.settings):
         _refuse_hidden_lfs(found)
     return found
+
+
+def users_configuration(folder: Path) -> dict[str, str]:
+    """What the user has configured for a folder, in a repository or not; ConfigInvalid where git cannot be asked."""
+    env = _users_environment()
+    _check_version(folder, env)
+    return _configuration(folder, env)
+
+
+def identity(config: Mapping[str, str]) -> tuple[str, str]:
+    """The name and the mail address of whoever commits."""
+    name = config.get("author.name") or config.get("user.name") or FALLBACK_AUTHOR[0]
+    mail = config.get("author.email") or config.get("user.email") or FALLBACK_AUTHOR[1]
+    return name, mail
+
+
+def _users_environment() -> dict[str, str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    env.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0")
+    return env
 
 
 def _folder(start: Path) -> Path:

@@ -1,0 +1,38 @@
+"""init: makes a new project, from one of our templates or from somebody's with copier."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from shlex import quote
+
+from rad_engineer.projects import creation, questions
+from rad_engineer.projects.templates import PRD
+
+_WITHOUT_GIT = "note: `rad-engineer run` needs git: git init && git add -A && git commit -m 'First commit'"
+
+
+def init(*, into: str | None, no_git: bool, yes: bool, as_json: bool, **said: str | None) -> int:
+    """Makes the project and says what to type next."""
+    wanted = questions.Said(**said, git=not no_git, parent=Path(into or "."))
+    terminal = questions.Terminal(sys.stdin, sys.stderr)
+    made = creation.create(questions.settle(wanted, terminal, yes=yes), time.gmtime().tm_year)
+    if made.first is None:
+        print(_WITHOUT_GIT, file=sys.stderr)
+    print(json.dumps(_as_json(made), indent=2) if as_json else _as_text(made))
+    return 0
+
+
+def _as_json(made: creation.Made) -> dict[str, object]:
+    first = None if made.first is None else {"commit": made.first.commit, "branch": made.first.branch}
+    return {"schema_version": 1, "path": str(made.target), "files": list(made.files), "first_commit": first}
+
+
+def _as_text(made: creation.Made) -> str:
+    lines = [f"made {made.target}: {len(made.files)} files"]
+    if made.first is not None:
+        by = made.first.author
+        lines[0] += f", first commit {made.first.commit[:10]} on {made.first.branch} by {by.name} <{by.mail}>"
+    near = made.target.relative_to(Path.cwd()) if made.target.is_relative_to(Path.cwd()) else made.target
+    lines += ["next:", f"  cd {quote(str(near))}", f"  rad-engineer plan {PRD}", f"  rad-engineer run {PRD}"]
+    return "\n".join(lines)
