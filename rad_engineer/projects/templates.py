@@ -34,13 +34,7 @@ class Template:
 
 TEMPLATES = (
     Template("python", "blank", "a package with a test", ("every", "blank")),
-    Template(
-        "python", "web", "a small accessible site, its tests and a server to look at it", ("every", "web")
-    ),
-    Template("python", "api", "FastAPI with SQLite, migrations and tests", ("every", "service", "api")),
-    Template("python", "fullstack", "the site and the API, wired", ("every", "service", "fullstack")),
-    Template("typescript", "blank", "a module with a test", ("every", "blank")),
-    Template("typescript", "web", "a small accessible site with Vite and vitest", ("every", "web")),
+    Template("python", "web", "a small accessible site with its tests and a server", ("every", "web")),
 )
 LANGUAGES = tuple(dict.fromkeys(template.language for template in TEMPLATES))
 

@@ -100,6 +100,7 @@ def test_without_git_it_says_so_before_anything_is_made(place, tmp_path):
     command = place.command("init", "--name", "n", "--template", "blank")
     refused = subprocess.run(
         command,
+        check=False,
         cwd=place.folder,
         env={**place.env, "PATH": str(tmp_path / "empty")},
         capture_output=True,

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from jinja2.exceptions import SecurityError, UndefinedError
 
 from rad_engineer.errors import UsageError
 from rad_engineer.importers import load
@@ -114,13 +115,9 @@ def test_a_template_that_forgets_a_fact_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "templates/python/every").mkdir(parents=True)
     (tmp_path / "templates/python/every/x.jinja").write_text("{{ nmae }}")
     monkeypatch.setattr(data, "folder", lambda name: tmp_path / name)
-    from jinja2 import UndefinedError
-
     with pytest.raises(UndefinedError, match="nmae"):
         templates.render(templates.TEMPLATES[0], facts(licence="none"))
     (tmp_path / "templates/python/every/x.jinja").write_text("{{ ''.__class__.__mro__ }}")
-    from jinja2.exceptions import SecurityError
-
     with pytest.raises(SecurityError):
         templates.render(templates.TEMPLATES[0], facts(licence="none"))
 
