@@ -157,6 +157,7 @@ def test_there_are_no_abstract_base_classes_and_no_relative_imports():
     assert found == []
 
 
+@cache
 def protocols() -> dict[str, set[str]]:
     """Every Protocol with its methods; one that only names the signature of a function counts as none."""
     found = {}
@@ -169,6 +170,7 @@ def protocols() -> dict[str, set[str]]:
     return {name: methods for name, methods in found.items() if methods != {"__call__"}}
 
 
+@cache
 def offers() -> dict[str, set[str]]:
     """What modules and classes offer: the names of their functions, with those of the classes they stand on."""
     found: dict[str, set[str]] = {}
