@@ -177,10 +177,7 @@ class Server:
         data = understand(body)
         try:
             return data, self._parts.of(data)
-        except (
-            RecursionError,
-            ValueError,
-        ) as error:  # what is written needs a little more room than what is read
+        except (RecursionError, ValueError) as error:  # a name needs a little more room than what is named
             raise invalid(f"the body is nested too deeply: {error}") from error
 
     def _session(self, scope: Scope, headers: Mapping[str, str]) -> Session:
