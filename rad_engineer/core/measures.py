@@ -95,6 +95,14 @@ METRICS: Mapping[str, Metric] = {
 Key = tuple[str, tuple[str, ...]]
 """A series: the metric and the values of its labels."""
 
+ALWAYS: tuple[Key, ...] = (
+    *(("rad_runs_ended_total", (code,)) for code in ("0", "1", "70", "73")),
+    *(("rad_stories_total", (outcome,)) for outcome in ("landed", "failed", "waiting")),
+    *(("rad_branch_gates_total", (scope, "red")) for scope in ("wave", "final")),
+    *(("rad_requests_refused_total", (reason,)) for reason in ("auth", "billing", "budget")),
+)
+"""Series that are there from the beginning: what appears with its first event shows no increase, and no alert sees it."""
+
 
 @dataclass(slots=True)
 class Spread:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer import resources
-from rad_engineer.core.measures import METRICS, Measures
+from rad_engineer.core.measures import ALWAYS, METRICS, Measures
 from rad_engineer.watch import kept
 from rad_engineer.watch.kept import Kept
 
@@ -62,6 +62,8 @@ def snapshot(runs: Sequence[Path], *, folders: Sequence[Path] = (), now: float |
     for name in ("rad_active_runs", "rad_active_agents", "rad_jobs", "rad_starts_paused", "rad_damaged_runs",
                  "rad_breakers_open", "rad_requests_waiting", "rad_budget_limit_usd"):  # fmt: skip
         found.set(name, value=0)
+    for name, labels in ALWAYS:
+        found.measures.add(name, *labels, by=0)
     read = _shelf.read(runs)
     gone: set[Path] = set()
     for folder in dict.fromkeys([*(path.parent for path in runs), *folders]):
