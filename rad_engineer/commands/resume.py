@@ -52,7 +52,7 @@ def resume(
     from rad_engineer.launch.order import Order  # noqa: PLC0415 - the same
 
     order = Order(place, found, files, wanted, agent, access, screen.views, early.zygote, verbose, timings)
-    with screen.closing():
+    with screen.closing(), screen.served(place):
         ended = start.launch(order, only=rundir)
     screen.finish(found.graph, ended, place)
     return int(ended.exit_code)

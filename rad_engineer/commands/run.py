@@ -38,7 +38,7 @@ def run(
     order = Order(
         place, found, tuple(prds), wanted, agent, access, screen.views, early.zygote, verbose, timings
     )
-    with screen.closing():
+    with screen.closing(), screen.served(place):
         ended = start.launch(order)
     screen.finish(order.inputs.graph, ended, place)
     if not agent.agents and ended.exit_code == ExitCode.NO_AGENT:

@@ -12,14 +12,14 @@ from rad_engineer.launch import ground
 
 def serve(*, runs: Sequence[str], flags: Mapping[str, object]) -> int:
     """Prints where it listens, then answers."""
-    from rad_engineer.server import configuration, program  # noqa: PLC0415 -- after everything that is quick
+    from rad_engineer.server import configuration, program, sockets  # noqa: PLC0415 -- after everything that is quick
     from rad_engineer.server import runs as past  # noqa: PLC0415
 
     place = ground.look(os.environ)
     serving = configuration.configured(settings.with_flags(place.settings, flags), os.environ)
     found = past.of_folders(runs, place) if runs else past.of_project(place)
-    listener = program.listen(serving)
-    print(f"listening on {program.url(serving, listener)}", flush=True)
+    listener = sockets.listen(serving)
+    print(f"listening on {sockets.url(serving, listener)}", flush=True)
     for note in configuration.notes(serving):
         print(f"note: {note}", file=sys.stderr, flush=True)
     program.serve(serving, found, listener, lambda _stop: None)

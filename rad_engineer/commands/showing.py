@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rad_engineer.agents.choice import Choice
 from rad_engineer.core.events import Event
@@ -59,6 +59,14 @@ class Screen:
         finally:
             if not whole:
                 self.view.close()
+
+    def served(self, place: Ground) -> AbstractContextManager[None]:
+        """Tells of the run over HTTP as long as it goes on, if that is wanted."""
+        if not place.settings.serve:
+            return nullcontext()
+        from rad_engineer.server import companion  # noqa: PLC0415 - where it is asked for
+
+        return companion.beside(place, self._err.write)
 
     def finish(self, graph: Graph, ended: Ended, place: Ground) -> None:
         """Writes the reports and leaves the summary on the screen."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import uvicorn
 
-from rad_engineer.errors import Refused
 from rad_engineer.server import openapi
 from rad_engineer.server.application import application
 from rad_engineer.server.configuration import Serving
@@ -23,36 +22,13 @@ from rad_engineer.server.operations import Operation, Response
 from rad_engineer.server.probes import Probes
 from rad_engineer.server.records import Records
 from rad_engineer.server.runs import Runs
+from rad_engineer.server.sockets import BACKLOG
 
 _AT_ONCE = 16  # connections taken in one step: fewer than the descriptors that are kept free
-_BACKLOG = 2048
 _THREADS = 4
 _WINDOW = 10.0
 _MOST_IN_A_WINDOW = 20
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def listen(serving: Serving) -> socket.socket:
-    """The socket that clients find; raises Refused where there can be none."""
-    family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((serving.host, serving.port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise Refused(
-            f"cannot listen on {serving.host} port {serving.port}: {error.strerror or error}",
-            hint="give another --port, or --port 0 for any that is free",
-        ) from error
-    return listener
-
-
-def url(serving: Serving, listener: socket.socket) -> str:
-    """Where clients find it."""
-    host, port = listener.getsockname()[:2]
-    return f"{serving.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def serve(
@@ -114,7 +90,7 @@ class _Server(uvicorn.Server):
         """Connections are taken a few at a time, and the others wait in the system."""
         await super().startup(sockets)
         for each in sockets or ():
-            each.listen(_BACKLOG)
+            each.listen(BACKLOG)
 
     def stop(self) -> None:
         """Ends `serve` after what is on its way."""

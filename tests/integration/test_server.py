@@ -1,8 +1,16 @@
 """A real server: who is let in, what probes are told, and what it refuses to start with."""
 
+import logging
+
 import pytest
 from past_runs import Past, repository
 
+from rad_engineer import settings
+from rad_engineer.errors import ConfigInvalid, NoInput, Refused
+from rad_engineer.server import tokens
+from rad_engineer.server.configuration import configured
+from rad_engineer.server.program import Sparing
+from rad_engineer.server.rates import Rates
 from tests.serving import refused, served
 
 TOKEN = "t" * 20
@@ -129,17 +137,82 @@ def test_it_is_not_ready_when_runs_cannot_be_listed(tmp_path):
         assert client.get("/ready").status == 200
 
 
-def test_others_are_not_let_in_without_a_token(place):
-    folder, project = place
-    code, said = refused(project, folder, "--host", "0.0.0.0")
-    assert code == 77
-    assert "no token would be asked" in said
-    assert refused(project, folder, RAD_SERVE_HOST="0.0.0.0") == (code, said)
+def wanted(tmp_path, **env):
+    return configured(settings.load(None, {}, env), {"XDG_STATE_HOME": str(tmp_path)})
 
 
-def test_a_token_that_others_may_read_is_refused(tmp_path):
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "build.example"])
+def test_others_are_not_let_in_without_a_token(tmp_path, host):
+    with pytest.raises(Refused, match="no token would be asked"):
+        wanted(tmp_path, RAD_SERVE_HOST=host)
+    tokens.create(tmp_path / "rad-engineer/serve.token")
+    assert len(wanted(tmp_path, RAD_SERVE_HOST=host).token) > 40
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "[::1]", "localhost", "127.9.9.9"])
+def test_this_machine_is_let_in_without_one(tmp_path, host):
+    assert wanted(tmp_path, RAD_SERVE_HOST=host).token == b""
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_a_token_that_others_may_read_is_refused(tmp_path, mode):
     token = tmp_path / "token"
     token.write_text(TOKEN)
-    token.chmod(0o640)
-    code, said = refused(tmp_path, tmp_path, RAD_SERVE_TOKEN_FILE=str(token))
-    assert (code, f"chmod 600 {token}" in said) == (77, True)
+    token.chmod(mode)
+    with pytest.raises(Refused) as refused:
+        wanted(tmp_path, RAD_SERVE_TOKEN_FILE=str(token))
+    assert refused.value.hint == f"chmod 600 {token}"
+
+
+@pytest.mark.parametrize("text", ["", "short", "two words that are long", "\x7f" * 20, "ä" * 20])
+def test_what_is_no_token_is_refused(tmp_path, text):
+    token = tmp_path / "token"
+    token.write_text(text)
+    token.chmod(0o600)
+    with pytest.raises(ConfigInvalid):
+        wanted(tmp_path, RAD_SERVE_TOKEN_FILE=str(token))
+    with pytest.raises(NoInput):
+        wanted(tmp_path, RAD_SERVE_TOKEN_FILE=str(tmp_path / "nothing"))
+
+
+def test_a_token_is_made_once_for_its_owner_alone(tmp_path):
+    path = tmp_path / "folder/token"
+    tokens.create(path)
+    made = path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(Refused):
+        tokens.create(path)
+    assert path.read_bytes() == made
+    assert tokens.opens(made.strip(), f"bearer  {made.decode().strip()}")
+
+
+def test_a_start_that_is_refused_says_why(place):
+    folder, project = place
+    code, said = refused(project, folder, RAD_SERVE_HOST="0.0.0.0")
+    assert code == 77
+    assert "rad-engineer serve token" in said
+
+
+def test_rates_are_kept_for_each_address_and_networks_are_one():
+    now = [0.0]
+    rates = Rates(2, lambda: now[0])
+    assert [rates.wait("192.0.2.1") > 0 for _ in range(3)] == [False, False, True]
+    assert rates.wait("::ffff:192.0.2.1") > 0
+    assert rates.wait("192.0.2.2") == 0
+    assert [rates.wait(f"2001:db8::{number}") > 0 for number in range(3)] == [False, False, True]
+    assert rates.wait("2001:db8:0:1::1") == 0
+    now[0] += 31
+    assert rates.wait("192.0.2.1") == 0
+    assert not any(Rates(0).wait("192.0.2.1") for _ in range(1_000))
+
+
+def test_logs_tell_how_much_they_left_out():
+    now = [0.0]
+    sparing = Sparing(lambda: now[0])
+    records = [
+        logging.LogRecord("a", logging.WARNING, "", 0, "said %d", (each,), None) for each in range(101)
+    ]
+    assert sum(sparing.filter(each) for each in records[:100]) == 20
+    now[0] = 11.0
+    assert sparing.filter(records[100])
+    assert records[100].getMessage() == "said 100 (80 lines were left out before)"
