@@ -23,7 +23,7 @@ def go(project: Project) -> Path:
     return project.folder.parent / "go"
 
 
-def started(project: Project, go: Path, port: int = 0) -> tuple["subprocess.Popen[str]", Client, list[str]]:
+def started(project: Project, go: Path, port: int = 0) -> tuple[subprocess.Popen[str], Client, list[str]]:
     """A run whose agent waits, and what is said before its first story."""
     script = f"while ! test -e {go}; do sleep 0.05; done\necho done > out.txt\n"
     project.env["RAD_SERVE_PORT"] = str(port)
