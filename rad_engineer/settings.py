@@ -1,6 +1,6 @@
-"""The settings of a run: flags over RAD_* over rad-engineer.toml over pyproject.toml over defaults."""
+"""The settings of a run: flags over RAD_* over rad-engineer.toml over pyproject.toml over the user's own over defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,8 @@ from rad_engineer.settings_schema import SETTINGS, TABLES
 from rad_engineer.settings_values import BadValue, parse
 
 FILE, PYPROJECT = settings_file.FILE, settings_file.PYPROJECT
+OF_USER = "your own configuration"
+"""Where a setting comes from that is in the user's file; nobody has to trust that one."""
 _MEMORY_PER_JOB = 512 * 1024**2
 
 
@@ -157,8 +159,9 @@ def load(
     values: dict[str, Any] = {name: setting.default for name, setting in SETTINGS.items()}
     origins = dict.fromkeys(SETTINGS, "default")
     if root is not None:
-        for file, text, table in settings_file.files(root, instead):
-            _merge(values, origins, settings_file.read(file, text, table), file.name)
+        for file, text, table in (*_of_user(env), *settings_file.files(root, instead)):
+            origin = OF_USER if file.parent == config_home(env) else file.name
+            _merge(values, origins, settings_file.read(file, text, table), origin)
     for name, setting in SETTINGS.items():
         if setting.variable is not None and env.get(setting.variable, ""):
             values[name] = settings_file.checked(setting, env[setting.variable], setting.variable)
@@ -166,6 +169,11 @@ def load(
     if values["jobs"] == "auto":
         values |= {"jobs": processors(), "adapts": True}
     return with_flags(Settings(**values, origins=origins), flags)
+
+
+def _of_user(env: Mapping[str, str]) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
+    if env.get("HOME") or env.get("XDG_CONFIG_HOME"):
+        yield from (found for found in settings_file.files(config_home(env)) if found[0].name == FILE)
 
 
 def with_flags(settings: Settings, flags: Mapping[str, object]) -> Settings:
@@ -258,6 +266,11 @@ def cache_home(env: Mapping[str, str]) -> Path:
     return _directory(env, "XDG_CACHE_HOME", ".cache")
 
 
+def config_home(env: Mapping[str, str]) -> Path:
+    """Where the user's own configuration and key are kept: $XDG_CONFIG_HOME/rad-engineer."""
+    return _directory(env, "XDG_CONFIG_HOME", ".config")
+
+
 def _directory(env: Mapping[str, str], variable: str, fallback: str) -> Path:
     given = env.get(variable, "")
     if given.startswith("/"):  # the specification says to ignore relative ones
@@ -271,7 +284,7 @@ def _strength(origin: str) -> int:
         return 3
     if origin.startswith("RAD_"):
         return 2
-    return 0 if origin == "default" else 1
+    return 0 if origin in ("default", OF_USER) else 1
 
 
 def _merge(values: dict[str, Any], origins: dict[str, str], found: Mapping[str, Any], origin: str) -> None:

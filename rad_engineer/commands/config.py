@@ -152,7 +152,8 @@ A setting is taken from the first of these that has it:
 2. the variable in the environment
 3. `rad-engineer.toml` at the top of the repository
 4. `[tool.rad-engineer]` in `pyproject.toml`
-5. the default
+5. your own `rad-engineer.toml`, in `~/.config/rad-engineer` or `$XDG_CONFIG_HOME/rad-engineer`; `rad-engineer setup` writes it
+6. the default
 
 Tables of gates are merged name by name. Unknown keys are refused, so that a typing error is not silently ignored.
 Times are written `90s`, `15m`, `2h`, `7d` or as plain seconds; `none` means no limit. Lists in variables are separated

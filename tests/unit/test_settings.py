@@ -368,3 +368,21 @@ def test_unreadable_configuration_is_a_refusal(tmp_path):
     (tmp_path / "rad-engineer.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(RadError, match="not UTF-8"):
         settings.load(tmp_path, {}, {})
+
+
+def test_a_users_own_file_is_the_weakest(tmp_path):
+    home, project = tmp_path / "home", tmp_path / "project"
+    own = home / ".config" / "rad-engineer"
+    own.mkdir(parents=True)
+    project.mkdir()
+    write(own, 'agent = "claude"\n[budget]\nrun = 3\nstory = 2\n', '[tool.rad-engineer]\nbranch = "x"\n')
+    write(project, "[budget]\nrun = 4\n")
+    found = settings.load(project, {}, {"HOME": str(home), "RAD_STORY_BUDGET": "1"})
+    assert (found.agent, found.budget, found.story_budget, found.branch) == ("claude", 4.0, 1.0, None)
+    assert found.origins["agent"] == "your own configuration"
+    assert settings.load(project, {}, {}).agent is None
+    write(project, '[agent]\ncommand = "mine"\n')
+    wanted = settings.load(project, {}, {"HOME": str(home)})
+    assert settings.resolve_agent(wanted, {}).chain == ("command",)
+    alone = settings.load(tmp_path, {}, {"XDG_CONFIG_HOME": str(home / ".config")})
+    assert settings.resolve_agent(alone, {}).chain == ("claude",)
