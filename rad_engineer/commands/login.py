@@ -4,18 +4,16 @@ import os
 import sys
 from getpass import getpass
 
+from rad_engineer import first_run
 from rad_engineer.audit import of_user
-from rad_engineer.errors import UsageError
 from rad_engineer.gateway import credentials
 
 
 def login() -> int:
     """Reads a key from the terminal, unseen, or from standard input, and keeps it."""
-    key = (getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
-    if not 0 < len(key) <= credentials.LONGEST or not key.isascii() or not key.isprintable() or " " in key:
-        raise UsageError("that is no API key", hint="one line, nothing else: rad-engineer login < key.txt")
-    where = credentials.store(key, os.environ)
-    of_user({"kind": "key", "what": "kept", "source": where})
+    where = first_run.keep_key(
+        getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline(), os.environ
+    )
     print(f"kept in {where}")
     return 0
 
