@@ -34,7 +34,11 @@ class Template:
 
 TEMPLATES = (
     Template("python", "blank", "a package with a test", ("every", "blank")),
-    Template("python", "web", "a small accessible site with its tests and a server", ("every", "web")),
+    Template(
+        "python", "web", "a small accessible site with its tests and a server", ("every", "site", "web")
+    ),
+    Template("python", "api", "FastAPI with SQLite, migrations and tests", ("every", "service", "api")),
+    Template("python", "fullstack", "the site and the API, wired", ("every", "site", "service", "fullstack")),
 )
 LANGUAGES = tuple(dict.fromkeys(template.language for template in TEMPLATES))
 
