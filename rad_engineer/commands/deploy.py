@@ -1,0 +1,77 @@
+"""deploy: the service in containers of this machine, or as manifests for a cluster."""
+
+import os
+import sys
+from json import dumps
+from pathlib import Path
+
+from rad_engineer.core.printable import plain
+from rad_engineer.delivery import deploy_engine, deploy_kubernetes, deploy_local, deploy_status
+from rad_engineer.errors import ExitCode, Refused, UsageError
+from rad_engineer.launch import ground
+
+_ONE_OF = ("status", "down", "rollback", "logs")
+
+
+def local(**given: object) -> int:
+    """Deploys, or does the one other thing that was asked for."""
+    asked = [name for name in _ONE_OF if given[name]]
+    if len(asked) > 1 or (given["purge"] and asked != ["down"]):
+        raise UsageError("one of --status, --down [--purge], --rollback, --logs", hint="deploy local --help")
+    found = ground.look(os.environ)
+    where = deploy_local.place(found.top, found.home, found.id, os.environ)
+    engine = deploy_engine.detect(os.environ, str(given["engine"] or ""))
+    if asked == ["status"]:
+        return _status(engine, where, json=bool(given["json"]))
+    if asked == ["logs"]:
+        print("\n".join(map(plain, deploy_status.log(engine, where))))
+        return ExitCode.OK
+    _tell(f"→ Detecting {engine.name}... found ({engine})")
+    with deploy_local.locked(where):
+        if asked == ["down"]:
+            return _down(engine, where, purge=bool(given["purge"]), yes=bool(given["yes"]))
+        seconds = float(str(given["timeout"]))
+        if asked == ["rollback"]:
+            record = deploy_local.rollback(engine, where, seconds, _tell)
+        else:
+            wanted = deploy_local.wanted(given)
+            record = deploy_local.up(engine, where, wanted, _tell, os.environ)
+    _tell("")
+    print("\n".join(deploy_status.urls(where, record)))
+    return ExitCode.OK
+
+
+def kubernetes(*, image: str, name: str, out: str | None) -> int:
+    """Prints the manifests, or writes each into a folder."""
+    files = deploy_kubernetes.manifests(name, image)
+    if out is None:
+        print("---\n".join(files.values()), end="")
+        return ExitCode.OK
+    for path in deploy_kubernetes.write(Path(out), files):
+        print(path)
+    _tell(deploy_kubernetes.secret_hint(name))
+    return ExitCode.OK
+
+
+def _status(engine: deploy_engine.Engine, where: deploy_local.Place, *, json: bool) -> int:
+    found = deploy_status.look(engine, where)
+    print(dumps(found, indent=2) if json else "\n".join(map(plain, deploy_status.lines(found))))
+    return ExitCode.OK if found["healthy"] else ExitCode.FAILED
+
+
+def _down(engine: deploy_engine.Engine, where: deploy_local.Place, *, purge: bool, yes: bool) -> int:
+    if purge and not yes:
+        _tell(f"This removes the volumes, the token and the history of {where.name}.")
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise Refused("nobody can be asked whether to remove them", hint="add --yes")
+        sys.stderr.write("Remove them? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Refused("nothing was removed")
+    removed = deploy_local.down(engine, where, purge=purge)
+    print("removed: " + ", ".join(f"{count} {what}" for what, count in removed.items()))
+    return ExitCode.OK
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
