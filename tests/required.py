@@ -22,6 +22,7 @@ NAMES = {
     "promtool": "promtool, of Prometheus",
     "sandbox": "a sandbox that works here: bubblewrap or landlock",
     "shellcheck": "shellcheck",
+    "ssh-keygen": "ssh-keygen, of OpenSSH",
     "uv": "uv",
 }
 """What can be required, and what it is."""
