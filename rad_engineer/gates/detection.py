@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from rad_engineer.gates.judgement import Gate
@@ -30,7 +31,7 @@ _PACKAGE_LOCKS = (
     ("bun.lock", "bun"),
     ("bun.lockb", "bun"),
 )
-_PLACEHOLDER = re.compile(r"no test specified|^\s*(?:exit [01]|echo\b[^&|;]*)?\s*$")
+PLACEHOLDER = re.compile(r"no test specified|^\s*(?:exit [01]|echo\b[^&|;]*)?\s*$")
 _PLAIN = (  # file, command, name: where the file itself is the answer
     ("Cargo.toml", "cargo test", "cargo"),
     ("go.mod", "go test ./...", "go"),
@@ -74,7 +75,7 @@ def _gate(name: str, command: str, source: str, files: Files) -> Gate:
 
 
 def _python(files: Files, names: Collection[str]) -> list[Gate]:
-    prefix = next((run for lock, run in _PYTHON_RUNS if lock in names), "")
+    prefix = python_prefix(names)
     python = "python" if prefix else "python3"
     if source := _unittest_source(files, names):
         loose = "tests" in names and files("tests/__init__.py") is None and not source.startswith("test")
@@ -83,6 +84,11 @@ def _python(files: Files, names: Collection[str]) -> list[Gate]:
     if source := _pytest_source(files, names):
         return [_gate("pytest", f"{prefix}{python} -m pytest -q", source, files)]
     return []
+
+
+def python_prefix(names: Collection[str]) -> str:
+    """What starts a program in the environment that the project's lock file is for; empty without one."""
+    return next((run for lock, run in _PYTHON_RUNS if lock in names), "")
 
 
 def _unittest_source(files: Files, names: Collection[str]) -> str:
@@ -143,14 +149,15 @@ def _package(files: Files, names: Collection[str]) -> list[Gate]:
         return []
     package = files("package.json")
     script = scripts_of(package).get("test", "")
-    if not script.strip() or _PLACEHOLDER.search(script):
+    if not script.strip() or PLACEHOLDER.search(script):
         return []
-    manager = _manager(package, names)
+    manager = package_manager(package, names)
     command = f"{manager} run test" if manager in {"bun", "pnpm"} else f"{manager} test"
     return [_gate(manager, command, "package.json, scripts.test", files)]
 
 
-def _manager(package: bytes | None, names: Collection[str]) -> str:
+def package_manager(package: bytes | None, names: Collection[str]) -> str:
+    """Who runs the scripts of a package.json."""
     named = str(read_json(package).get("packageManager", "")).split("@")[0]
     if named in {"npm", "pnpm", "yarn", "bun"}:
         return named
@@ -169,10 +176,17 @@ def _deno(files: Files, names: Collection[str]) -> list[Gate]:
 
 def _plain(files: Files, names: Collection[str]) -> list[Gate]:
     found = [_gate(name, command, file, files) for file, command, name in _PLAIN if file in names]
+    found = [_whole_workspace(gate, files) if gate.name == "cargo" else gate for gate in found]
     have = {gate.name for gate in found}
     found += [_gate(name, command, file, files) for file, command, name in _FALLBACK_PLAIN
               if file in names and name not in have][:1]  # fmt: skip
     return found
+
+
+def _whole_workspace(gate: Gate, files: Files) -> Gate:
+    """Where a package is the top of a workspace, cargo alone would test that package only."""
+    top = _toml(files("Cargo.toml"))
+    return replace(gate, command="cargo test --workspace") if {"package", "workspace"} <= top.keys() else gate
 
 
 def _ruby(files: Files, names: Collection[str]) -> list[Gate]:

@@ -208,7 +208,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
         found.append(("setup", wanted.setup))
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
-    found += [*of_models(wanted), *of_the_sandbox(wanted), *_of_registries(wanted)]
+    found += [*of_models(wanted), *of_the_sandbox(wanted), *of_registries(wanted)]
     if agent.unmetered:
         from rad_engineer.agents.choice import grants  # noqa: PLC0415 - only where somebody is lent a login
 
@@ -249,7 +249,7 @@ def of_the_sandbox(wanted: Settings) -> Iterator[tuple[str, str]]:
             yield from ((f"grant {SETTINGS[name].key}", value) for value in getattr(wanted, name))
 
 
-def _of_registries(wanted: Settings) -> Iterator[tuple[str, str]]:
+def of_registries(wanted: Settings) -> Iterator[tuple[str, str]]:
     """Where setup, or whoever it was granted to, may fetch packages."""
     for name, registry in _registries(wanted).items():
         yield f"registry {name}", registry.told

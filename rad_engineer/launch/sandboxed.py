@@ -3,18 +3,20 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rad_engineer import durable, sandbox, settings, store
+from rad_engineer import durable, gates, process, sandbox, settings, store
+from rad_engineer.gates import Baseline, Gate
 from rad_engineer.git import command as git_command
 from rad_engineer.launch import gate_plan
 from rad_engineer.launch.ground import Ground
 from rad_engineer.rules import Level, Rules
 from rad_engineer.sandbox import Grants, Mount, Place
 from rad_engineer.worker import boxes, ways
-from rad_engineer.worker.workplace import Workplace, child_environment
+from rad_engineer.worker.workplace import Workplace, child_environment, gate_environment, judging_environment
 
 _REACHES = {"agent": "network", "gate": "gate_network", "setup": "setup_network"}
 _OWN = frozenset({".git", ".rad-engineer"})
@@ -35,6 +37,100 @@ def run(
     ground: Ground, level: Level, stage: str, argv: Sequence[str], on_data: Callable[[bytes], None]
 ) -> Tried:
     """Copies what git would add, runs the command there, and keeps the copy when it was changed."""
+    folder, copy, place = _copied(ground, level)
+    user = place.user
+    owner = sandbox.owner() if level != "off" else None
+    before = dict(_stamps(copy))
+    asked = ways.Asked(lambda _: None, stage)
+    grants = ways.with_network(place, Grants(read=_readable(ground.settings)), _REACHES[stage], asked.hear)
+    env = (
+        user
+        if level == "off"
+        else sandbox.environment(user, {name: user[name] for name in place.rules.variables if name in user})
+    )
+    with sandbox.open_box(level, Place(copy, boxes.inner(place), owner=owner), grants) as box:
+        ended = box.run(argv, cwd=copy, env=env, on_data=on_data)
+    after = dict(_stamps(copy))
+    changed = tuple(
+        sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    )
+    if not changed:
+        shutil.rmtree(folder, ignore_errors=True)
+    code = 128 if ended.code is None else ended.code
+    return Tried(code, ended.reason, changed, copy if changed else None, tuple(asked.denied))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a gate says of the project as it stands; `why` where it is not green."""
+
+    gate: Gate
+    green: bool
+    seconds: float
+    tests: int | None
+    why: str = ""
+
+
+def judge(ground: Ground, level: Level, wanted: Sequence[Gate]) -> Iterator[Judged]:
+    """Runs gates once on a copy of what git would add, prepared by the setup command where one is set.
+
+    All of them in one copy, one after the other; none gets the network, and the copy is gone afterwards.
+    """
+    folder, copy, place = _copied(ground, level)
+    setup = ground.settings.setup
+    try:
+        before = set(os.listdir(copy))  # noqa: PTH208 - names
+        failed = _set_up(place, copy, setup) if setup else ""
+        made = tuple(set(os.listdir(copy)) - before)  # noqa: PTH208
+        for gate in wanted:
+            if failed:
+                yield Judged(gate, green=False, seconds=0.0, tests=None, why=failed)
+                continue
+            asked, begun = ways.Asked(lambda _: None, gate.name), time.monotonic()
+            with boxes.for_gates(place, copy, 0, asked, made) as (box, scratch):
+                said = gates.baseline(
+                    gate, box=box, cwd=copy, env=judging_environment(place, copy), scratch=scratch,
+                    limits=process.Limits(seconds=ground.settings.gate_timeout), log=folder / "gate.log",
+                )  # fmt: skip
+            why = "" if said.green else _why(said, asked, folder / "gate.log")
+            yield Judged(gate, said.green, round(time.monotonic() - begun, 1), said.count or None, why)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _why(said: Baseline, asked: ways.Asked, log: Path) -> str:
+    if said.broken or said.reason != "exited":
+        return said.detail or said.reason
+    printed = log.read_bytes().decode("utf-8", "replace") if log.exists() else ""
+    told = gates.telling_line(printed)
+    failed = f"{said.failures[0]} and {len(said.failures) - 1} more" if len(said.failures) > 1 else ""
+    parts = (
+        f"exit code {said.exit_code}" if said.exit_code else "",
+        failed or told or said.detail,
+        *asked.denied[:1],
+    )
+    return "; ".join(part for part in parts if part)
+
+
+def _set_up(place: Workplace, copy: Path, command: str) -> str:
+    """Runs the setup command; what went wrong, or nothing."""
+    asked = ways.Asked(lambda _: None, "setup")
+    ended = boxes.for_setup(place, copy, asked).run(
+        process.shell(command),
+        cwd=copy,
+        env=gate_environment(place.environment),
+        limits=process.Limits(seconds=place.rules.gate_timeout),
+    )
+    if ended.reason == "exited" and ended.code == 0:
+        return ""
+    how = f"exit code {ended.code}" if ended.reason == "exited" else ended.reason
+    return "; ".join(
+        filter(None, (f"setup failed: {how}", gates.telling_line(ended.output), *asked.denied[:1]))
+    )
+
+
+def _copied(ground: Ground, level: Level) -> tuple[Path, Path, Workplace]:
+    """A folder of ours, a copy of the project in it, and that as a place where commands can be run."""
     top = ground.cache / "sandbox-run"
     with durable.writing(top):
         top.mkdir(parents=True, exist_ok=True)
@@ -48,30 +144,14 @@ def run(
         _fill(ground, copy)
     rules = Rules(
         run=folder.name, kind="real", workspace="shared", branch=None, base=None, agent="", agent_command="",
-        **gate_plan.place(ground), **gate_plan.walls(ground.settings, level),
+        setup=ground.settings.setup, **gate_plan.place(ground),
+        **gate_plan.walls(ground.settings, level),
     )  # fmt: skip
     user = child_environment(rules.run)
-    place = Workplace(store.RunDir(folder), rules, user, user)
-    owner = sandbox.owner() if level != "off" else None
-    sandbox.hand_over(copy, owner)
-    before = dict(_stamps(copy))
-    asked = ways.Asked(lambda _: None, stage)
-    grants = ways.with_network(place, Grants(read=_readable(ground.settings)), _REACHES[stage], asked.hear)
-    env = (
-        user
-        if level == "off"
-        else sandbox.environment(user, {name: user[name] for name in rules.variables if name in user})
-    )
-    with sandbox.open_box(level, Place(copy, boxes.inner(place), owner=owner), grants) as box:
-        ended = box.run(argv, cwd=copy, env=env, on_data=on_data)
-    after = dict(_stamps(copy))
-    changed = tuple(
-        sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-    )
-    if not changed:
-        shutil.rmtree(folder, ignore_errors=True)
-    code = 128 if ended.code is None else ended.code
-    return Tried(code, ended.reason, changed, copy if changed else None, tuple(asked.denied))
+    confined = sandbox.environment(user, {name: user[name] for name in rules.variables if name in user})
+    place = Workplace(store.RunDir(folder), rules, user if level == "off" else confined, user)
+    sandbox.hand_over(copy, sandbox.owner() if level != "off" else None)
+    return folder, copy, place
 
 
 def _fill(ground: Ground, copy: Path) -> None:
