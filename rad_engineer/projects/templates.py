@@ -39,6 +39,8 @@ TEMPLATES = (
     ),
     Template("python", "api", "FastAPI with SQLite, migrations and tests", ("every", "service", "api")),
     Template("python", "fullstack", "the site and the API, wired", ("every", "site", "service", "fullstack")),
+    Template("typescript", "blank", "a module with a test", ("every", "blank")),
+    Template("typescript", "web", "a small accessible site with Vite and vitest", ("every", "web")),
 )
 LANGUAGES = tuple(dict.fromkeys(template.language for template in TEMPLATES))
 
