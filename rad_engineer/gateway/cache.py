@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ MEMORY_BYTES = 100_000_000
 DISK_BYTES = 500_000_000
 TTL_SECONDS = 24 * 3600.0
 _LARGEST_SHARE = 10  # an answer that would fill more than a tenth of a tier is not for it
+_TOGETHER_SECONDS = 0.05
+_MOST_WAITING = 4_000_000
 _FINAL = frozenset({"end_turn", "stop_sequence"})
 
 
@@ -51,6 +53,9 @@ class Cache:
         self._ttl = ttl
         self._clock = clock
         self._tally = _Tally()
+        self._waiting: dict[str, Stored] = {}
+        self._unwritten = 0
+        self._writing: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cache")
 
     async def get(self, key: str) -> Stored | None:
@@ -60,6 +65,13 @@ class Cache:
         if found is not None:
             self._tally.memory_hits += 1
             return found
+        found = self._waiting.get(key)
+        if found is not None:
+            self._tally.memory_hits += 1
+            return found
+        if (self._writing is None or self._writing.done()) and not self._disk.may_have(key):
+            self._tally.misses += 1
+            return None
         found = await asyncio.get_running_loop().run_in_executor(self._thread, self._disk.get, key)
         if found is None:
             self._tally.misses += 1
@@ -69,11 +81,28 @@ class Cache:
         return found
 
     def put(self, key: str, stored: Stored) -> None:
-        """Keeps an answer; it is on disk some time later."""
+        """Keeps an answer; it is on disk some time later, with others that have come meanwhile."""
         self._tally.stored += 1
         self._memory.put(key, stored)
-        if stored.size <= self._disk_largest:
-            self._thread.submit(self._disk.put, key, stored)
+        if stored.size > self._disk_largest:
+            return
+        first, self._waiting[key] = not self._waiting, stored
+        self._unwritten += stored.size
+        if self._unwritten > _MOST_WAITING:
+            self._write()
+        elif first:
+            self._write_soon()
+
+    def _write_soon(self) -> None:
+        try:
+            asyncio.get_running_loop().call_later(_TOGETHER_SECONDS, self._write)
+        except RuntimeError:  # no loop runs: nobody is held up
+            self._write()
+
+    def _write(self) -> None:
+        waiting, self._waiting, self._unwritten = self._waiting, {}, 0
+        if waiting:
+            self._writing = self._thread.submit(self._disk.put_all, waiting)
 
     def now(self) -> float:
         """The time that a new answer is kept from."""
@@ -96,6 +125,7 @@ class Cache:
 
     def close(self) -> None:
         """Waits until everything is on disk."""
+        self._write()
         self._thread.submit(self._disk.close)
         self._thread.shutdown()
 

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,9 +42,20 @@ class DiskCache:
         self._ttl = ttl
         self._clock = clock
         self._open: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
         self._size = 0
         self._uses = 0
         self._used: dict[str, int] = {}  # not written yet: reading alone writes nothing
+
+    def may_have(self, key: str) -> bool:
+        """Whether it is worth asking for an answer: takes no time, and may be asked in any thread."""
+        reader = self._reader
+        if reader is None:
+            return True
+        try:
+            return reader.execute("SELECT 1 FROM answers WHERE key = ?", (key,)).fetchone() is not None
+        except sqlite3.Error:
+            return True  # who asks for the answer mends what is wrong
 
     def get(self, key: str) -> Stored | None:
         """The answer under that key, unless it is too old."""
@@ -56,13 +67,21 @@ class DiskCache:
 
     def put(self, key: str, stored: Stored) -> None:
         """Keeps an answer, and drops those that were not used for longest."""
+        self.put_all({key: stored})
+
+    def put_all(self, answers: Mapping[str, Stored]) -> None:
+        """Keeps several answers, all of them or, where the disk refuses one, none."""
         try:
-            self._put(self._connection(), key, stored)
+            self._put(self._connection(), answers)
         except (sqlite3.Error, OSError) as error:
             self._mend(error)
 
     def close(self) -> None:
         """Writes everything into the one file."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            with suppress(sqlite3.Error):
+                reader.close()
         if self._open is not None:
             with suppress(sqlite3.Error):
                 self._note_uses(self._open)
@@ -82,27 +101,33 @@ class DiskCache:
         made, stream, link, headers, body = row
         return Stored(body, json.loads(headers), bool(stream), link, made)
 
-    def _put(self, connection: sqlite3.Connection, key: str, stored: Stored) -> None:
-        self._uses += 1
+    def _put(self, connection: sqlite3.Connection, answers: Mapping[str, Stored]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._note_uses(connection)
-            old = connection.execute("DELETE FROM answers WHERE key = ? RETURNING size", (key,)).fetchall()
-            size = self._size + stored.size - sum(row[0] for row in old)
-            if size > self._most * _SLACK:
-                size = self._clear(connection, stored.size)
-            connection.execute(
-                "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (key, stored.made, self._uses, stored.size, stored.stream, stored.link,
-                 json.dumps(dict(stored.headers))),
-            )  # fmt: skip
-            connection.execute("INSERT INTO bodies VALUES (?, ?)", (key, stored.body))
+            size = self._size
+            for key, stored in answers.items():
+                size = self._add(connection, key, stored, size)
             connection.execute("COMMIT")
         except sqlite3.Error:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
         self._size = size
+
+    def _add(self, connection: sqlite3.Connection, key: str, stored: Stored, size: int) -> int:
+        self._uses += 1
+        old = connection.execute("DELETE FROM answers WHERE key = ? RETURNING size", (key,)).fetchall()
+        size += stored.size - sum(row[0] for row in old)
+        if size > self._most * _SLACK:
+            size = self._clear(connection, stored.size)
+        connection.execute(
+            "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (key, stored.made, self._uses, stored.size, stored.stream, stored.link,
+             json.dumps(dict(stored.headers))),
+        )  # fmt: skip
+        connection.execute("INSERT INTO bodies VALUES (?, ?)", (key, stored.body))
+        return size
 
     def _clear(self, connection: sqlite3.Connection, needed: int) -> int:
         """Makes room: the too old first, then what was not used for longest; says what there is with the new one."""
@@ -125,14 +150,15 @@ class DiskCache:
         folder.chmod(0o700)
         with _alone(folder):
             self._path.touch(mode=0o600)
-            connection = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False, timeout=5.0
-            )
-            self._open = connection
+            connection = self._open = self._connected(timeout=5.0)
             self._prepare(connection)
+            self._reader = self._connected(timeout=0.0)
         self._size = self._sum(connection)
         self._uses = connection.execute("SELECT COALESCE(MAX(used), 0) FROM answers").fetchone()[0]
         return connection
+
+    def _connected(self, timeout: float) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=timeout)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -184,6 +184,45 @@ def test_two_gateways_use_one_folder(tmp_path):
     other.close()
 
 
+def test_answers_that_come_together_are_written_together_and_found_at_once(tmp_path, monkeypatch):
+    async def scene():
+        for number in range(20):
+            cache.put(f"k{number}", stored(b"%d" % number))
+        assert written == []
+        assert [(await cache.get(f"k{number}")).body for number in range(20)] == [
+            b"%d" % n for n in range(20)
+        ]
+        for number in range(3):
+            cache.put(f"large{number}", stored(b"x" * 1_500_000))
+        assert len(cache._waiting) == 0, "what waits has a bound"
+
+    cache, written = fresh(tmp_path, memory_bytes=0), []
+    put_all = cache._disk.put_all
+    monkeypatch.setattr(
+        cache._disk, "put_all", lambda answers: written.append(len(answers)) or put_all(answers)
+    )
+    asyncio.run(scene())
+    cache.close()
+    assert written == [23]
+    again = fresh(tmp_path)
+    assert [ask(again, f"k{number}").body for number in range(20)] == [b"%d" % n for n in range(20)]
+    again.close()
+
+
+def test_for_what_is_not_there_no_thread_is_asked(tmp_path, monkeypatch):
+    cache, other = fresh(tmp_path, memory_bytes=0), fresh(tmp_path, memory_bytes=0)
+    asked, get = [], cache._disk.get
+    monkeypatch.setattr(cache._disk, "get", lambda key: asked.append(key) or get(key))
+    for number in range(5):
+        assert ask(cache, f"a{number}") is None  # the first one opens the file
+    other.put("k", stored())
+    other.close()
+    assert ask(cache, "k") == stored(), "another gateway has put it there"
+    assert asked == ["a0", "k"]
+    cache.close()
+    assert cache._disk.may_have("k"), "who does not know looks"
+
+
 @pytest.mark.parametrize(
     ("answer", "kept", "recorded"),
     [
