@@ -62,28 +62,40 @@ def environment(folder, **more):
 
 
 HURRIED = """
-import sys
 from dataclasses import replace
-from rad_engineer import cli
 from rad_engineer.server import configuration
 found = configuration.configured
-configuration.configured = lambda *given: replace(found(*given), deadline=float(sys.argv[1]))
-sys.exit(cli.main(sys.argv[2:]))
+configuration.configured = lambda *given: replace(found(*given), deadline={})
 """
+"""Another deadline for requests."""
+PLANTED = """
+from rad_engineer.server import openapi, operations, program
+whole = program.operations
+crash = operations.Operation("/crash", "crash", "It fails.", lambda path, asked: 1 / asked.limit0, None)
+def operations_and_one(*given):
+    table = (*whole(*given)[:-1], crash)
+    text = openapi.document(table)
+    told = operations.Operation("/openapi.json", "openapi", "", lambda *_: operations.Response(text), None, quick=True)
+    return (*table, told)
+program.operations = operations_and_one
+"""
+"""A route that fails."""
+_START = "\nimport sys\nfrom rad_engineer import cli\nsys.exit(cli.main(sys.argv[1:]))"
 
 
-def command(*flags, deadline=None):
-    program = ["-m", "rad_engineer"] if deadline is None else ["-c", HURRIED, str(deadline)]
+def command(*flags, changed=None):
+    """`changed` is done to the program before it starts."""
+    program = ["-m", "rad_engineer"] if changed is None else ["-c", changed + _START]
     return [sys.executable, "-P", *program, "serve", *map(str, flags)]
 
 
 @contextmanager
-def served(project, folder, *flags, token=None, before=(), deadline=None, **env):
-    """A server that is ready; it ends with the block. `before` stands before its command line, `deadline` is that of requests."""
+def served(project, folder, *flags, token=None, before=(), changed=None, **env):
+    """A server that is ready; it ends with the block. `before` stands before its command line, `changed` is done to its program."""
     log = folder / "server.log"
     with log.open("wb") as written:
         process = subprocess.Popen(
-            [*before, *command("--port", 0, *flags, deadline=deadline)],
+            [*before, *command("--port", 0, *flags, changed=changed)],
             cwd=project,
             env=environment(folder, **env),
             stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from past_runs import repository
 
-from tests.serving import refused, served
+from tests.serving import HURRIED, refused, served
 from tests.tls_server import certificate_for
 
 FEW = ("prlimit", "--nofile=256:256")
@@ -24,7 +24,9 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(project):
-    with served(project, project.parent, "--requests-per-minute", 0, before=FEW, deadline=DEADLINE) as found:
+    with served(
+        project, project.parent, "--requests-per-minute", 0, before=FEW, changed=HURRIED.format(DEADLINE)
+    ) as found:
         yield found
 
 
@@ -170,7 +172,7 @@ def test_tls_is_spoken_and_half_a_handshake_keeps_nobody_out(project, tmp_path):
     cert, key = certificate_for(tmp_path, "IP:127.0.0.1")
     flags = ("--certificate", cert, "--key", key, "--requests-per-minute", 0)
     with (
-        served(project, tmp_path, *flags, before=FEW, deadline=DEADLINE) as client,
+        served(project, tmp_path, *flags, before=FEW, changed=HURRIED.format(DEADLINE)) as client,
         contextlib.ExitStack() as stack,
     ):
         assert client.url.startswith("https://127.0.0.1:")
