@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 NAMES = {
+    "check-jsonschema": "check-jsonschema: requirements/venv tools",
     "chromium": "a Chromium that runs headless",
     "collector": "rotel, a collector of OpenTelemetry: requirements/venv tools",
     "detect-secrets": "detect-secrets-hook",

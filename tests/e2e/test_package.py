@@ -37,15 +37,27 @@ def build(kind, top, out):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The names in the sdist, and those in the wheel that was built from it."""
+def dist(tmp_path_factory):
+    """An sdist, and the wheel that was built from it."""
     out = tmp_path_factory.mktemp("dist")
     with tarfile.open(build("sdist", ROOT, out)) as sdist:
         inside = {name.partition("/")[2] for name in sdist.getnames()}
         sdist.extraction_filter = getattr(tarfile, "data_filter", None)  # 3.11.4 and later
         sdist.extractall(out / "unpacked")
     [top] = (out / "unpacked").iterdir()
-    with zipfile.ZipFile(build("wheel", top, out)) as wheel:
+    return inside, build("wheel", top, out)
+
+
+@pytest.fixture(scope="module")
+def wheel_file(dist):
+    return dist[1]
+
+
+@pytest.fixture(scope="module")
+def built(dist):
+    """The names in the sdist, those in the wheel, and the metadata."""
+    inside, path = dist
+    with zipfile.ZipFile(path) as wheel:
         return (
             inside,
             set(wheel.namelist()),
@@ -101,3 +113,21 @@ def test_the_metadata_name_the_dependencies(built):
         "typer",
         "uvicorn",
     ]
+
+
+def test_an_installed_wheel_is_what_is_imported_and_has_what_is_handed_out(wheel_file, tmp_path):
+    python = tmp_path / "environment" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "environment"], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-qq", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--no-compile", "--disable-pip-version-check", wheel_file], check=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code = (
+        "import rad_engineer as r; from rad_engineer.projects.data import folder as f;"
+        "print(r.__file__, f('examples') / 'quickstart', f('templates'), sep=chr(10))"
+    )
+    ran = subprocess.run([python, "-c", code], cwd=empty, capture_output=True, text=True, check=True)
+    package, *folders = map(Path, ran.stdout.splitlines())
+    [site] = (tmp_path / "environment").glob("lib/python3*/site-packages")
+    assert package == site / "rad_engineer" / "__init__.py"
+    assert [path.is_relative_to(package.parent) and any(path.iterdir()) for path in folders] == [True, True]
