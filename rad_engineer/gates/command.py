@@ -32,7 +32,10 @@ _SOCKET_ROOM = 50
 _NOT_FOUND = 127
 _UNKNOWN = re.compile(r"^\S*sh: (?:(?:line )?\d+: )?([^:\s]+): (?:command )?not found$", re.MULTILINE)
 _ABSENT = (
-    re.compile(r": No module named '?(?P<what>pytest|nox|tox|coverage|mypy|ruff|flake8|pyright|pylint|build)'?$", re.MULTILINE),
+    re.compile(
+        r": No module named '?(?P<what>pytest|nox|tox|coverage|mypy|ruff|flake8|pyright|pylint|build)'?$",
+        re.MULTILINE,
+    ),
     re.compile(r"^npm (?:ERR!|error) Missing script: (?P<what>.+)$", re.MULTILINE),
     re.compile(r"^command not found: (?P<what>\S+)$", re.MULTILINE),  # the shells that pnpm and yarn have
     re.compile(

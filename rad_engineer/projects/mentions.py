@@ -28,6 +28,7 @@ _SCRIPTS = ("scripts", "script", "bin", "ci")
 _MOST_LINES = 4_000
 _LEAD = re.compile(r"^\s*(?:- )?\s*(?:(?:run|script|commands?|command)\s*[:=]\s*)?[@>|+-]*\s*")
 _ASSIGNED = re.compile(r"^\s*(?:export )?([A-Z_]+)=[\"']?([^\"'`$]*)[\"']?\s*$", re.MULTILINE)
+_FACTOR = re.compile(r"^[\w{},.!-]+:\s+(?=\S)")  # of tox: in which environments a line counts
 _HOOKS = {"ruff": ("ruff", "check"), "ruff-check": ("ruff", "check")}
 _OPTIONS_WITH_VALUE = frozenset(
     {"--group", "--extra", "--with", "--python", "-p", "--package", "-C", "--directory"}
@@ -124,7 +125,7 @@ def _tox(tree: Tree) -> Iterator[Mention]:
             inside = line.startswith("commands")
             line = line.partition("=")[2]  # noqa: PLW2901 - what is left of it
         if inside:
-            yield from named(line.strip(), Source("tox.ini", number), 1)
+            yield from named(_FACTOR.sub("", line.strip()), Source("tox.ini", number), 1)
     for path, keys in (("pyproject.toml", ("tool", "tox")), ("tox.toml", ())):
         for words in _commands(tree.table(path, *keys)):
             quoted = re.escape(f'"{words[0]}"')
@@ -189,11 +190,12 @@ def _texts(table: Any) -> Iterator[tuple[str, str]]:
 
 
 def _scripts(tree: Tree) -> Iterator[Mention]:
+    paths = [name for name in sorted(tree.names) if name.endswith(".sh")]
     for folder in _SCRIPTS:
-        for name in tree.listing(folder)[:50] if folder in tree.names else ():
-            path = f"{folder}/{name}"
-            if re.match(r"#!.*\b(?:ba|da|z)?sh\b", tree.text(path)):
-                yield from _lines(tree, path, 2)
+        paths += [f"{folder}/{name}" for name in tree.listing(folder)[:50]] if folder in tree.names else []
+    for path in paths:
+        if re.match(r"#!.*\b(?:ba|da|z)?sh\b", tree.text(path)):
+            yield from _lines(tree, path, 2)
 
 
 def _hooks(tree: Tree) -> Iterator[Mention]:

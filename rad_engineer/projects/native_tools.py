@@ -56,7 +56,7 @@ def go(tree: Tree, found: Sequence[Mention]) -> Iterator[Candidate]:
     linted, vetted = naming(found, ("golangci-lint", "run")), naming(found, ("go", "vet"))
     if own or linted:
         yield Candidate("lint", "go", "golangci-lint run", places(own, linted))
-    elif vetted and vetted[0].rank < 2:
+    elif vetted:
         yield Candidate("lint", "go", "go vet ./...", places((), vetted))
     place = tree.source("go.mod", r"^module\b")
     yield Candidate("build", "go", "go build ./...", places((place,), naming(found, ("go", "build"))))

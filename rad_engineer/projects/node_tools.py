@@ -14,15 +14,15 @@ from rad_engineer.projects.tree import Source, Tree
 _FILE = "package.json"
 _NAMES: dict[Kind, tuple[str, ...]] = {
     "test": (),
-    "lint": ("lint", "lint:check", "lint:ci", "check:lint", "test:lint", "eslint", "lint:js", "lint:ts", "lint:eslint",
+    "lint": ("lint", "lint:check", "lint:ci", "check:lint", "test:lint", "test:eslint", "eslint", "lint:js", "lint:ts", "lint:eslint",
              "lint:code", "biome", "biome:check", "xo", "standard"),
     "types": ("typecheck", "type-check", "types:check", "check:types", "check-types", "check:type", "type:check",
               "test:types", "test:type", "type-tests", "test-types", "typings:check", "lint:types", "ts:check", "tsc:check",
-              "check:ts", "tsc", "test:tsc", "types"),
+              "check:ts", "tsc", "test:tsc", "test:tsd", "test:dtslint", "types"),
     "build": ("build",),
 }  # fmt: skip
 _CHECKS_TYPES = re.compile(
-    r"\b(?:tsc|tsgo|vue-tsc|svelte-check|flow|tsd|attw|vitest|turbo|nx|astro check|(?:npm|pnpm|yarn|bun) )"
+    r"\b(?:tsc|tsgo|vue-tsc|svelte-check|flow|tsd|tstyche|dtslint|attw|vitest|turbo|nx|astro check|(?:npm|pnpm|yarn|bun) )"
 )
 _TOOLS: dict[Kind, tuple[tuple[str, ...], ...]] = {
     "lint": (
@@ -34,7 +34,7 @@ _TOOLS: dict[Kind, tuple[tuple[str, ...], ...]] = {
         ("biome", "check"),
         ("biome", "ci"),
     ),
-    "types": (("tsc", "--noEmit"), ("tsd",), ("vue-tsc", "--noEmit")),
+    "types": (("tsc", "--noEmit"), ("tsc", "-p"), ("tsd",), ("vue-tsc", "--noEmit")),
 }
 _PLAIN = re.compile(r"[\w./=,*{}:-]+")
 
@@ -47,7 +47,7 @@ def find(tree: Tree, found: Sequence[Mention]) -> Iterator[Candidate | Refused]:
         given = list(_from_scripts(tree, kind, scripts, manager, found))
         yield from given
         if not any(isinstance(each, Candidate) for each in given):
-            yield from _from_test(tree, kind, scripts.get("test", ""))
+            yield from _from_test(tree, kind, scripts.get("test", ""), manager)
     if not scripts.get("test"):
         yield from _of_members(tree, manager)
 
@@ -76,12 +76,14 @@ def _calls(manager: str, name: str) -> tuple[tuple[str, ...], ...]:
     return (manager, "run", name), (manager, name)
 
 
-def _from_test(tree: Tree, kind: Kind, script: str) -> Iterator[Candidate]:
+def _from_test(tree: Tree, kind: Kind, script: str, manager: str) -> Iterator[Candidate]:
     """A linter or checker that the test script starts beside the tests: on its own it says sooner what is wrong."""
     for command in flattened(script):
         for words in _TOOLS.get(kind, ()):
             if command.words[: len(words)] == words and all(map(_PLAIN.fullmatch, command.words)):
-                line = f"npx --no-install {' '.join(command.words)}"
+                quiet = " --noEmit" if words == ("tsc", "-p") and "--noEmit" not in command.words else ""
+                program = "bunx" if manager == "bun" else "npx"
+                line = f"{program} --no-install {' '.join(command.words)}{quiet}"
                 if not refusal(line, tree):
                     yield Candidate(kind, "node", line, (tree.source(_FILE, r'^\s*"test"\s*:'),))
                     return
