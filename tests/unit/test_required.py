@@ -25,5 +25,5 @@ def test_what_is_required_fails(monkeypatch, named):
 
 
 def test_a_name_that_nothing_asks_for_is_refused():
-    with pytest.raises(pytest.UsageError, match="RAD_REQUIRE: docker: there are chromium,"):
+    with pytest.raises(pytest.UsageError, match="RAD_REQUIRE: docker: there are check-jsonschema,"):
         required.wanted({"RAD_REQUIRE": "docker,engine"})
