@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Session, Whole
 from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, invalid, understand
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.passage import Passage, Passed, named
+from rad_engineer.gateway.room import Room
 from rad_engineer.gateway.said import Parts, Said
 from rad_engineer.gateway.sessions import Sessions
 from rad_engineer.gateway.upstream import Guard, Request, Upstream
@@ -32,6 +34,8 @@ _MODEL = re.compile(r"/v1/models(?:/[A-Za-z0-9][\w.:@+-]*)*", re.ASCII)
 ATTEMPT = "rad.attempt"
 """In the scope of a request that came through the listener of a box: the story and the attempt it was made for."""
 _KNOWN_TOKENS = 4096
+_BODY_SECONDS = 60.0
+"""So long may a body take to come, which has room here all the while."""
 _JSON = "application/json"
 _T = TypeVar("_T")
 
@@ -53,6 +57,7 @@ class Server:
         self._sessions = sessions
         self._on_event = on_event
         self._parts = Parts()
+        self._room = Room()
         self._verified: dict[tuple[bool, str], Session] = {}
         self._counts_tokens = True
         self._lists_models = True
@@ -73,8 +78,11 @@ class Server:
         return app
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as room:
+            await self._answer(await self._call(scope, receive, room), receive, send)
+
+    async def _answer(self, call: Call, receive: Receive, send: Send) -> None:
         began = time.monotonic()
-        call = await self._call(scope, receive)
         status = 499  # the client left first
         try:
             passed = await _unless_gone(self._passage.answer(call), receive)
@@ -107,8 +115,9 @@ class Server:
             self._passage.left(passed.flight)
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = await self._call(scope, receive, counted=False)
-        answer = await self._counted(call)
+        async with AsyncExitStack() as room:
+            call = await self._call(scope, receive, room, counted=False)
+            answer = await self._counted(call)
         if answer is None:
             body = json.dumps({"input_tokens": estimate_tokens(call.data)}).encode()
             answer = Whole(200, {"content-type": _JSON, "x-rad-estimate": "true"}, body)
@@ -152,10 +161,21 @@ class Server:
         body = json.dumps({"data": [], "first_id": None, "has_more": False, "last_id": None}).encode()
         await _whole(send, 200, {"content-type": _JSON}, body)
 
-    async def _call(self, scope: Scope, receive: Receive, *, counted: bool = True) -> Call:
+    async def _call(
+        self, scope: Scope, receive: Receive, room: AsyncExitStack, *, counted: bool = True
+    ) -> Call:
+        """The call that comes; `room` holds what its body takes."""
         headers = _headers(scope)
         session = self._session(scope, headers)
-        body = await _body(headers, receive)
+        size = _size(headers)
+        if size > LARGE:
+            await room.enter_async_context(self._room.taken(session, size))
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await _body(size, receive)
+        except TimeoutError as error:
+            raise Refusal(408, "invalid_request_error", f"the body did not come within {_BODY_SECONDS:g} s",
+                          reason="invalid") from error  # fmt: skip
         data, said = await asyncio.to_thread(self._read, body) if len(body) > LARGE else self._read(body)
         if counted and "max_tokens" not in data:  # what has no end has no price
             raise invalid("max_tokens: Field required")
@@ -285,10 +305,17 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
-    said = headers.get("content-length", "0")
-    if said.isdigit() and int(said) > MOST_OF_A_BODY:
+def _size(headers: Mapping[str, str]) -> int:
+    """How long a body will be; what does not say it may be as long as any."""
+    said = headers.get("content-length", "")
+    if not said.isdigit():
+        return MOST_OF_A_BODY if "transfer-encoding" in headers else 0
+    if int(said) > MOST_OF_A_BODY:
         raise _too_large()
+    return int(said)
+
+
+async def _body(most: int, receive: Receive) -> bytes:
     parts, size = [], 0
     while True:
         message = await receive()
@@ -296,7 +323,7 @@ async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
             raise Refusal(499, "api_error", "the client left", reason="gone")
         part = message.get("body", b"")
         size += len(part)
-        if size > MOST_OF_A_BODY:
+        if size > most:
             raise _too_large()
         parts.append(part)
         if not message.get("more_body"):

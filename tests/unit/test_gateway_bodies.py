@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from rad_engineer.gateway import tokens
 from rad_engineer.gateway.exchange import Refusal, Session
 from rad_engineer.gateway.messages import LARGE, understand
 from rad_engineer.gateway.mock import Mock
+from rad_engineer.gateway.room import Room
 from rad_engineer.gateway.server import Server
 from rad_engineer.gateway.sessions import Sessions
 
@@ -66,20 +68,47 @@ def arrived(*bodies):
 
     async def scene():
         server = Watched(b"s", None, Mock(), Sessions(60.0), lambda _name, **_fields: None)
-        return [await server._call(scope, _Arriving(body)) for body in bodies]
+        async with AsyncExitStack() as room:
+            return [await server._call(headed(body), _Arriving(body), room) for body in bodies]
 
     here = []
-    token = tokens.issue(b"s", Session("A", 1, "run"))
-    scope = {"headers": [(b"x-api-key", token.encode())], "path": "/v1/messages", "query_string": b""}
+
     return asyncio.run(scene()), here
 
 
+def headed(body):
+    token = tokens.issue(b"s", Session("A", 1, "run"))
+    headers = [(b"x-api-key", token.encode()), (b"content-length", b"%d" % len(body))]
+    return {"headers": headers, "path": "/v1/messages", "query_string": b""}
+
+
 class _Arriving:
-    def __init__(self, body):
+    def __init__(self, body, seen=None, number=0):
         self.body = body
+        self.seen = [] if seen is None else seen
+        self.number = number
 
     async def __call__(self):
+        self.seen.append(f"{self.number} is read")
         return {"type": "http.request", "body": self.body}
+
+
+def test_a_large_body_is_not_read_before_there_is_room_for_it():
+    async def scene():
+        server = Server(b"s", None, Mock(), Sessions(60.0), lambda _name, **_fields: None)
+        server._room = Room(most=2 * len(large), share=len(large))
+        await asyncio.gather(call(server, large, 0), call(server, large, 1), call(server, b"{}", 2))
+
+    async def call(server, body, number):
+        async with AsyncExitStack() as room:
+            with suppress(Refusal):
+                await server._call(headed(body), _Arriving(body, seen, number), room)
+            await asyncio.sleep(0)
+            seen.append(f"{number} is over")
+
+    large, seen = json.dumps({"model": "m", "max_tokens": 1, "messages": ["x" * LARGE]}).encode(), []
+    asyncio.run(scene())
+    assert seen.index("1 is read") > seen.index("0 is over") > seen.index("2 is over")
 
 
 def nested(depth):
