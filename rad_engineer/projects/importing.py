@@ -36,7 +36,7 @@ class Imported:
 
 def look(path: str, here: Path) -> Imported:
     """Reads the project around a folder; nothing is run and nothing is written. Raises NoInput and ConfigInvalid."""
-    start = (here / path).absolute()
+    start = (here / path).resolve()  # a `..` that stays would lead over folders that are none of it
     if not start.is_dir():
         raise NoInput(f"{path}: no such folder", hint="name the folder of a project")
     top = ground.work_tree(start) or start

@@ -64,8 +64,8 @@ def add(top: Path, languages: Sequence[str], gates: Mapping[str, str], env: Mapp
 def remove(which: str, here: Path, env: Mapping[str, str]) -> Project:
     """Forgets one, by its path or its name; its files stay. Raises NoInput where there is none, or more than one."""
     known = projects(env)
-    path = (here / which).absolute()
-    found = [each for each in known if each.path in {path, path.resolve()}]
+    path = here / which
+    found = [each for each in known if each.path in {path, Path(os.path.normpath(path)), path.resolve()}]
     found = found or [each for each in known if each.name == which]
     if len(found) != 1:
         listed = ", ".join(str(each.path) for each in found)
