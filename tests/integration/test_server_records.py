@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from past_runs import STORIES, Past, repository
@@ -14,6 +15,7 @@ from rad_engineer.server.program import operations
 from rad_engineer.server.runs import of_folders
 from tests.serving import served
 
+ROOT = Path(__file__).parents[2]
 FIRST, SECOND, THIRD = "20260101-000000-aaaa", "20260102-000000-bbbb", "20260103-000000-cccc"
 
 
@@ -217,6 +219,12 @@ def test_the_document_has_exactly_the_routes_there_are(client, pasts):
     assert set(document["paths"]) == {re.sub(r":\w+", "", each.path) for each in table}
     assert {each.name for each in table} == {
         each["get"]["operationId"] for each in document["paths"].values()
+    }
+    page = (ROOT / "docs/serving.md").read_text()
+    rows = re.findall(r"^\| `(/\S*)` \| (\w+) \| (\w+) \|", page, re.MULTILINE)
+    assert set(rows) == {
+        (re.sub(r":\w+", "", each.path), "no" if each.open else "yes", "yes" if each.limited else "no")
+        for each in table
     }
     named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert named == set(document["components"]["schemas"])

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 from collections import defaultdict
-from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -82,9 +81,8 @@ def test_every_operation_keeps_what_the_document_says(place):
     assert code == 0, said
     assert set(seen) == paths
     for path, statuses in seen.items():
-        assert any(HTTPStatus(each).is_success for each in statuses), (path, statuses)
-        assert any(HTTPStatus(each).is_client_error for each in statuses), (path, statuses)
-        assert not any(HTTPStatus(each).is_server_error for each in statuses), (path, statuses)
+        classes = {each // 100 for each in statuses}
+        assert {2, 4} <= classes <= {2, 3, 4}, (path, statuses)
     print(said[-600:], {path: sorted(each) for path, each in seen.items()})
 
 
