@@ -47,9 +47,9 @@ def kubernetes(*, image: str, name: str, out: str | None) -> int:
     if out is None:
         print("---\n".join(files.values()), end="")
         return ExitCode.OK
-    for path in deploy_kubernetes.write(Path(out), files):
-        print(path)
+    written = deploy_kubernetes.write(Path(out), files)
     _tell(deploy_kubernetes.secret_hint(name))
+    print("\n".join(map(str, written)))
     return ExitCode.OK
 
 
