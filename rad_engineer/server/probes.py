@@ -94,7 +94,8 @@ class Probes:
     def metrics(self, _path: Mapping[str, str], _asked: Any) -> Response:
         """Of all runs, those that are gone included."""
         with self._runs as runs:
-            body, kind = metrics.exposition([each.path for each in runs.all()], folders=runs.folders)
+            paths = [each.path for each in runs.all()]
+        body, kind = metrics.exposition(paths, folders=self._runs.folders)
         return Response(body, kind=kind)
 
     def _store(self) -> models.Component:

@@ -16,7 +16,10 @@ from rad_engineer.errors import NoInput, RadError
 from rad_engineer.launch.ground import Ground
 from rad_engineer.server.answers import Problem
 from rad_engineer.server.journal import Follower
+from rad_engineer.watch import kept
 
+_LATE = 4 * store.PULSE_SECONDS
+_FIRST_NAMESPACE = 0xEFFFFFFC  # of processes, by its number in every Linux
 _KEPT = 4  # runs whose stories are in memory
 
 
@@ -50,8 +53,14 @@ class Followed:
 
     @property
     def alive(self) -> bool:
-        """Whether the process of the run still works."""
-        return past_run.is_alive(self.rundir, self.about, self.checkpoint, self._place)
+        """Whether the process of the run still works; where it cannot be seen from here, whether its pulse is fresh."""
+        if past_run.is_alive(self.rundir, self.about, self.checkpoint, self._place):
+            return True
+        return self.checkpoint.state in ("new", "running") and not sees_all_processes() and self._has_pulse()
+
+    def _has_pulse(self) -> bool:
+        at = kept.read_json(self.rundir.pulse).get("at")
+        return isinstance(at, float) and abs(time.time() - at) < _LATE
 
     def catch_up(self) -> None:
         """Takes in what has happened since."""
@@ -140,6 +149,14 @@ class Runs:
             return Standing(rundir.run, reports.state_of(ending, alive=False), alive=False)
         except (RadError, OSError, Problem):
             return Standing(rundir.run, "damaged", alive=False)
+
+
+def sees_all_processes() -> bool:
+    """Whether a process that is not seen is not there: in a container it may be one of the host."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino == _FIRST_NAMESPACE
+    except OSError:
+        return True
 
 
 def of_project(place: Ground) -> Runs:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ from past_runs import STORIES, Past, repository
 
 from rad_engineer import past_run
 from rad_engineer.core import report as reports
+from rad_engineer.launch import ground
+from rad_engineer.server import runs
 from rad_engineer.server.configuration import Serving
 from rad_engineer.server.connections import Census
 from rad_engineer.server.program import operations
-from rad_engineer.server.runs import of_folders
 from tests.serving import served
 
 ROOT = Path(__file__).parents[2]
@@ -195,6 +197,18 @@ def test_a_damaged_run_is_told_as_such_and_others_are_told(client, pasts):
     assert client.get(f"/api/runs/{SECOND}").status == 200
 
 
+def test_a_run_of_the_host_is_known_by_its_pulse(tmp_path, monkeypatch):
+    project = repository(tmp_path / "project")
+    past = Past(project)
+    found = runs.of_folders([str(project)], ground.look({}))
+    past.rundir.pulse.write_text(json.dumps({"at": time.time()}))
+    for sees, state in ((True, "interrupted"), (False, "running")):
+        monkeypatch.setattr(runs, "sees_all_processes", lambda sees=sees: sees)
+        assert found.standing(past.rundir).state == state
+    past.rundir.pulse.write_text(json.dumps({"at": time.time() - 60}))
+    assert found.standing(past.rundir).state == "interrupted"
+
+
 def test_metrics_are_those_of_the_same_runs(client):
     answer = client.get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -215,7 +229,7 @@ def test_runs_of_other_places_are_told_too(pasts, tmp_path):
 def test_the_document_has_exactly_the_routes_there_are(client, pasts):
     document = client.get("/openapi.json").json
     serving = Serving("127.0.0.1", 0, b"", frozenset(), 0, None, 8, 8)
-    table = operations(serving, of_folders([str(pasts[0])], None), Census(serving))
+    table = operations(serving, runs.of_folders([str(pasts[0])], None), Census(serving))
     assert set(document["paths"]) == {re.sub(r":\w+", "", each.path) for each in table}
     assert {each.name for each in table} == {
         each["get"]["operationId"] for each in document["paths"].values()
