@@ -10,8 +10,7 @@ from rad_engineer import locks, past_run, process, store
 from rad_engineer.core.graph import Graph
 from rad_engineer.errors import NoInput
 from rad_engineer.importers import write_back
-from rad_engineer.launch import ground, inputs
-from rad_engineer.ledger import Ledger, steady
+from rad_engineer.launch import ground, inputs, recovery
 
 
 def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
@@ -40,17 +39,16 @@ def _write_down(
     rundir = _run_of(place, graph.identities[index])
     if rundir is None:
         rundir = _create(place, graph, prd, flags)
-    checkpoint, journal = store.reopen(rundir)
-    ledger = Ledger(graph, checkpoint, journal, (), steady(checkpoint.at))
-    fresh = checkpoint.state == "new"
-    if fresh:
-        ledger.record("run_started", kind="hand", prds=[prd], stories=1, pid=os.getpid(), workspace="shared")
-    ledger.record("story_passed", index, by=_user())
-    ledger.record("story_marked", index, path=graph.prds[graph.prd_of[index]].path)
-    if fresh:
-        ledger.record("run_finished", exit_code=0)
-    ledger.commit()
-    journal.close()
+    with recovery.by_hand(rundir, graph, place.settings.audit) as ledger:
+        fresh = ledger.checkpoint.state == "new"
+        if fresh:
+            ledger.record(
+                "run_started", kind="hand", prds=[prd], stories=1, pid=os.getpid(), workspace="shared"
+            )
+        ledger.record("story_passed", index, by=_user())
+        ledger.record("story_marked", index, path=graph.prds[graph.prd_of[index]].path)
+        if fresh:
+            ledger.record("run_finished", exit_code=0)
     _renew_report(place, rundir)
 
 

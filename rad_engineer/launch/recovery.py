@@ -1,9 +1,10 @@
 """What an earlier process of the run left behind, taken up again: processes, locks, green and cut-off work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from rad_engineer import git, process, store, story_files
+from rad_engineer import audit, git, process, store, story_files
 from rad_engineer.core.checkpoint import StoryRecord
 from rad_engineer.core.graph import Graph
 from rad_engineer.core.schedule import Schedule
@@ -161,11 +162,25 @@ def approve(ledger: Ledger, home: Path, schedule: Schedule | None = None) -> Non
             schedule.released(index)
 
 
-def give_up(rundir: store.RunDir, graph: Graph) -> None:
+def give_up(rundir: store.RunDir, graph: Graph, audited: str) -> None:
     """Ends an unfinished run for good, because the user wants a fresh one; its commits stay under their refs."""
+    with by_hand(rundir, graph, audited) as ledger:
+        ledger.record("note", text="given up for a fresh run")
+        ledger.note({"kind": "run", "state": "given-up"})
+        ledger.record("run_finished", exit_code=int(ExitCode.FAILED))
+
+
+@contextmanager
+def by_hand(rundir: store.RunDir, graph: Graph, audited: str) -> Iterator[Ledger]:
+    """The ledger of a run that does not go on, for what a person decides about it; `audited` as the setting `audit` has it."""
     checkpoint, journal = store.reopen(rundir)
+    written = audit.of_run(rundir.path, audited)
     ledger = Ledger(graph, checkpoint, journal, (), steady(checkpoint.at))
-    ledger.record("note", text="given up for a fresh run")
-    ledger.record("run_finished", exit_code=int(ExitCode.FAILED))
-    ledger.commit()
-    journal.close()
+    ledger.audit = written
+    try:
+        yield ledger
+        ledger.commit()
+    finally:
+        journal.close()
+        if written is not None:
+            written.close()

@@ -55,7 +55,7 @@ def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
             home_runs, order.inputs.graph.identities, kind, order.settings.workspace
         )
         if rundir is not None and order.settings.fresh:
-            recovery.give_up(rundir, order.inputs.graph)
+            recovery.give_up(rundir, order.inputs.graph, order.settings.audit)
             rundir = None
         return _Launch(order, rundir, home_runs, exactly=only is not None).go()
 

@@ -104,3 +104,22 @@ def test_wrong_words_are_refused(project: Project, words: tuple[str, ...]) -> No
     """With what there is."""
     project.init({})
     assert project.rad(*words).code == 2
+
+
+def test_what_people_decide_about_a_run_that_does_not_go_on_is_in_its_log(project: Project) -> None:
+    """A story passed by hand, in a run that was and in one that is made for it; a run given up for a fresh one."""
+    project.init({**FILES, "prd.json": prd(story("A"), story("B", "A")), "other.json": prd(story("C"))})
+    command = agent(project, WRITE)
+    assert project.rad("run", "prd.json", *command, "--yes", "--once").code == 3
+    assert project.rad("pass", "prd.json", "B").code == 0
+    passed = _of(_records(project), "story")[-1]
+    assert (passed["story"], passed["state"], bool(passed["by"])) == ("B", "passed-by-hand", True)
+    first = project.report()["run"]
+    assert project.rad("run", "prd.json", *command, "--yes", "--fresh").code == 0
+    states = [record["state"] for record in _of(_records(project, first), "run")]
+    assert states[-2:] == ["given-up", "finished"]
+    assert project.rad("pass", "other.json", "C").code == 0
+    assert [(record["kind"], record.get("state")) for record in _records(project)] == [
+        ("opened", None), ("run", "started"), ("story", "passed-by-hand"), ("run", "finished"),
+    ]  # fmt: skip
+    assert project.rad("audit", "verify", "--all").code == 0
