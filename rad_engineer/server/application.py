@@ -1,6 +1,7 @@
 """The application: the route table as routes, in front of it whoever decides who is let in."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,20 +20,27 @@ from rad_engineer.server.operations import Operation, Response
 
 def application(operations: tuple[Operation, ...], serving: Serving) -> ASGIApp:
     """What uvicorn calls."""
-    routes = [Route(each.path, _endpoint(each), methods=["GET"], name=each.name) for each in operations]
+    probes = ThreadPoolExecutor(1, "probes")
+    routes = [
+        Route(each.path, _endpoint(each, probes), methods=["GET"], name=each.name) for each in operations
+    ]
     failures = {Problem: _refused, HTTPException: _unknown, Exception: _crashed}
     app = Starlette(routes=routes, exception_handlers=failures)
     app.router.redirect_slashes = False
     return Guard(app, serving)
 
 
-def _endpoint(operation: Operation) -> Any:
+def _endpoint(operation: Operation, probes: ThreadPoolExecutor) -> Any:
+    """What answers one route; probes have a thread of their own, because the others may all be busy."""
+    pool = probes if operation.open else None
+
     async def answer(request: Request) -> HttpResponse:
         asked = _asked(operation, request)
         if operation.quick:
             found = operation.answer(request.path_params, asked)
         else:
-            found = await asyncio.to_thread(operation.answer, request.path_params, asked)
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(pool, operation.answer, request.path_params, asked)
         return _http(found)
 
     return answer

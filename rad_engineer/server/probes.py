@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from rad_engineer import __version__
+from rad_engineer import __version__, store
 from rad_engineer.errors import RadError
 from rad_engineer.server import models
 from rad_engineer.server.answers import Problem
@@ -63,10 +63,10 @@ class Probes:
             if every:
                 try:
                     followed = runs.follow(every[0])
-                    state = followed.report().state
+                    state = followed.state
                 except (Problem, RadError, OSError):
                     state = "damaged"
-            counts = followed.report().counts if followed is not None else {}
+            counts: Mapping[str, int] = followed.counts() if followed is not None else {}
             alive = followed is not None and followed.alive
             level = followed.checkpoint.sandbox if followed is not None else ""
             body = models.Status(
@@ -111,11 +111,11 @@ class Probes:
 
     def _newest(self) -> models.Component:
         try:
-            with self._runs as runs:
-                every = runs.all()
-                if every:
-                    runs.follow(every[0])
-        except (Problem, RadError, OSError) as error:
+            every = self._runs.all()  # without the lock: a probe waits for nobody who reads a long run
+            for newest in every[:1]:
+                newest.read_run()
+                store.ending(newest)
+        except (RadError, OSError) as error:
             return models.Component(name="newest-run", ok=False, detail=type(error).__name__)
         detail = "" if every else "nothing has been run here yet"
         return models.Component(name="newest-run", ok=True, detail=detail)

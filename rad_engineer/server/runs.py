@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,6 +12,7 @@ from rad_engineer import past_run, store
 from rad_engineer.core import report as reports
 from rad_engineer.core.checkpoint import Checkpoint
 from rad_engineer.core.report import Report
+from rad_engineer.core.standing import standings
 from rad_engineer.errors import NoInput, RadError
 from rad_engineer.launch.ground import Ground
 from rad_engineer.server.answers import Problem
@@ -76,10 +77,24 @@ class Followed:
         """The report as it stands now."""
         key = (self._follower.offset, self.alive)
         if self._report is None or self._report[:2] != key:
-            keep_going = bool(self.about.get("settings", {}).get("keep_going"))
-            made = reports.build(self.graph, self.checkpoint, alive=key[1], keep_going=keep_going)
+            made = reports.build(self.graph, self.checkpoint, alive=key[1], keep_going=self._keeps_going)
             self._report = (*key, made)
         return self._report[2]
+
+    @property
+    def state(self) -> str:
+        """What its report says."""
+        return reports.state_of(self.checkpoint, alive=self.alive)
+
+    def counts(self) -> Mapping[str, int]:
+        """How many stories have each status: without the report, because this is asked all the time."""
+        alive = self.alive and self.checkpoint.state == "running"
+        everyone = standings(self.graph, self.checkpoint, alive=alive, keep_going=self._keeps_going)
+        return Counter(each.status for each in everyone)
+
+    @property
+    def _keeps_going(self) -> bool:
+        return bool(self.about.get("settings", {}).get("keep_going"))
 
     def lag(self) -> float:
         """How long the story that has waited longest has been verified without having landed."""
@@ -188,8 +203,7 @@ def _runs_folder(folder: Path) -> Path:
 
 
 def _of_process(followed: Followed) -> tuple[str, bool]:
-    alive = followed.alive
-    return reports.state_of(followed.checkpoint, alive=alive), alive
+    return followed.state, followed.alive
 
 
 def _stamp(rundir: store.RunDir) -> tuple[int, int]:

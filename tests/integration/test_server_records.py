@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from rad_engineer.launch import ground
 from rad_engineer.server import runs
 from rad_engineer.server.configuration import Serving
 from rad_engineer.server.connections import Census
+from rad_engineer.server.probes import Probes
 from rad_engineer.server.program import operations
 from tests.serving import served
 
+SERVING = Serving("127.0.0.1", 0, b"", frozenset(), 0, None, 8, 8)
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND, THIRD = "20260101-000000-aaaa", "20260102-000000-bbbb", "20260103-000000-cccc"
 
@@ -209,6 +212,13 @@ def test_a_run_of_the_host_is_known_by_its_pulse(tmp_path, monkeypatch):
     assert found.standing(past.rundir).state == "interrupted"
 
 
+def test_probes_do_not_wait_for_a_run_that_is_read(pasts):
+    found = runs.of_folders([str(pasts[0])], ground.look({}))
+    probes = Probes(found, Census(SERVING), 8)
+    with found, ThreadPoolExecutor(1) as another:  # somebody reads
+        assert another.submit(probes.ready, {}, None).result(30).status == 200
+
+
 def test_metrics_are_those_of_the_same_runs(client):
     answer = client.get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -228,8 +238,7 @@ def test_runs_of_other_places_are_told_too(pasts, tmp_path):
 
 def test_the_document_has_exactly_the_routes_there_are(client, pasts):
     document = client.get("/openapi.json").json
-    serving = Serving("127.0.0.1", 0, b"", frozenset(), 0, None, 8, 8)
-    table = operations(serving, runs.of_folders([str(pasts[0])], None), Census(serving))
+    table = operations(SERVING, runs.of_folders([str(pasts[0])], None), Census(SERVING))
     assert set(document["paths"]) == {re.sub(r":\w+", "", each.path) for each in table}
     assert {each.name for each in table} == {
         each["get"]["operationId"] for each in document["paths"].values()
