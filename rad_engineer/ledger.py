@@ -64,6 +64,8 @@ class Ledger:
         self.clock = clock
         self.hear = hear  # at once: what is started next is to know of it
         self.timed = timed
+        self.traceparent: Callable[[str, int], str] = lambda _identity, _attempt: ""  # of an attempt's agent
+        self.span: Callable[[Mapping[str, Any]], None] = lambda _span: None  # takes what a worker has done
         self.audit: AuditLog | None = None  # where there is one, it knows before the journal does
         self._shown: list[Event] = []
 

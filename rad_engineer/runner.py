@@ -152,6 +152,9 @@ class Runner:
             "feedback": self.aftermath.feedback.get(story, ""),
             **self.story_job(story, resume),
         }
+        trace = self.ledger.traceparent(self.graph.identities[story], attempt)
+        if trace:
+            job["trace"] = trace
         if self.spending is not None:
             job["models"] = self.spending.account(story, attempt)
         if self.queue is not None:
@@ -230,6 +233,9 @@ class Runner:
             self._on_done(running, message.data)
 
     def _on_event(self, running: Running, data: Mapping[str, Any]) -> None:
+        if "span" in data:
+            self.ledger.span(data["span"])
+            return
         if "audit" in data:
             key = None if running.story is None else self.graph.keys[running.story]
             self.ledger.note(data["audit"], key, running.job.get("attempt"))

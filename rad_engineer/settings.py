@@ -110,6 +110,7 @@ class Settings:
     serve_requests_per_minute: int
     serve_certificate: str | None
     serve_key: str | None
+    otlp_endpoint: str | None
     origins: Mapping[str, str]
     adapts: bool = False  # whether `jobs` is auto, and follows what the machine has left
 

@@ -230,6 +230,10 @@ _SERVER = (
     Setting("serve_certificate", "text", None, "PEM file with the certificate for TLS", None, ("--certificate",), "FILE"),
     Setting("serve_key", "text", None, "PEM file with its key", None, ("--key",), "FILE"),
 )  # fmt: skip
+_SIGNALS = (
+    Setting("otlp_endpoint", "text", None, "the base URL of a collector that takes spans (OTLP over HTTP), instead of what "
+            "OTEL_EXPORTER_OTLP_ENDPOINT says; needs the extra `otel`", None, ("--otlp-endpoint",), "URL"),
+)  # fmt: skip
 
 GROUPS: dict[str, tuple[Setting, ...]] = {
     "Agent": _AGENT,
@@ -241,6 +245,7 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
     "Workspace": _WORKSPACE,
     "Sandbox": _SANDBOX,
     "Landing": _LANDING,
+    "Signals": _SIGNALS,
     "Answers": _ANSWERS,
     "Server": _SERVER,
 }

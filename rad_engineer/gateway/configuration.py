@@ -57,6 +57,7 @@ class GatewaySettings:
     drain_seconds: float = 60.0  # how long a call goes on that nobody reads any more
     linger_seconds: float = 4.0  # and how long when the gateway is to end
     beat_seconds: float = 1.0  # it says so often that it is there
+    traced: Mapping[str, str] = field(default_factory=dict)  # url, trace, session: where spans go, if they do
     silence_seconds: float = 15.0  # one that says nothing for so long is started again
 
     def to_json(self) -> dict[str, Any]:

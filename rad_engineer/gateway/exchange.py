@@ -48,6 +48,7 @@ class Call:
     model: str
     stream: bool
     max_tokens: int
+    trace: str = ""  # where it belongs, as its client says: traceparent
     said: Said = _UNREAD
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ import uvicorn
 from rad_engineer.errors import RadError
 from rad_engineer.gateway import credentials, framing
 from rad_engineer.gateway.authorization import authorization
+from rad_engineer.gateway.call_spans import CallSpans
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.inner import InnerListeners
 from rad_engineer.gateway.mock import Mock
@@ -99,6 +100,8 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, folder: Path, kind: str, key: bytes, secret: bytes,
                  on_event: Callable[..., None]) -> None:  # fmt: skip
         self.sessions = Sessions(settings.idle_seconds)
+        self._spans = CallSpans(settings.traced) if settings.traced else None
+        on_event = on_event if self._spans is None else _heard_by(self._spans, on_event)
         self._on_event = on_event
         self._beat_seconds = settings.beat_seconds
         text = key.decode()
@@ -142,6 +145,8 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*lasting, return_exceptions=True)
             self._on_event("state", **self._passage.state())
+            if self._spans is not None:
+                await asyncio.to_thread(self._spans.close)
             await self._upstream.aclose()
             self._stations.close()
             await asyncio.sleep(0)  # what its threads have said meanwhile is told
@@ -163,6 +168,14 @@ class Gateway:
             await asyncio.sleep(_EXPIRY_SECONDS)
             self.sessions.expire(time.monotonic())
             self._on_event("state", **self._passage.state())
+
+
+def _heard_by(spans: CallSpans, on_event: Callable[..., None]) -> Callable[..., None]:
+    def both(name: str, /, **fields: Any) -> None:
+        spans.hear(name, fields)
+        on_event(name, **fields)
+
+    return both
 
 
 def _asks(settings: GatewaySettings) -> bool:

@@ -26,7 +26,7 @@ from rad_engineer.gateway.upstream import Guard, Request, Upstream
 
 _OURS = frozenset({
     "accept-encoding", "authorization", "connection", "content-length", "cookie", "expect", "host", "keep-alive",
-    "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "x-api-key",
+    "proxy-authorization", "proxy-connection", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "x-api-key",
     "x-forwarded-for",
 })  # fmt: skip
 _MODEL = re.compile(r"/v1/models(?:/[A-Za-z0-9][\w.:@+-]*)*", re.ASCII)
@@ -95,8 +95,9 @@ class Server:
                            retry_at=refusal.retry_at, why=refusal.message[:2_000])  # fmt: skip
             raise
         finally:
+            where = {"trace": call.trace} if call.trace else {}
             self._on_event(
-                "request", **named(call), status=status, seconds=round(time.monotonic() - began, 6)
+                "request", **named(call), status=status, seconds=round(time.monotonic() - began, 6), **where
             )
 
     async def _write(self, passed: Passed, receive: Receive, send: Send) -> None:
@@ -190,6 +191,7 @@ class Server:
             model=data["model"],
             stream=data.get("stream") is True,
             max_tokens=data.get("max_tokens", 0),
+            trace=headers.get("traceparent", ""),
             said=said,
         )
 

@@ -115,12 +115,14 @@ def check_models(wanted: Settings, names: Iterable[str]) -> None:
             )
 
 
-def open_door(access: Access, rundir: store.RunDir, place: "Ground") -> "Door":
+def open_door(access: Access, rundir: store.RunDir, place: "Ground", traced: Mapping[str, str]) -> "Door":
     """Starts the gateway of a run."""
     from rad_engineer.gateway import configuration, credentials, door  # noqa: PLC0415 - only with models
 
     wanted = with_folders(access.wanted, place.top)
-    told = configuration.configured(wanted, tenant=rundir.run, cache_folder=str(place.cache / "answers"))
+    told = configuration.configured(
+        wanted, tenant=rundir.run, cache_folder=str(place.cache / "answers"), traced=traced
+    )
     opened = door.open(told, rundir.path / FOLDER, secrets.token_bytes(32), access.key)
     credentials.harden()  # nothing is forked from here any more that would have to be looked into
     return opened

@@ -42,6 +42,7 @@ from rad_engineer.rules import Rules
 from rad_engineer.runner import TICK, Runner
 from rad_engineer.spending import Spending
 from rad_engineer.watch.output import Output
+from rad_engineer.watch.tracing import Tracer, tracer
 
 
 def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
@@ -93,6 +94,7 @@ class _Launch:
         self.exactly = exactly  # `resume`: nothing is read anew but the PRDs
         self.rejudge = False
         self.notes: list[str] = []
+        self.tracer: Tracer | None = None
         self.no_collection = git.NoCollection(order.ground.repository)
         self._look_at = 0.0  # for approvals
 
@@ -122,14 +124,7 @@ class _Launch:
             known.retell(self.home_runs, self.graph.identities, jobs.hear)
         checkpoint, journal = store.reopen(rundir, jobs.hear)
         jobs.checkpoint = checkpoint
-        watchers: list[Watcher] = [logs.EventLog(), *self.order.views]
-        account = timings.open_account(wanted=self.order.timed)
-        timed = timings.Timings(account) if account is not None else None
-        written = audit.of_run(rundir.path, self.order.settings.audit)
-        ledger = Ledger(
-            self.graph, checkpoint, journal, watchers, steady(checkpoint.at), hear=jobs.hear, timed=timed
-        )
-        ledger.audit = written
+        ledger = self._ledger(rundir, checkpoint, journal, jobs)
         trail.lead_to(ledger.note)
         try:
             with self.no_collection:
@@ -137,9 +132,27 @@ class _Launch:
         finally:
             trail.end()
             journal.close()
-            if written is not None:
-                written.close()
+            if ledger.audit is not None:
+                ledger.audit.close()
+            if self.tracer is not None:
+                self.tracer.close()
             logs.stop()
+
+    def _ledger(
+        self, rundir: store.RunDir, checkpoint: Checkpoint, journal: store.Journal, jobs: StoryJobs
+    ) -> Ledger:
+        """The ledger, with everybody who looks on."""
+        self.tracer = tracer(self.order.settings.otlp_endpoint, rundir.run, os.environ)
+        watchers: list[Watcher] = [logs.EventLog(), *self.order.views, *filter(None, [self.tracer])]
+        account = timings.open_account(wanted=self.order.timed)
+        timed = timings.Timings(account) if account is not None else None
+        ledger = Ledger(
+            self.graph, checkpoint, journal, watchers, steady(checkpoint.at), hear=jobs.hear, timed=timed
+        )
+        ledger.audit = audit.of_run(rundir.path, self.order.settings.audit)
+        if self.tracer is not None:
+            ledger.traceparent, ledger.span = self.tracer.agent, self.tracer.take
+        return ledger
 
     def _close_off(self, rules: Rules) -> None:
         """Working copies are nobody else's to look at: what stands in them runs with fewer rights than we have."""
@@ -278,7 +291,8 @@ class _Launch:
         agent = self.order.agent
         others = tuple(name for name in agent.agents if name in agent.unmetered)
         metered = not others and "command" not in agent.agents  # a command may do without a model
-        opened = models.open_door(self.order.access, rundir, self.order.ground)
+        traced = self.tracer.told() if self.tracer is not None else {}
+        opened = models.open_door(self.order.access, rundir, self.order.ground, traced)
         return Spending(opened, ledger, others, metered=metered)
 
     def _settle(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import agents, story_files
+from rad_engineer import agents, spans, story_files
 from rad_engineer.agents import choice, cli_agents
 from rad_engineer.agents.adapters import ADAPTERS, own_folder
 from rad_engineer.core import prompt
@@ -229,7 +229,8 @@ def _environment(run: StoryRun, name: str) -> dict[str, str]:
     """What an agent finds in its environment; one with an account of its own also what its row declares."""
     place = run.place
     own = ADAPTERS[name].variables if choice.unmetered(name, key=_key(run)) else ()
-    return {**place.environment, **{word: place.user[word] for word in own if word in place.user}}
+    trace = {"TRACEPARENT": spans.traceparent()} if spans.traceparent() else {}
+    return {**place.environment, **trace, **{word: place.user[word] for word in own if word in place.user}}
 
 
 def _models(run: StoryRun, name: str) -> ways.Models:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import durable, store, timings, trail
+from rad_engineer import durable, spans, store, timings, trail
 from rad_engineer.agents import command as _command  # noqa: F401 - the same
 from rad_engineer.engines.channel import Channel, ChannelClosed
 from rad_engineer.errors import ConfigInvalid, ExitCode, RadError
@@ -72,7 +72,8 @@ def _answer(job: Mapping[str, Any], places: dict[str, Workplace], channel: Chann
 
 def _story(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[str, Any]:
     run = StoryRun(place, job, channel)
-    return {"outcome": stages.run_story(run).to_json()}
+    with spans.collected(job.get("trace", ""), lambda span: run.say({"span": span.to_json()})):
+        return {"outcome": stages.run_story(run).to_json()}
 
 
 def _land(job: Mapping[str, Any], place: Workplace, channel: Channel) -> dict[str, Any]:

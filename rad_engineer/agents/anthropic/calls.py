@@ -13,6 +13,7 @@ import anthropic
 import httpx2
 from anthropic.lib.streaming import AsyncMessageStream
 
+from rad_engineer import spans
 from rad_engineer.agents.anthropic.seam import Stopped
 
 _MOST_TRIES = 4
@@ -190,10 +191,16 @@ def client(base_url: str, token: str) -> anthropic.AsyncAnthropic:
     )
 
 
+def _trace() -> dict[str, str]:
+    """Where the call belongs, for the gateway."""
+    found = spans.traceparent()
+    return {"traceparent": found} if found else {}
+
+
 async def once(asked: anthropic.AsyncAnthropic, body: Mapping[str, Any], idle: float | None) -> Answer:
     """One call, without a second try."""
     try:
-        inputs = _Inputs(await asked.messages.create(**body, stream=True))
+        inputs = _Inputs(await asked.messages.create(**body, stream=True, extra_headers=_trace()))
         async with AsyncMessageStream(cast("Any", inputs), anthropic.not_given) as stream:
             return await _whole(stream, inputs, idle)
     except anthropic.APIStatusError as error:

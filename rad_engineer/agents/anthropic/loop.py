@@ -18,6 +18,7 @@ from rad_engineer.agents.anthropic.transcript_file import Transcript, open_trans
 from rad_engineer.agents.anthropic.workbench import CAPS, Workbench
 from rad_engineer.core import injection
 from rad_engineer.process import boot_id
+from rad_engineer.spans import Doing, span
 
 MODEL = "claude-sonnet-5-5"
 """Who is asked where nobody was named."""
@@ -131,6 +132,7 @@ class Loop:
         self._marks = work.marks
         self._tell = tell
         self.noticed: tuple[str, ...] = ()
+        self._turn: Doing | None = None
 
     @property
     def _now(self) -> Conversation:
@@ -149,6 +151,12 @@ class Loop:
             return Ended("later", str(later), retry_at=later.retry_at, reason=later.reason)
         except CallFailed as failed:
             return Ended("failed", str(failed), reason=failed.reason)
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.end()
 
     def _step(self) -> Ended | None:
         now = self._now
@@ -192,6 +200,8 @@ class Loop:
             self._compact(now, of_all=full)
         if now.turns >= self._settings["max_turns"]:
             return Ended("failed", f"no report after {now.turns} turns")
+        self._end_turn()
+        self._turn = Doing("agent turn", **{"rad.turn": now.turns + 1})
         try:
             answer = self._line.ask(requests.body(now))
         except CallFailed as failed:
@@ -275,7 +285,8 @@ class Loop:
         self._tell(f"  {name}: {_in_short(given)}")
         if number not in now.begun:
             self._transcript.write("begun", n=number, id=use["id"])
-        found = self._execute(name, given)
+        with span("tool", **{"rad.tool": name}):
+            found = self._execute(name, given)
         if self._marks.find(found.text) is not None:
             self._notice("what a tool printed had the marks of this run in it: they were taken out")
         self._suspect(name, found.text)
