@@ -18,7 +18,9 @@ class Hostile:
     """One run: every story is an attack, and two that do honest work must land beside them."""
 
     def __init__(self, project: Project, attacks: Mapping[str, str], **files: str) -> None:
-        self.project = project
+        self.project = (
+            project.unboxed()
+        )  # the attacks lie outside, and so does what they aim at; test_escapes.py has the rest
         self.outside = project.folder.parent
         self.attacks = dict(attacks)
         self.neighbour = self.outside / "neighbour" / "precious.txt"

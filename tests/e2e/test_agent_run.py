@@ -94,7 +94,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_command(project):
         "echo line >> log; test -e ../../died || { touch ../../died; kill -9 $PPID; sleep 60; }; echo counted"
     )
     answers = [says(call("bash", command=deadly), when={"hasToolResult": False}), *APPENDED]
-    with playing(project, answers, "A") as (seen, command):
+    with playing(project.unboxed(), answers, "A") as (seen, command):
         ran = project.rad(*command)
         assert ran.code == 0, ran.err
         assert [len(exchange.data["messages"]) for exchange in seen.exchanges] == [1, 3, 5]
@@ -110,7 +110,7 @@ def test_a_run_that_is_stopped_in_the_middle_of_a_turn_goes_on_in_it(project, nu
         ),
         *APPENDED,
     ]
-    with playing(project, answers, "A") as (seen, command):
+    with playing(project.unboxed(), answers, "A") as (seen, command):
         running = project.start(*command, "--grace", "0")
         until = time.monotonic() + 60
         while not begun.exists():

@@ -25,6 +25,7 @@ NORMAL = (
     (r"commit [0-9a-f]{12}\)", "commit <commit>)"),
     (r"\b[0-9a-f]{12}  \d{4}-\d\d-\d\d \d\d:\d\d", "<list>  <when>"),
     (r"-[0-9a-f]{8}/", "-<identity>/"),
+    (r"\bsandbox (?:off|landlock|bubblewrap)\b", "sandbox <level>"),
     (r"(?<=after )\d+ s\b", "<n> s"),
     (r"\b\d+\.\d(?:\d*)s\b", "<t>"),
     (r"\b\d+(?:\.\d)? (?:bytes|kB)\b", "<size>"),

@@ -71,7 +71,7 @@ print("done")
 def test_a_hostile_story_finds_no_key_and_gets_no_session_but_its_own(project, tmp_path):
     hunt, told = tmp_path / "hunt.py", tmp_path / "told.json"
     hunt.write_text(HUNT)
-    project.init({"prd.json": prd(story("A"))})
+    project.unboxed().init({"prd.json": prd(story("A"))})
     echo = faulty.says(400, "invalid_request_error", f"is it {KEY}?")
     with faulty.serve({"echo": [echo]}) as upstream:
         env = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_AUTH_TOKEN": KEY, "HTTP_PROXY": "http://127.0.0.1:1"}
