@@ -241,8 +241,11 @@ VERBS = (
     Verb("init", "Set up", "make a new project: tests, gates, CI, a PRD of next stories, a first commit",
          "rad_engineer.commands.init:init",
          ("rad-engineer init", "rad-engineer init --name ada-notes --template web",
-          "rad-engineer init --name ada-notes --template web --language typescript --licence Apache-2.0"), (),
+          "rad-engineer init --name ada-notes --template web --language typescript --licence Apache-2.0",
+          "rad-engineer init --name ada-notes --from https://git.example.org/our-template.git"), (),
          (_value("name", "NAME", "what it is called; its folder too"),
+          Setting("source", "text", None, "somebody's own template, which copier makes a project of; asks before it runs "
+                  "anything", flags=("--from",), metavar="URL|DIR"),
           _value("template", "blank|web|api|fullstack", "what it begins as"),
           _value("language", "", "what it is written in; else python", kind="choice", choices=("python", "typescript")),
           _value("licence", "", "under which licence; else MIT", kind="choice",

@@ -6,18 +6,23 @@ import time
 from pathlib import Path
 from shlex import quote
 
-from rad_engineer.projects import creation, questions
+from rad_engineer.projects import copied, creation, questions
 from rad_engineer.projects.templates import PRD
 
 _WITHOUT_GIT = "note: `rad-engineer run` needs git: git init && git add -A && git commit -m 'First commit'"
 
 
-def init(*, into: str | None, no_git: bool, yes: bool, as_json: bool, **said: str | None) -> int:
+def init(
+    *, source: str | None, into: str | None, no_git: bool, yes: bool, as_json: bool, **said: str | None
+) -> int:
     """Makes the project and says what to type next."""
     wanted = questions.Said(**said, git=not no_git, parent=Path(into or "."))
     terminal = questions.Terminal(sys.stdin, sys.stderr)
-    made = creation.create(questions.settle(wanted, terminal, yes=yes), time.gmtime().tm_year)
-    if made.first is None:
+    if source is not None:
+        made = copied.create(source, wanted, terminal, yes=yes)
+    else:
+        made = creation.create(questions.settle(wanted, terminal, yes=yes), time.gmtime().tm_year)
+    if no_git:
         print(_WITHOUT_GIT, file=sys.stderr)
     print(json.dumps(_as_json(made), indent=2) if as_json else _as_text(made))
     return 0
@@ -34,5 +39,9 @@ def _as_text(made: creation.Made) -> str:
         by = made.first.author
         lines[0] += f", first commit {made.first.commit[:10]} on {made.first.branch} by {by.name} <{by.mail}>"
     near = made.target.relative_to(Path.cwd()) if made.target.is_relative_to(Path.cwd()) else made.target
-    lines += ["next:", f"  cd {quote(str(near))}", f"  rad-engineer plan {PRD}", f"  rad-engineer run {PRD}"]
+    lines += ["next:", f"  cd {quote(str(near))}"]
+    if PRD in made.files:
+        lines += [f"  rad-engineer plan {PRD}", f"  rad-engineer run {PRD}"]
+    else:
+        lines.append("  rad-engineer import   # finds its tests and proposes gates")
     return "\n".join(lines)
