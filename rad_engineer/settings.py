@@ -71,6 +71,11 @@ class Settings:
     grace: float
     fresh: bool
     write_back: bool
+    deploy_command: str | None
+    deploy_health: str | None
+    deploy_rollback: str | None
+    deploy_timeout: float
+    deploy: bool
     dry_run: bool
     yes: bool
     budget: float | None

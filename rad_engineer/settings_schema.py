@@ -211,6 +211,16 @@ _SANDBOX = (
     Setting("credentials", "texts", (), "the agent whose own login may be seen inside; may be repeated; no file of a "
             "project can say so", "grants.credentials", ("--credentials",), "AGENT"),
 )  # fmt: skip
+_DEPLOYMENT = (
+    Setting("deploy_command", "text", None, "deploys $RAD_DEPLOY_COMMIT once a run is green; run at the top of the repository",
+            "deploy.command", env=False),
+    Setting("deploy_health", "text", None, "says by its exit code whether what was deployed is well", "deploy.health",
+            env=False),
+    Setting("deploy_rollback", "text", None, "goes back, when it failed or is not well", "deploy.rollback", env=False),
+    Setting("deploy_timeout", "span", 1800.0, "time each of them may take", "deploy.timeout", env=False),
+    Setting("deploy", "switch", False, "deploy at the end, when everything is green; else it is only said what would be done",
+            None, ("--deploy",), env=False),
+)  # fmt: skip
 _ANSWERS = (
     Setting("dry_run", "switch", False, "say what would run, touch nothing", None, ("--dry-run",), env=False),
     Setting("yes", "switch", False, "trust the commands that this run needs, without asking", None, ("-y", "--yes")),
@@ -246,6 +256,7 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
     "Sandbox": _SANDBOX,
     "Landing": _LANDING,
     "Signals": _SIGNALS,
+    "Deployment": _DEPLOYMENT,
     "Answers": _ANSWERS,
     "Server": _SERVER,
 }

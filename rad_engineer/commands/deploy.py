@@ -5,10 +5,11 @@ import sys
 from json import dumps
 from pathlib import Path
 
+from rad_engineer import trust
 from rad_engineer.core.printable import plain
-from rad_engineer.delivery import deploy_engine, deploy_kubernetes, deploy_local, deploy_status
+from rad_engineer.delivery import deploy_engine, deploy_kubernetes, deploy_local, deploy_stage, deploy_status
 from rad_engineer.errors import ExitCode, Refused, UsageError
-from rad_engineer.launch import ground
+from rad_engineer.launch import gate_plan, ground
 
 _ONE_OF = ("status", "down", "rollback", "logs")
 
@@ -39,6 +40,16 @@ def local(**given: object) -> int:
     _tell("")
     print("\n".join(deploy_status.urls(where, record)))
     return ExitCode.OK
+
+
+def run(*, run: str | None, execute: bool, again: bool, yes: bool) -> int:
+    """Deploys the end of a run, or says what would be done."""
+    place = ground.look(os.environ)
+    one = deploy_stage.due(place, run)
+    if execute:
+        commands = gate_plan.of_the_deployment(place.settings)
+        trust.require(place.id, commands, yes=yes, stdin=sys.stdin, stderr=sys.stderr)
+    return int(deploy_stage.carry_out(one, _tell, execute=execute, again=again))
 
 
 def kubernetes(*, image: str, name: str, out: str | None) -> int:

@@ -55,7 +55,7 @@ def resume(
     with screen.closing(), screen.served(place):
         ended = start.launch(order, only=rundir)
     screen.finish(found.graph, ended, place)
-    return int(ended.exit_code)
+    return showing.deployed(ended, place)
 
 
 def _of_now(kept: Settings, env: Mapping[str, str]) -> Settings:

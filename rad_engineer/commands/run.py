@@ -46,7 +46,7 @@ def run(
             "no agent is configured: this was a rehearsal, nothing was implemented and nothing landed",
             hint="run with --agent-command 'your agent', or set [agent] command in rad-engineer.toml",
         )
-    return int(ended.exit_code)
+    return showing.deployed(ended, place)
 
 
 def reading(place: ground.Ground) -> inputs.Reading:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from rad_engineer.agents.choice import Choice
 from rad_engineer.core.events import Event
 from rad_engineer.core.graph import Graph
+from rad_engineer.errors import ExitCode
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.inputs import Inputs
 from rad_engineer.launch.models import Access
@@ -113,3 +114,16 @@ def _columns() -> int:
     import shutil  # noqa: PLC0415 - only at the end
 
     return shutil.get_terminal_size((80, 24)).columns
+
+
+def deployed(ended: Ended, place: Ground) -> int:
+    """What follows the end of a run where a deployment is configured: the exit code of both together."""
+    wanted = place.settings
+    if not wanted.deploy_command or ended.exit_code != ExitCode.OK or not (ended.run or wanted.deploy):
+        return int(ended.exit_code)
+    from rad_engineer.delivery import deploy_stage  # noqa: PLC0415 - most projects have none
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    return int(deploy_stage.carry_out(deploy_stage.due(place), tell, execute=wanted.deploy))

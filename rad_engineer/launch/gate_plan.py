@@ -206,6 +206,7 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
     ]
     if wanted.setup:
         found.append(("setup", wanted.setup))
+    found += of_the_deployment(wanted)
     if wanted.origins.get("agent_command", "").endswith(".toml"):
         found.append(("agent", agent.command))
     found += [*of_models(wanted), *of_the_sandbox(wanted), *of_registries(wanted)]
@@ -217,6 +218,16 @@ def commands(ground: Ground, inputs: Inputs, wanted: Settings, agent: "Choice") 
         if story.state in ("todo", "human"):  # what waits for a person runs once it is approved
             found += [(f"verify {story.id}", check.command) for check in story.checks]
     return found
+
+
+def of_the_deployment(wanted: Settings) -> list[tuple[str, str]]:
+    """What deploys, and says whether that went well."""
+    named = {
+        "deploy": wanted.deploy_command,
+        "deploy health": wanted.deploy_health,
+        "deploy rollback": wanted.deploy_rollback,
+    }
+    return [(kind, command) for kind, command in named.items() if command and wanted.deploy_command]
 
 
 def of_models(wanted: Settings) -> list[tuple[str, str]]:
