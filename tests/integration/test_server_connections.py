@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import signal
 import socket
 import ssl
 import time
@@ -69,6 +70,16 @@ def test_400_half_open_connections_keep_nobody_out(client, flood, beginning):
     assert client.get("/ready").status == 200
     assert time.monotonic() - began < DEADLINE + 1
     assert client.log.stat().st_size < 100_000
+
+
+def test_400_connections_at_one_moment_leave_descriptors(client, flood):
+    client.process.send_signal(signal.SIGSTOP)
+    try:
+        flood(400)
+    finally:
+        client.process.send_signal(signal.SIGCONT)
+    assert client.get("/health").status == 200
+    assert "Too many open files" not in client.log.read_text()
 
 
 def test_connections_stay_below_the_limit_of_the_system(client, flood):

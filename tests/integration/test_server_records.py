@@ -189,6 +189,7 @@ def test_a_cursor_that_was_not_handed_out_is_refused(client):
 def test_a_damaged_run_is_told_as_such_and_others_are_told(client, pasts):
     path = pasts[2].rundir.run_json
     whole = path.read_bytes()
+    assert client.get(f"/api/runs/{SECOND}").status == 200
     path.write_bytes(whole.replace(b'"real"', b'"fake"'))
     try:
         answer = client.get(f"/api/runs/{SECOND}")
