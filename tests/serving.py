@@ -65,9 +65,9 @@ HURRIED = """
 from dataclasses import replace
 from rad_engineer.server import configuration
 found = configuration.configured
-configuration.configured = lambda *given: replace(found(*given), deadline={})
+configuration.configured = lambda *given: replace(found(*given), deadline={}, patience={})
 """
-"""Another deadline for requests."""
+"""Another deadline for requests, and another patience with whoever does not take an answer."""
 PLANTED = """
 from rad_engineer.server import openapi, operations, program
 whole = program.operations

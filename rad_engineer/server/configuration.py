@@ -20,7 +20,10 @@ _FEWEST = 8
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Everything the server goes by; `token` is empty where none is asked for."""
+    """Everything the server goes by; `token` is empty where none is asked for.
+
+    `deadline` is how long a request may take to arrive, `patience` how long a client may take nothing of its answer.
+    """
 
     host: str
     port: int
@@ -31,6 +34,7 @@ class Serving:
     connections: int
     per_peer: int
     deadline: float = 10.0
+    patience: float = 30.0
 
     @property
     def scheme(self) -> str:

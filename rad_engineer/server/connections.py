@@ -20,7 +20,6 @@ from rad_engineer.server.configuration import Serving
 
 MOST_OF_A_HEAD = 16_384
 MOST_OF_A_BODY = 65_536
-_MOST_UNREAD = 30.0  # seconds in which a client takes nothing of its answer
 _RECEIVING = frozenset({h11.IDLE, h11.SEND_BODY})
 
 
@@ -72,6 +71,7 @@ class Connection(H11Protocol):
 
     census: Census
     deadline: float
+    patience: float
     tls: ssl.SSLContext | None
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any],
@@ -188,7 +188,7 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         """The client takes less than it is given."""
         super().pause_writing()
-        self._unread = self.loop.call_later(_MOST_UNREAD, self.dismiss)
+        self._unread = self.loop.call_later(self.patience, self.dismiss)
 
     def resume_writing(self) -> None:
         """It goes on."""

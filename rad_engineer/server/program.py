@@ -61,7 +61,9 @@ async def _serve(
         backlog=_AT_ONCE,
     )
     server = _Server(config)
-    for number in _SIGNALS:
+    for number in (
+        each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN
+    ):  # as nohup asks
         loop.add_signal_handler(number, server.stop)
     until(server.stop)
     gc.freeze()
@@ -98,7 +100,9 @@ class _Server(uvicorn.Server):
 
 
 def _connections(serving: Serving, census: Census) -> type[Connection]:
-    attributes: dict[str, Any] = {"census": census, "deadline": serving.deadline, "tls": serving.tls}
+    attributes: dict[str, Any] = {
+        "census": census, "deadline": serving.deadline, "patience": serving.patience, "tls": serving.tls
+    }  # fmt: skip
     return type("Connection", (Connection,), attributes)
 
 
