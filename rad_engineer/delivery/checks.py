@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rad_engineer.delivery import api, integrations, resources, security, state, workers
+from rad_engineer.delivery import api, integrations, project, resources, security, state, workers
 from rad_engineer.delivery.finding import Finding, Seen, Status, failed
 from rad_engineer.delivery.scene import Scene
 from rad_engineer.errors import RadError
@@ -33,6 +33,7 @@ _SECURITY, _INTEGRATION, _INDEX, _STATE = (
     "ESS Connection",
     "State",
 )
+_PROJECT = "Full Validation"
 
 CHECKS = (
     Check(api.ID, _API, api.call, "production"),
@@ -63,6 +64,10 @@ CHECKS = (
     Check("state.locks", _STATE, state.no_locks),
     Check("state.runs", _STATE, state.runs),
     Check("state.growth", _STATE, state.growth, required=False),
+    Check("project.gates", _PROJECT, project.gates, "full"),
+    Check("project.dependencies", _PROJECT, project.dependencies, "full", required=False),
+    Check("project.enforcement", _PROJECT, project.enforcement, "full"),
+    Check("project.smoke", _PROJECT, project.smoked, "full"),
 )
 """In the order in which they are shown."""
 
