@@ -7,7 +7,6 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from rad_engineer import git
-from rad_engineer.delivery import prerequisites
 from rad_engineer.delivery.finding import Fix, Seen, failed, passed, skipped, warned
 from rad_engineer.delivery.scene import Scene
 from rad_engineer.errors import RadError
@@ -22,12 +21,14 @@ _NOBODY = "<rad-engineer@localhost>"
 
 def git_program(scene: Scene) -> Seen:
     """Git, new enough."""
-    found = prerequisites.git_program(scene.env)
+    found = scene.git
     return passed(found.detail) if found.status == "ok" else failed(found.detail, advice=found.hint)
 
 
 def repository(scene: Scene) -> Seen:
     """A repository that runs can work on, with a first commit."""
+    if scene.git.status != "ok":
+        return skipped("git does not work", because="integrations.git")
     found = scene.repository
     if isinstance(found, RadError):
         return failed(str(found), advice=found.hint or "")
@@ -44,7 +45,7 @@ def identity(scene: Scene) -> Seen:
     """Who the author of commits will be."""
     found = scene.repository
     if isinstance(found, RadError):
-        return skipped("there is no repository", because="integrations.repository")
+        return skipped("there is no repository", because=_cause(scene))
     if found.author.endswith(_NOBODY):
         return warned(f"none is set: commits will be by {found.author}",
                       advice="git config user.name NAME, and git config user.email MAIL")  # fmt: skip
@@ -54,7 +55,7 @@ def identity(scene: Scene) -> Seen:
 def remote(scene: Scene) -> Seen:
     """Whether a remote answers, asked as the user would ask it, without a prompt."""
     if isinstance(scene.repository, RadError):
-        return skipped("there is no repository", because="integrations.repository")
+        return skipped("there is no repository", because=_cause(scene))
     env = {
         **scene.env,
         "GIT_TERMINAL_PROMPT": "0",
@@ -104,6 +105,10 @@ def collector(scene: Scene) -> Seen:
                 scene, url, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
             )
     return warned(f"{_OTLP}: {url} is no URL", Fix(f"unset {_OTLP}", "shell"))
+
+
+def _cause(scene: Scene) -> str:
+    return "integrations.repository" if scene.git.status == "ok" else "integrations.git"
 
 
 def _connected(scene: Scene, url: str, host: str, port: int) -> Seen:

@@ -40,7 +40,7 @@ def gates(scene: Scene) -> Seen:
     from rad_engineer.launch import gate_plan, inputs, sandboxed  # noqa: PLC0415 - only here
 
     if scene.place is None:
-        return skipped("there is no repository", because="integrations.repository")
+        return skipped("there is no place for runs", because=scene.in_the_way)
     if security.trusted(scene).status != "PASS":
         return skipped("its commands are not trusted", because="security.trust")
     top, wanted = scene.place.top, scene.wanted

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer import git, settings
+from rad_engineer.delivery import prerequisites
 from rad_engineer.errors import RadError
 from rad_engineer.git.repository import Repository
 from rad_engineer.launch import ground
@@ -62,6 +63,18 @@ class Scene:
         if isinstance(found, RadError) or isinstance(wanted, RadError):
             return None
         return Ground(found.top, found.home, ground.cache_of(wanted, self.env, found.id), found, wanted)
+
+    @cached_property
+    def in_the_way(self) -> str:
+        """The check that has to pass before there is a place for runs."""
+        if isinstance(self.settings, RadError):
+            return "security.settings"
+        return "integrations.repository" if self.git.status == "ok" else "integrations.git"
+
+    @cached_property
+    def git(self) -> prerequisites.Check:
+        """The program."""
+        return prerequisites.git_program(self.env)
 
     @cached_property
     def home(self) -> Path:

@@ -94,8 +94,7 @@ def trusted(scene: Scene) -> Seen:
 
     place, agents = scene.place, scene.agents
     if isinstance(scene.settings, RadError) or place is None:
-        cause = "security.settings" if isinstance(scene.settings, RadError) else "integrations.repository"
-        return skipped("nobody knows which commands", because=cause)
+        return skipped("nobody knows which commands", because=scene.in_the_way)
     if isinstance(agents, RadError):
         return skipped("nobody knows which agent", because="agents.chosen")
     reading = inputs.Reading(

@@ -20,7 +20,7 @@ _DAMAGED = "damaged"
 def no_locks(scene: Scene) -> Seen:
     """No lock of a killed run lies in the way of landing, and the lock of runs can be taken here at all."""
     if scene.place is None:
-        return skipped("there is no repository", because="integrations.repository")
+        return skipped("there is no place for runs", because=scene.in_the_way)
     working = _working(scene)
     if working:
         return passed(working)
@@ -98,7 +98,7 @@ def runs(scene: Scene) -> Seen:
 def growth(scene: Scene) -> Seen:
     """How much old runs take, of which `compact` would remove a part."""
     if scene.place is None:
-        return skipped("there is no repository", because="integrations.repository")
+        return skipped("there is no place for runs", because=scene.in_the_way)
     folders = past_run.folders(scene.place)
     plan = compaction.plan(folders, scene.place, max_age=_OLD, keep=_KEEP, now=time.time())
     going = several(len(plan.going), "old run")
