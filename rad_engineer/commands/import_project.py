@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from json import dumps
 from typing import Any
 
@@ -41,6 +42,7 @@ def _judge(found: Imported, *, yes: bool, quiet: bool) -> tuple[list[Judged], st
         if not place.settings.gates and not place.settings.final_gates:
             return [], "there are no gates"
         trust.require(place.id, wanted, yes=yes, stdin=sys.stdin, stderr=sys.stderr)
+        return _run(place, wanted, quiet=quiet), ""
     except Refused:
         return (
             [],
@@ -48,6 +50,15 @@ def _judge(found: Imported, *, yes: bool, quiet: bool) -> tuple[list[Judged], st
         )
     except RadError as error:
         return [], str(error)
+
+
+def _run(place: ground.Ground, wanted: Sequence[tuple[str, str]], *, quiet: bool) -> list[Judged]:
+    """Runs the gates once and prints each verdict as it comes."""
+    first = next((f"`{command}` and then " for kind, command in wanted if kind == "setup"), "")
+    number = sum("gate" in kind for kind, _ in wanted)
+    print(
+        f"rad-engineer: running {first}{several(number, 'gate')} once, on a copy", file=sys.stderr, flush=True
+    )
     judged: list[Judged] = []
     for each in importing.judge(place):
         judged.append(each)
@@ -57,7 +68,7 @@ def _judge(found: Imported, *, yes: bool, quiet: bool) -> tuple[list[Judged], st
             tests = f", {several(each.tests, 'test')}" if each.tests else ""
             verdict = "green" if each.green else "red"
             print(f"  {verdict:6} {each.gate.name:12} {each.seconds:.1f}s{tests}{_because(each)}", flush=True)
-    return judged, ""
+    return judged
 
 
 def _because(each: Judged) -> str:
@@ -109,6 +120,7 @@ def _show_proposal(found: Imported) -> None:
     for entry, why in (*made.kept, *made.impossible):
         if why != "it is there":
             print(f"note: {entry.key} is left as it is: {one_line(why)}")
+    sys.stdout.flush()  # what is asked next comes on stderr
 
 
 def _next(found: Imported, *, written: bool, wanted: bool, why_not: str) -> None:

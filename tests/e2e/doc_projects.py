@@ -115,6 +115,18 @@ def _red_before() -> dict[str, str]:
     }
 
 
+def _existing() -> dict[str, str]:
+    """A project that knows nothing of rad-engineer: tests, a linter, CI, notes for agents, a plan."""
+    return {
+        ".gitignore": IGNORE,
+        "AGENTS.md": "# Notes\n",
+        "prd.json": prd(*_SHOP),
+        "pyproject.toml": '[project]\nname = "shop"\n\n[tool.pytest.ini_options]\n\n[tool.ruff]\nline-length = 100\n',
+        "tests/test_shop.py": '"""Tests."""\n\n\ndef test_cart():\n    pass\n',
+        ".github/workflows/ci.yml": "steps:\n  - run: python -m pytest\n  - run: ruff check tests\n",
+    }
+
+
 _PROJECTS: dict[str, Callable[[], dict[str, str]]] = {
     "empty": _empty,
     "shop": _shop,
@@ -123,6 +135,7 @@ _PROJECTS: dict[str, Callable[[], dict[str, str]]] = {
     "waiting": _waiting,
     "phases": _phases,
     "red before": _red_before,
+    "existing": _existing,
 }
 
 
