@@ -1,14 +1,18 @@
 """A real server: who is let in, what probes are told, and what it refuses to start with."""
 
+import json
 import logging
 
 import pytest
 from past_runs import Past, repository
 
-from rad_engineer import settings
+from rad_engineer import settings, store
 from rad_engineer.errors import ConfigInvalid, NoInput, Refused
-from rad_engineer.server import tokens
-from rad_engineer.server.configuration import configured
+from rad_engineer.launch import ground
+from rad_engineer.server import runs, tokens
+from rad_engineer.server.configuration import Serving, configured
+from rad_engineer.server.connections import Census
+from rad_engineer.server.probes import Probes
 from rad_engineer.server.program import Sparing
 from rad_engineer.server.rates import Rates
 from tests.serving import refused, served
@@ -124,17 +128,18 @@ def test_other_methods_are_refused(server):
 
 
 def test_it_is_not_ready_when_runs_cannot_be_listed(tmp_path):
-    project = repository(tmp_path / "project")
-    (project / ".rad-engineer").mkdir()
-    (project / ".rad-engineer/runs").write_text("no folder")
-    with served(project, tmp_path) as client:
-        answer = client.get("/ready")
-        assert (answer.status, answer.json["status"]) == (503, "unavailable")
-        assert [each["name"] for each in answer.json["components"] if not each["ok"]] == ["store"]
-        assert client.get("/health").status == 200
-        assert client.get("/status").json["store"]["ok"] is False
-        (project / ".rad-engineer/runs").unlink()
-        assert client.get("/ready").status == 200
+    folder = tmp_path / ".rad-engineer/runs"
+    folder.parent.mkdir()
+    folder.write_text("no folder")
+    serving = Serving("127.0.0.1", 0, b"", frozenset(), 0, None, 8, 8)
+    probes = Probes(runs.Runs(lambda: store.runs_in(folder), [folder], ground.look({})), Census(serving), 8)
+    answer = probes.ready({}, None)
+    told = json.loads(answer.body)
+    assert (answer.status, told["status"]) == (503, "unavailable")
+    assert [each["name"] for each in told["components"] if not each["ok"]] == ["store"]
+    assert json.loads(probes.status({}, None).body)["store"]["ok"] is False
+    folder.unlink()
+    assert probes.ready({}, None).status == 200
 
 
 def wanted(tmp_path, **env):

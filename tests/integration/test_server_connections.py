@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from past_runs import Past, repository
 
-from tests.serving import HURRIED, refused, served
+from rad_engineer.errors import Refused
+from rad_engineer.server import sockets
+from rad_engineer.server.configuration import Serving
+from tests.serving import HURRIED, served
 from tests.tls_server import certificate_for
 
 FEW = ("prlimit", "--nofile=256:256")
@@ -239,8 +242,9 @@ def test_the_limit_of_an_address_holds_by_itself(tmp_path):
             assert [client.get(path).status for _ in range(3)] == [200] * 3
 
 
-def test_a_socket_that_is_taken_is_named(project, tmp_path):
+def test_a_socket_that_is_taken_is_named():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, said = refused(project, tmp_path, "--port", port)
-    assert (code, f"port {port}" in said) == (77, True)
+        serving = Serving("127.0.0.1", port, b"", frozenset(), 0, None, 8, 8)
+        with pytest.raises(Refused, match=f"port {port}"):
+            sockets.listen(serving)

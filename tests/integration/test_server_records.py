@@ -11,12 +11,14 @@ from past_runs import STORIES, Past, repository
 
 from rad_engineer import past_run
 from rad_engineer.core import report as reports
+from rad_engineer.errors import NoInput
 from rad_engineer.launch import ground
-from rad_engineer.server import runs
+from rad_engineer.server import models, runs
 from rad_engineer.server.configuration import Serving
 from rad_engineer.server.connections import Census
 from rad_engineer.server.probes import Probes
 from rad_engineer.server.program import operations
+from rad_engineer.server.records import Records
 from tests.serving import served
 
 SERVING = Serving("127.0.0.1", 0, b"", frozenset(), 0, None, 8, 8)
@@ -231,10 +233,12 @@ def test_runs_of_other_places_are_told_too(pasts, tmp_path):
     Past(other, "20250101-000000-eeee").say("run_finished", exit_code=0)
     moved = tmp_path / "moved"
     (other / ".rad-engineer/runs").rename(moved)
-    with served(tmp_path, tmp_path, "--runs", pasts[0], "--runs", moved) as client:
-        found = client.get("/api/runs").json["runs"]
-        assert [each["run"] for each in found] == [THIRD, SECOND, FIRST, "20250101-000000-eeee"]
-        assert client.get("/api/runs/20250101-000000-eeee/stories").json["stories"][0]["title"] == "first"
+    found = runs.of_folders([str(pasts[0]), str(moved)], ground.look({}))
+    assert [each.run for each in found.all()] == [THIRD, SECOND, FIRST, "20250101-000000-eeee"]
+    stories = Records(found).list_stories({"run": "20250101-000000-eeee"}, models.StoryPage(limit=1))
+    assert json.loads(stories.body)["stories"][0]["title"] == "first"
+    with pytest.raises(NoInput):
+        runs.of_folders([str(tmp_path / "nowhere")], ground.look({}))
 
 
 def test_the_document_has_exactly_the_routes_there_are(client, pasts):
