@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from rad_engineer.core.pii import scrubbed
@@ -34,20 +35,68 @@ _WAITING = 20_000  # records kept before the log is open
 _FLUSH_SECONDS = 0.5
 _FLUSH_BYTES = 64 * 1024
 _RETRY_SECONDS = 5.0
+_MOST_WAITING_BYTES = 8 << 20  # of what a disk that hangs has not taken
+_PATIENCE = 2.0  # s for what is on its way when the log is closed
 
 _LOUD_EVENTS = frozenset({"attempt_failed", "story_failed", "story_blocked", "story_unverified"})
 
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("rad_engineer_log_fields", default={})  # noqa: B039 - never changed
 
 
+class _Writer:
+    """A thread that does what may block, in order; what it has not done when the log is closed is given up."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[Callable[[], object], int] | None] = SimpleQueue()
+        self._room = _MOST_WAITING_BYTES
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def do(self, what: Callable[[], object], size: int) -> bool:
+        """Queues it, if there is room for so many bytes; without a thread it is done at once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:  # no thread can be had
+                self._thread = None
+                what()
+                return True
+        with self._lock:
+            if size > self._room:
+                return False
+            self._room -= size
+        self._queue.put((what, size))
+        return True
+
+    def wait(self, seconds: float = _PATIENCE) -> bool:
+        """Until everything queued so far is done, but not for ever."""
+        done = threading.Event()
+        return self.do(done.set, 0) and done.wait(seconds)
+
+    def close(self) -> None:
+        """Lets the thread end."""
+        if self._thread is not None:
+            self._queue.put(None)
+
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
+            what, size = job
+            with suppress(OSError, ValueError):  # a stderr that has gone ends nothing
+                what()
+            with self._lock:
+                self._room += size
+
+
 @dataclass(slots=True)
 class _File:
-    """run.log: written in batches, at once for warnings; errors are counted, never raised.
+    """run.log: written in batches, at once for warnings, by a thread; errors are counted, never raised.
 
     What the journal holds already, warnings as well, can wait for its batch.
     """
 
     path: Path
+    writer: _Writer
     handle: int | None = None
     lines: list[bytes] = field(default_factory=list)
     size: int = 0
@@ -72,20 +121,26 @@ class _File:
     def flush(self, now: float) -> None:
         if not self.lines:
             return
-        lines, self.lines, self.size, self.flushed_at = self.lines, [], 0, now
-        if now < self.retry_at:
+        lines, size = self.lines, self.size
+        self.lines, self.size, self.flushed_at = [], 0, now
+        if not self.writer.do(lambda: self._put(lines), size):
             self.lost += len(lines)
+
+    def _put(self, lines: list[bytes]) -> None:
+        """Writes a batch, or counts it."""
+        now, number = time.monotonic(), len(lines)
+        if now < self.retry_at:
+            self.lost += number
             return
         if self.lost:
-            lines.insert(
-                0, json.dumps({"event": "log_gap", "level": "warning", "lost": self.lost}).encode() + b"\n"
-            )
+            gap = json.dumps({"event": "log_gap", "level": "warning", "lost": self.lost}).encode() + b"\n"
+            lines.insert(0, gap)
         if self.torn:
             lines.insert(0, b"\n")
         try:
             self._write(b"".join(lines))
         except OSError:
-            self.lost += len(lines)
+            self.lost += number
             self.retry_at = now + _RETRY_SECONDS
         else:
             self.lost = 0
@@ -102,7 +157,7 @@ class _File:
     def close(self) -> None:
         self.retry_at = 0.0
         self.flush(time.monotonic())
-        if self.handle is not None:
+        if self.writer.wait() and self.handle is not None:
             with suppress(OSError):
                 os.close(self.handle)
             self.handle = None
@@ -113,8 +168,10 @@ class _Opening:
     """A log that waits for structlog: its import runs beside the loop, which is waiting for children anyway."""
 
     file: _File | None
+    writer: _Writer
     written: int
     shown: int
+    form: str
     run: str
     starved: bool = False
 
@@ -136,7 +193,7 @@ class _Opening:
         self.thread.join()
         if self.starved:
             raise MemoryError("no memory for the log")
-        found = _structlog(self.file, self.written, self.shown)
+        found = _structlog(self)
         return found.bind(run=self.run) if self.run else found
 
 
@@ -194,21 +251,22 @@ def bound(**fields: Any) -> Iterator[None]:
 
 
 def start(
-    path: Path | None, *, run: str | None = None, level: str = "info", verbose: int = 0
+    path: Path | None, *, run: str | None = None, level: str = "info", verbose: int = 0, form: str = "pretty"
 ) -> None:  # fmt: skip
     """Opens run.log (None: no file) and, when verbose, the readable form; writes what has been waiting.
 
     Returns at once, and changes nothing where a log is open already; the run's name is that of the log's folder.
-    `level` holds for the file; `verbose` 1 shows info and up, 2 everything.
+    `level` holds for the file; `verbose` 1 shows info and up, 2 everything; `form` of what is shown is pretty or json.
     """
     if _log.opening is not None:
         return
     shown = {0: 100, 1: LEVELS["info"]}.get(int(verbose), LEVELS["debug"])
     written = LEVELS["debug"] if verbose > 1 else LEVELS.get(level, LEVELS["info"])
-    _log.file = file = _File(path) if path is not None else None
+    writer = _Writer()
+    _log.file = file = _File(path, writer) if path is not None else None
     if run is None:
         run = path.parent.name if path is not None else ""
-    _log.opening = _Opening(file, written if file else 100, shown, run)
+    _log.opening = _Opening(file, writer, written if file else 100, shown, form, run)
     if verbose:
         _open()
 
@@ -223,6 +281,7 @@ def flush() -> None:
     _open()
     if _log.file is not None:
         _log.file.flush(time.monotonic())
+        _log.file.writer.wait()
 
 
 def stop() -> None:
@@ -232,6 +291,9 @@ def stop() -> None:
     finally:
         if _log.file is not None:
             _log.file.close()
+        if _log.opening is not None:
+            _log.opening.writer.wait()
+            _log.opening.writer.close()
         _log.logger = _log.file = _log.opening = None
 
 
@@ -258,21 +320,26 @@ def _record(level: str, event: str, fields: dict[str, Any]) -> None:
     _log.waiting.append((level, event, fields))
 
 
-def _structlog(file: _File | None, written: int, shown: int) -> Any:
+def _structlog(opening: _Opening) -> Any:
     import structlog  # noqa: PLC0415 - 110 ms: only when a log is opened, after the first child was started
 
+    file, written, shown = opening.file, opening.written, opening.shown
     pretty = structlog.dev.ConsoleRenderer(
         colors=_colour(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
     )
     as_json = json.JSONEncoder(ensure_ascii=True, default=repr).encode  # made once, not for each record
 
+    def readable(logger: Any, name: str, record: MutableMapping[str, Any]) -> str:
+        if opening.form == "json":
+            return scrubbed(as_json(record))
+        lines = {key: one_line(value) if isinstance(value, str) and key != "exception" else value
+                 for key, value in record.items()}  # fmt: skip
+        return redacted(str(pretty(logger, name, lines)))
+
     def write(logger: Any, name: str, record: MutableMapping[str, Any]) -> str:
         number = LEVELS[name]
         if number >= shown:
-            readable = {key: one_line(value) if isinstance(value, str) and key != "exception" else value
-                        for key, value in record.items()}  # fmt: skip
-            with suppress(OSError, ValueError):  # a closed stderr ends nothing
-                (_log.echo or _to_stderr)(redacted(str(pretty(logger, name, readable))))
+            _show(opening.writer, readable(logger, name, record))
         if file is not None and number >= written:
             file.add(scrubbed(as_json(record)), urgent=number >= LEVELS["warning"] and "seq" not in record)
         raise structlog.DropEvent
@@ -284,6 +351,15 @@ def _structlog(file: _File | None, written: int, shown: int) -> Any:
         context_class=dict,
         cache_logger_on_first_use=True,
     )
+
+
+def _show(writer: _Writer, line: str) -> None:
+    """A live view draws by itself, in its own thread; who reads stderr slowly holds nobody up."""
+    if _log.echo is None:
+        writer.do(lambda: _to_stderr(line), len(line))
+    else:
+        with suppress(OSError, ValueError):  # a closed stderr ends nothing
+            _log.echo(line)
 
 
 def _stamp(_logger: Any, _name: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

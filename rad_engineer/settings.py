@@ -116,6 +116,8 @@ class Settings:
     serve_certificate: str | None
     serve_key: str | None
     otlp_endpoint: str | None
+    log_level: Literal["debug", "info", "warning", "error"]
+    log_format: Literal["pretty", "json"]
     origins: Mapping[str, str]
     adapts: bool = False  # whether `jobs` is auto, and follows what the machine has left
 

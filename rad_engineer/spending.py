@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from rad_engineer import logs
 from rad_engineer.core import metering
 from rad_engineer.core.failures import PARKED
 from rad_engineer.core.measures import Measures
@@ -25,6 +26,11 @@ KEY_REFUSED = (
     "the upstream refuses the key ({}), so nothing more is started; set a good ANTHROPIC_API_KEY, or: rad-engineer login;"
     " then go on with: rad-engineer resume"
 )
+_LOGGED = {
+    **dict.fromkeys(("breaker", "clamped", "repeated", "restarted", "retried", "soft-limit"), logs.info),
+    **dict.fromkeys(("failed", "hung", "refused", "unrecorded", "unwritable"), logs.warning),
+}
+"""The rest are details."""
 LEDGER = "ledger"
 """Why a call is refused that could not be booked."""
 
@@ -73,6 +79,7 @@ class Spending:
         }
         for event in self.door.poll():
             metering.count(self.counted, event)
+            self._log(event)
             if event["event"] in noted:
                 noted[event["event"]](event)
         if time.monotonic() - self.counted_at > COUNT_SECONDS:
@@ -83,6 +90,21 @@ class Spending:
         self.door.close()
         self.hear()
         self._write_counted()
+
+    def _log(self, event: Mapping[str, Any]) -> None:
+        """What happened to a request: `request` names it in every record, as the gateway numbers them."""
+        if event["event"] == "state":
+            return
+        fields = {
+            name: value for name, value in event.items() if name not in ("event", "story", "call", "stories")
+        }
+        index = self.ledger.graph.by_identity.get(event.get("story") or "")
+        if index is not None:
+            fields["story"] = self.ledger.graph.keys[index]
+        if event.get("call"):
+            fields["request"] = f"{event.get('story')}#{event.get('attempt')}/{event['call']}"
+        tell = _LOGGED.get(event["event"], logs.debug)
+        tell(f"gateway {event['event']}", **fields)
 
     def _write_counted(self) -> None:
         """So often that little is lost with the process, so seldom that the journal hardly grows."""

@@ -344,7 +344,8 @@ class _Launch:
         self, now: float, marks: Marks, ledger: Ledger, rundir: store.RunDir, schedule: Schedule, monitor: Monitor,
     ) -> None:  # fmt: skip
         monitor.look(now)
-        logs.start(rundir.log, verbose=self.order.verbose)
+        wanted = self.order.settings
+        logs.start(rundir.log, verbose=self.order.verbose, level=wanted.log_level, form=wanted.log_format)
         marks.between(now)
         if now >= self._look_at:
             self._look_at = now + TICK

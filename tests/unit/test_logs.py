@@ -1,7 +1,9 @@
 """The structured log: what is in a record, that nothing is lost before it opens, and that a full disk ends nothing."""
 
+import ast
 import io
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -150,6 +152,7 @@ def test_a_full_disk_ends_nothing_and_the_gap_is_named(tmp_path):
     logs.start(path)
     for number in range(5):
         logs.warning("lost", number=number)
+        logs.flush()
     file = logs._log.file
     assert file is not None
     assert file.lost == 5
@@ -218,3 +221,61 @@ def test_it_prints_to_stderr_unless_told_otherwise(tmp_path, monkeypatch):
     logs.stop()
     assert "hello there" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_disk_that_hangs_holds_nobody_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "_MOST_WAITING_BYTES", 500_000)
+    path = tmp_path / "run.log"
+    os.mkfifo(path)  # opening it for writing waits for a reader
+    logs.start(path, run="r1")
+    for number in range(20):
+        logs.warning("much", text="x" * 50_000, number=number)  # more than waits for it
+    logs.info("behind it")
+    assert logs._log.file.lost > 5
+    with path.open("rb") as reader:  # it has come to life
+        told = [json.loads(reader.readline()) for _ in range(5)]
+    assert [record["number"] for record in told] == [0, 1, 2, 3, 4]
+
+
+def test_who_reads_stderr_slowly_holds_nobody_up(tmp_path, monkeypatch):
+    read, write = os.pipe()
+    with os.fdopen(write, "w", buffering=1) as stream, os.fdopen(read) as reader:
+        monkeypatch.setattr("sys.stderr", stream)
+        logs.start(tmp_path / "run.log", verbose=1)
+        for number in range(300):
+            logs.info("x" * 1000, number=number)  # more than a pipe holds
+        assert "number=0" in reader.readline()
+        for _ in range(298):
+            reader.readline()
+        logs.stop()
+        assert "number=299" in reader.readline()
+    assert len(records(tmp_path / "run.log")) == 300
+
+
+def test_json_is_shown_where_that_is_wanted(tmp_path, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    logs.start(tmp_path / "run.log", run="r1", verbose=1, form="json")
+    with logs.bound(story="A", request="x#1/2"):
+        logs.info("hello")
+    logs.stop()
+    shown = json.loads(stream.getvalue())
+    assert shown == records(tmp_path / "run.log")[0]
+    assert (shown["run"], shown["story"], shown["request"]) == ("r1", "A", "x#1/2")
+
+
+PACKAGE = Path(logs.__file__).parent
+IN_A_CONTAINER = {"delivery/deploy_door.py"}
+"""What it prints is the container's log."""
+
+
+def test_nobody_prints_but_commands_and_views():
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        if b"print" not in path.read_bytes():
+            continue
+        calls = [node.func for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
+        if any(isinstance(called, ast.Name) and called.id == "print" for called in calls):
+            found.add(str(path.relative_to(PACKAGE)))
+    assert {name for name in found if not name.startswith(("commands/", "watch/"))} <= IN_A_CONTAINER
+    assert "commands/compact.py" in found
