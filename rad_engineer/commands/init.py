@@ -34,11 +34,12 @@ def _as_json(made: creation.Made) -> dict[str, object]:
 
 
 def _as_text(made: creation.Made) -> str:
-    lines = [f"made {made.target}: {len(made.files)} files"]
+    here = Path.cwd()
+    near = made.target.relative_to(here) if made.target.is_relative_to(here) else made.target
+    lines = [f"made {near}: {len(made.files)} files"]
     if made.first is not None:
         by = made.first.author
         lines[0] += f", first commit {made.first.commit[:10]} on {made.first.branch} by {by.name} <{by.mail}>"
-    near = made.target.relative_to(Path.cwd()) if made.target.is_relative_to(Path.cwd()) else made.target
     lines += ["next:", f"  cd {quote(str(near))}"]
     if PRD in made.files:
         lines += [f"  rad-engineer plan {PRD}", f"  rad-engineer run {PRD}"]

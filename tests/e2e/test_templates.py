@@ -85,7 +85,8 @@ def run(project, patch, *more):
         agent,
         *more,
     )
-    return project.rad(*command)
+    # Where this is tested, registries may be mirrors in a private network.
+    return project.rad(*command, "--private-network", timeout=900)
 
 
 def test_its_first_story_lands_and_does_not_with_an_assertion_turned_round(made):
