@@ -1,15 +1,20 @@
 """schemathesis against a real server, and what many requests leave in its memory: with RAD_SERVER=1."""
 
+import contextlib
 import json
 import os
+import shutil
+import socket
 import subprocess
+import time
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from past_runs import Past, repository
 
-from tests.serving import PLANTED, served
+from tests.required import needs
+from tests.serving import PLANTED, Client, served
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("RAD_SERVER"), reason="RAD_SERVER=1 runs it"),
@@ -95,6 +100,38 @@ def test_a_route_that_fails_is_found(place, tmp_path):
         assert "AttributeError" in client.log.read_text()
     assert (code, 500 in seen["/crash"]) == (1, True)
     assert "Server error" in said
+
+
+def test_prometheus_scrapes_it_with_the_token_and_not_without(place, tmp_path):
+    needs("promtool", shutil.which("prometheus"))
+    folder, project = place
+    with served(project, tmp_path, "--token-file", folder / "token", token=TOKEN) as client:
+        target = f'static_configs: [{{targets: ["127.0.0.1:{client.port}"]}}]'
+        shown = f"authorization: {{credentials_file: {folder}/token}}"
+        (tmp_path / "prometheus.yml").write_text(
+            "global: {scrape_interval: 1s}\nscrape_configs:\n"
+            f"- {{job_name: shown, {shown}, {target}}}\n- {{job_name: hidden, {target}}}\n"
+        )
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        files = (f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data")
+        with (tmp_path / "prometheus.log").open("wb") as log:
+            scraper = subprocess.Popen(
+                ["prometheus", *files, f"--web.listen-address=127.0.0.1:{port}"], stderr=log
+            )
+        try:
+            found = {}
+            while len(found) < 2:
+                time.sleep(0.5)
+                with contextlib.suppress(ConnectionError):
+                    answer = Client(f"http://127.0.0.1:{port}").get("/api/v1/query?query=up")
+                    found = {
+                        each["metric"]["job"]: each["value"][1] for each in answer.json["data"]["result"]
+                    }
+        finally:
+            scraper.terminate()
+            scraper.wait()
+    assert found == {"shown": "1", "hidden": "0"}
 
 
 def test_memory_does_not_grow_with_requests(place, tmp_path):
