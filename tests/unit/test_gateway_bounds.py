@@ -95,6 +95,26 @@ def test_a_thousand_sessions_leave_nothing_behind_but_what_they_have_spent(tmp_p
     assert (after - before) / 500 <= 3, "objects for each session"
 
 
+def test_nothing_of_a_call_waits_for_a_collection_of_garbage(tmp_path):
+    """Such collections are rare in a gateway: they stop everything."""
+
+    async def scene():
+        house = House(tmp_path)
+        await house.work(0, now=0.0)
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(1, 51):
+                await house.work(number, now=float(number))
+            found = gc.collect()
+        finally:
+            gc.enable()
+        await house.close()
+        return found
+
+    assert asyncio.run(scene()) < 50, "one object for each story"
+
+
 def test_what_is_kept_for_all_sessions_together_has_a_bound(monkeypatch):
     monkeypatch.setattr("rad_engineer.gateway.sessions._MOST_KEPT_OF_ALL", 10_000)
     sessions = Sessions(1800.0)
