@@ -58,12 +58,15 @@ class Exporter:
                     self.dropped += 1
                 self._waiting.append(span)
 
-    def close(self, seconds: float = FAREWELL_SECONDS) -> int:
+    def close(self, seconds: float | None = None) -> int:
         """Gives what waits a last chance; says how many spans nobody has taken."""
         with self._wake:
             self._closing = True
             self._wake.notify_all()
-            self._wake.wait_for(lambda: self._ended or (self._idle and not self._waiting), seconds)
+            self._wake.wait_for(
+                lambda: self._ended or (self._idle and not self._waiting),
+                FAREWELL_SECONDS if seconds is None else seconds,
+            )
             if not self._idle:
                 self.dropped += self._under_way
             return self.dropped + len(self._waiting)

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,10 +25,27 @@ FILES = {"rad-engineer.toml": '[gates]\ncheck = "true"\n', "README.md": "demo\n"
 WRITE = 'mkdir -p out; echo "$TRACEPARENT" > "out/$RAD_STORY_ID.txt"\n'
 
 
+PATIENT = """
+import sys
+from rad_engineer import __main__, exporting
+exporting.FAREWELL_SECONDS = 60
+sys.exit(__main__.main())
+"""
+
+
+class Patient(Project):
+    """Its runs wait at their end until the collector has everything: a busy machine is no reason to lose a span."""
+
+    def __init__(self, project):
+        self.folder, self.env = project.folder, project.env
+
+    def command(self, *arguments):
+        return [sys.executable, "-c", PATIENT, *arguments]
+
+
 def traced(project, command, collected, url=""):
-    return project.rad(
-        *command, env={**NO_PROXY, "TRACEPARENT": ABOVE, "OTEL_EXPORTER_OTLP_ENDPOINT": url or collected.url}
-    )
+    where = {"TRACEPARENT": ABOVE, "OTEL_EXPORTER_OTLP_ENDPOINT": url or collected.url}
+    return Patient(project).rad(*command, env={**NO_PROXY, **where})
 
 
 def check_tree(collected):
