@@ -85,8 +85,10 @@ class World:
     def look(self, before: str = "", more: str = "") -> dict[str, Any]:
         """The report; `before` is run in the same shell."""
         ran = self.shell(f"{before}\nrad-engineer validate --production --json {more}")
-        assert ran.out.startswith("{"), ran
-        found: dict[str, Any] = json.loads(ran.out)
+        assert "\n{" in f"\n{ran.out}", ran
+        found: dict[str, Any] = json.loads(
+            ran.out[ran.out.index("{") :]
+        )  # a command before it may say something
         assert ran.code == (0 if found["ready"] else 1)
         return found
 
@@ -96,7 +98,6 @@ class World:
         ours, theirs = pty.openpty()
         user = self.who.user
         extra = {} if user is None else {"user": user, "group": user, "extra_groups": []}
-        os.write(ours, answer.encode())
         with subprocess.Popen(
             ["setsid", "--ctty", "bash", "-c", command], cwd=self.project, env=self.who.env,
             stdin=theirs, stdout=theirs, stderr=theirs, **extra,
@@ -106,6 +107,11 @@ class World:
             try:
                 while part := os.read(ours, 4096):
                     told += part
+                    if answer and told.rstrip().endswith(
+                        (b"key:", b"[y/N]")
+                    ):  # what is typed earlier is thrown away
+                        os.write(ours, answer.encode())
+                        answer = ""
             except OSError:  # nobody has the terminal open any more
                 pass
             os.close(ours)

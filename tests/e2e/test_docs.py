@@ -16,6 +16,7 @@ ROOT = transcripts.ROOT
 PAGES = transcripts.pages()
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 ALL = [*PAGES, *DECISIONS]
+NOT_RUN = 8  # blocks of all pages together that are shown and run by nobody
 TAGS = {"console", "sh", "toml", "json", "markdown", "text", "mermaid"}
 _LINK = re.compile(r"\[[^\]\n]+\]\((?P<target>[^)\s]+)\)")
 _PATH = re.compile(r"`((?:rad_engineer|tests|docs|examples)/[\w./-]+)`")
@@ -35,6 +36,14 @@ def cells(text, heading):
 def test_commands_print_what_the_page_shows(scenario):
     found = transcripts.differences(scenario)
     assert not found, "\n".join(found)
+
+
+def test_blocks_that_are_not_run_are_few_and_say_why(capsys):
+    found = [line for page in PAGES for line in transcripts.not_run(page)]
+    with capsys.disabled():
+        print("".join(f"\nnot run: {line}" for line in found))
+    assert len(found) <= NOT_RUN
+    assert [line for line in found if "NO REASON" in line] == []
 
 
 def test_output_that_differs_is_noticed():

@@ -6,6 +6,7 @@ What counts in README.md and docs/*.md:
     <!-- file: PATH -->       the next block is the content of that file there
     <!-- hidden: COMMAND -->  run there, not shown to the reader
     <!-- any order -->        the lines of the next block may come in any order
+    <!-- not run here: REASON -->  the next block is shown, and run by nobody; a test counts these
     <!-- same keys as: COMMAND -->  the next block, JSON, has only keys that the command's JSON has too
     ```console                lines behind `$ ` (and `> `) are run, what follows is what they print; `...` leaves lines out
     ```sh                     run as a whole; must exit 0
@@ -29,7 +30,8 @@ ROOT = Path(__file__).parents[2]
 HOME = "/home/ada"
 _FENCE = re.compile(r"^```(?P<tag>[\w-]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(
-    r"^<!-- (?P<kind>project|file|hidden|any order|same keys as)(?:: (?P<value>.*?))? -->$", re.MULTILINE
+    r"^<!-- (?P<kind>project|file|hidden|any order|not run here|same keys as)(?:: (?P<value>.*?))? -->$",
+    re.MULTILINE,
 )
 _MARK = "\x1e"
 _CHANGING = (
@@ -99,6 +101,15 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+def not_run(path: Path) -> list[str]:
+    """The blocks of a page that are shown and not run: where, and why."""
+    text = path.read_text()
+    found = [m for m in _COMMENT.finditer(text) if m["kind"] == "not run here"]
+    return [
+        f"{path.name}:{text.count(chr(10), 0, m.start()) + 1}: {m['value'] or 'NO REASON'}" for m in found
+    ]
+
+
 def blocks(text: str) -> Iterator[tuple[str, str, int]]:
     """Every fenced block: tag, content, offset of its content."""
     for found in _FENCE.finditer(text):
@@ -133,6 +144,8 @@ def scenarios(path: Path) -> list[Scenario]:
 
 
 def _step(tag: str, text: str, at: int, pending: dict[str, str]) -> Step | None:
+    if "not run here" in pending:
+        return None
     if "file" in pending:
         return Step("file", text, at, pending["file"])
     if "same keys as" in pending:

@@ -86,7 +86,7 @@ FAULTS = [
     Fault("api.call", "FAIL", rotate),
     Fault("api.call", "FAIL", before="export RAD_UPSTREAM=http://127.0.0.1:9"),
     Fault("api.call", "SKIP", before="export RAD_UPSTREAM=mock"),
-    Fault("agents.chosen", "FAIL", lambda world: credentials(world).unlink()),
+    Fault("api.call", "FAIL", lambda world: credentials(world).unlink()),
     Fault("agents.chosen", "FAIL", before="export RAD_AGENT=mock"),
     Fault("agents.program", "FAIL", before="export RAD_AGENT=command RAD_AGENT_COMMAND=no-such-agent"),
     Fault("resources.processors", "WARN", before="taskset -cp 0 $$ >/dev/null"),
