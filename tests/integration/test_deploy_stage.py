@@ -66,10 +66,11 @@ def told(project):
 
 
 def test_what_is_green_is_deployed_once(ready):
-    first = ready.rad("deploy", "run", "--yes", "--execute")
+    first = ready.rad("deploy", "run", "--yes", "--execute", env={"ANTHROPIC_API_KEY": "not.a.key"})
     assert (first.code, deployed(ready)) == (0, [f"{head(ready)} rad/demo"]), first.err
     assert told(ready) == [("deploy_started", None), ("deploy_ended", True), ("health_ended", True),
                            ("deploy_finished", "deployed")]  # fmt: skip
+    assert "ANTHROPIC" not in outside(ready, "env").read_text()
     again = ready.rad("run", "prd.json", "--deploy", *agent(ready, WORK), "--yes")
     assert (again.code, len(deployed(ready))) == (0, 1), again.err
     assert "is deployed already" in again.err
@@ -77,7 +78,7 @@ def test_what_is_green_is_deployed_once(ready):
     assert len(deployed(ready)) == 2
 
 
-def test_a_run_that_is_told_to_deploys_at_its_end_and_lends_no_key(ready):
+def test_a_run_that_is_told_to_deploys_at_its_end(ready):
     ready.write({"prd.json": prd(story("A", passes=True), story("B"))})
     env = {"ANTHROPIC_API_KEY": "not.a.key"}
     ran = ready.rad("run", "prd.json", "--deploy", *agent(ready, WORK), "--yes", env=env)
