@@ -1,6 +1,7 @@
 """What deploy/ has for those who operate runs: alerts that fire and stay silent, and a Prometheus that scrapes a run."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -25,6 +26,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "rad-engineer.rules.yml"
 TESTS = DEPLOY / "prometheus" / "rad-engineer.tests.yml"
 DASHBOARD = DEPLOY / "grafana" / "rad-engineer.json"
+CAMPAIGN = pytest.mark.skipif(not os.environ.get("RAD_SIGNALS"), reason="takes its time: RAD_SIGNALS=1")
 _SERIES = re.compile(r"(?P<name>rad_\w+)(?:\{(?P<labels>[^}]*)\})?")
 _SUFFIX = re.compile(r"_(bucket|sum|count)$")
 
@@ -73,6 +75,7 @@ def test_each_alert_fires_and_stays_silent():
     assert named == [f"{rule['alert']} {what}" for rule in alerts() for what in ("fires", "is silent")]
 
 
+@CAMPAIGN
 @pytest.mark.parametrize(("instead", "word"), [("vector(0) > 1", "fires"), ("vector(1)", "is silent")])
 def test_rules_that_never_or_always_fire_are_found(tmp_path, instead, word):
     needs("promtool", shutil.which("promtool"))
@@ -134,6 +137,7 @@ def until(ask, query, value):
         time.sleep(0.05)
 
 
+@CAMPAIGN
 def test_a_real_prometheus_scrapes_a_run_that_goes_on(project: Project, tmp_path: Path):
     needs(
         "promtool", shutil.which("prometheus") and shutil.which("promtool"), "a Prometheus with its promtool"
