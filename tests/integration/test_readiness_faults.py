@@ -116,11 +116,17 @@ FAULTS = [
 ]  # fmt: skip
 
 
+def first(report: dict[str, Any], name: str) -> list[str]:
+    """The checks that have to be mended before this one, the nearest first."""
+    cause = row(report, name)["because"]
+    return [cause, *first(report, cause)] if cause else []
+
+
 def assert_only(clean: dict[str, Any], broken: dict[str, Any], fault: Fault) -> None:
     """This check has changed, and no other one that does not wait for it."""
     before, after = statuses(clean), statuses(broken)
     changed = {name for name in before if before[name] != after[name]}
-    waits = {name for name in changed if row(broken, name)["because"] == fault.check}
+    waits = {name for name in changed if fault.check in first(broken, name)}
     assert (changed - waits, after[fault.check]) == ({fault.check}, fault.status), broken
 
 
