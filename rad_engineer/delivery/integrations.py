@@ -47,7 +47,7 @@ def identity(scene: Scene) -> Seen:
     if isinstance(found, RadError):
         return skipped("there is no repository", because=_cause(scene))
     if found.author.endswith(_NOBODY):
-        return warned(f"none is set: commits will be by {found.author}",
+        return warned(f"name or mail is not set: commits will be by {found.author}",
                       advice="git config user.name NAME, and git config user.email MAIL")  # fmt: skip
     return passed(found.author)
 
