@@ -66,11 +66,23 @@ class Meter:
 def processors(root: Path = Path("/")) -> int:
     """How many processors this process may use, by affinity and by the quotas of its control groups."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for folder in _folders(root, "cpu"):
-        quota = _quota(folder)
-        if quota is not None:
-            count = min(count, max(1, int(quota)))
-    return count
+    quota = group_processors(root)
+    return count if quota is None else min(count, max(1, int(quota)))
+
+
+def group_processors(root: Path = Path("/")) -> float | None:
+    """The share of processors that control groups leave this process; None where no group has a quota."""
+    return min(filter(None, map(_quota, _folders(root, "cpu"))), default=None)
+
+
+def group_processes(root: Path = Path("/")) -> int | None:
+    """How many more processes and threads control groups allow; None where no group has a limit."""
+    found: list[int] = []
+    for folder in _folders(root, "pids"):
+        limit, used = _number(folder / "pids.max"), _number(folder / "pids.current")
+        if limit is not None:
+            found.append(max(0, limit - (used or 0)))
+    return min(found, default=None)
 
 
 def memory_left(root: Path = Path("/")) -> int | None:

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from rad_engineer import resources as machine
 from rad_engineer import settings
-from rad_engineer.delivery import cgroups
 from rad_engineer.delivery.finding import Fix, Seen, failed, passed, quoted, warned
 from rad_engineer.delivery.scene import Scene
 
@@ -26,9 +26,9 @@ def processors(_scene: Scene) -> Seen:
     allowed = (
         sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0] * (os.cpu_count() or 1)
     )
-    bound = cgroups.bounds()
-    share = min(float(len(allowed)), bound.processors or float(len(allowed)))
-    evidence = f"{share:g} processors" + (f" (limited by {bound.where})" if bound.processors else "")
+    quota = machine.group_processors()
+    share = min(float(len(allowed)), quota or float(len(allowed)))
+    evidence = f"{share:g} processors" + (" (limited by a control group)" if quota else "")
     if share < 1:
         return failed(evidence, advice="give the container or the group at least one processor")
     if share < 2:
@@ -41,9 +41,9 @@ def processors(_scene: Scene) -> Seen:
 def memory(_scene: Scene) -> Seen:
     """What a run may still take: of the machine, of its control group, of its address space."""
     parts = [(_available(), "of the machine")]
-    bound = cgroups.bounds()
-    if bound.memory is not None:
-        parts.append((bound.memory, f"of {bound.where}"))
+    group = machine.group_memory()
+    if group is not None:
+        parts.append((max(0, group[1] - group[0]), "of its control group"))
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         parts.append((soft, "by ulimit -v"))
@@ -129,9 +129,9 @@ def processes(_scene: Scene) -> Seen:
     """How many more processes and threads this user may start."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     lefts = [] if soft == resource.RLIM_INFINITY or os.getuid() == 0 else [soft - sum(_tasks())]
-    bound = cgroups.bounds()
-    if bound.processes is not None:
-        lefts.append(bound.processes)
+    group = machine.group_processes()
+    if group is not None:
+        lefts.append(group)
     if not lefts:
         return passed("no limit to processes")
     left = max(0, min(lefts))
@@ -140,7 +140,7 @@ def processes(_scene: Scene) -> Seen:
         return passed(evidence)
     room = hard == resource.RLIM_INFINITY or hard - soft >= _GOOD_PROCESSES
     fix = Fix(f"ulimit -S -u {'unlimited' if hard == resource.RLIM_INFINITY else hard}", "shell")
-    limited = bound.processes is None or bound.processes >= _GOOD_PROCESSES
+    limited = group is None or group >= _GOOD_PROCESSES
     return (warned if left >= _LEAST_PROCESSES else failed)(
         evidence, fix if room and limited else None, "agents and gates start dozens each"
     )

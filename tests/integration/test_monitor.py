@@ -57,6 +57,20 @@ def test_the_nearest_ancestor_that_leaves_least_counts_in_version_2(machine):
     machine.write("sys/fs/cgroup/jobs/one/cpu.max", "max 100000\n")
     machine.write("sys/fs/cgroup/jobs/cpu.max", "150000 100000\n")
     assert resources.processors(machine.root) == 1
+    assert resources.group_processors(machine.root) == 1.5
+
+
+def test_the_tightest_limit_to_processes_counts(machine):
+    assert resources.group_processes(machine.root) is None
+    machine.write(
+        "proc/self/cgroup", "0::/../jobs/one\n"
+    )  # outside of our namespace its root is what can be seen
+    for folder, limit, used in (("jobs", 50, 8), ("jobs/one", "max", 3)):
+        machine.write(f"sys/fs/cgroup/{folder}/pids.max", f"{limit}\n")
+        machine.write(f"sys/fs/cgroup/{folder}/pids.current", f"{used}\n")
+    assert resources.group_processes(machine.root) == 42
+    machine.write("sys/fs/cgroup/jobs/one/pids.max", "2\n")
+    assert resources.group_processes(machine.root) == 0
 
 
 def test_version_1_has_other_names(machine):
