@@ -115,12 +115,13 @@ def _why(said: Baseline, asked: ways.Asked, log: Path) -> str:
 def _set_up(place: Workplace, copy: Path, command: str) -> str:
     """Runs the setup command; what went wrong, or nothing."""
     asked = ways.Asked(lambda _: None, "setup")
-    ended = boxes.for_setup(place, copy, asked).run(
-        process.shell(command),
-        cwd=copy,
-        env=gate_environment(place.environment),
-        limits=process.Limits(seconds=place.rules.gate_timeout),
-    )
+    with boxes.for_setup(place, copy, asked) as box:
+        ended = box.run(
+            process.shell(command),
+            cwd=copy,
+            env={**gate_environment(place.environment), "CI": "true"},
+            limits=process.Limits(seconds=place.rules.gate_timeout),
+        )
     if ended.reason == "exited" and ended.code == 0:
         return ""
     how = f"exit code {ended.code}" if ended.reason == "exited" else ended.reason
