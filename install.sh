@@ -108,7 +108,7 @@ TEXT
       apk="$apk podman"
     fi
     if has apt-get && [ -n "$too_old" ]; then
-      echo "missing: $what; the $too_old that apt-get has here is too old: upgrade the system, or install newer ones by hand"
+      echo "missing: $what; what apt-get has of $too_old here is too old: upgrade the system, or install newer ones by hand"
       return
     elif has apt-get; then
       install="${sudo}apt-get install -y $apt"

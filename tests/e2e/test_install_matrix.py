@@ -201,7 +201,7 @@ def test_a_system_whose_packages_are_too_old(system, systems):
     refused = system(systems / "old").run("ada", f"{CHECKOUT}/install.sh")
     assert refused.returncode == 1
     assert refused.stderr.startswith("install.sh: missing: Python 3.11 or newer, git 2.38 or newer, ")
-    assert "; the Python and git that apt-get has here is too old: upgrade the system" in refused.stderr
+    assert "; what apt-get has of Python and git here is too old: upgrade the system" in refused.stderr
     print("\n| Debian 11: git 2.30, Python 3.9 | refused: both are too old, and so is what apt-get has |")
 
 
