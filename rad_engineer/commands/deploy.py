@@ -11,32 +11,46 @@ from rad_engineer.delivery import deploy_engine, deploy_kubernetes, deploy_local
 from rad_engineer.errors import ExitCode, Refused, UsageError
 from rad_engineer.launch import gate_plan, ground
 
-_ONE_OF = ("status", "down", "rollback", "logs")
 
-
-def local(**given: object) -> int:
+def local(  # noqa: PLR0913 -- as many as the command has options
+    *,
+    status: bool,
+    down: bool,
+    purge: bool,
+    rollback: bool,
+    logs: bool,
+    no_build: bool,
+    port: int | None,
+    prometheus: bool,
+    port_prometheus: int | None,
+    prometheus_image: str,
+    base: str | None,
+    engine: str | None,
+    timeout: float,
+    yes: bool,
+    json: bool,
+) -> int:
     """Deploys, or does the one other thing that was asked for."""
-    asked = [name for name in _ONE_OF if given[name]]
-    if len(asked) > 1 or (given["purge"] and asked != ["down"]):
+    if status + down + rollback + logs > 1 or (purge and not down):
         raise UsageError("one of --status, --down [--purge], --rollback, --logs", hint="deploy local --help")
     found = ground.look(os.environ)
     where = deploy_local.place(found.top, found.home, found.id, os.environ)
-    engine = deploy_engine.detect(os.environ, str(given["engine"] or ""))
-    if asked == ["status"]:
-        return _status(engine, where, json=bool(given["json"]))
-    if asked == ["logs"]:
-        print("\n".join(map(plain, deploy_status.log(engine, where))))
+    chosen = deploy_engine.detect(os.environ, engine or "")
+    if status:
+        return _status(chosen, where, json=json)
+    if logs:
+        print("\n".join(map(plain, deploy_status.log(chosen, where))))
         return ExitCode.OK
-    _tell(f"→ Detecting {engine.name}... found ({engine})")
+    _tell(f"→ Detecting {chosen.name}... found ({chosen})")
     with deploy_local.locked(where):
-        if asked == ["down"]:
-            return _down(engine, where, purge=bool(given["purge"]), yes=bool(given["yes"]))
-        seconds = float(str(given["timeout"]))
-        if asked == ["rollback"]:
-            record = deploy_local.rollback(engine, where, seconds, _tell)
+        if down:
+            return _down(chosen, where, purge=purge, yes=yes)
+        if rollback:
+            record = deploy_local.rollback(chosen, where, timeout, _tell)
         else:
-            wanted = deploy_local.wanted(given)
-            record = deploy_local.up(engine, where, wanted, _tell, os.environ)
+            beside = port_prometheus if port_prometheus is not None else 0 if prometheus else None
+            wanted = deploy_local.Wanted(not no_build, base, port, beside, prometheus_image, timeout)
+            record = deploy_local.up(chosen, where, wanted, _tell, os.environ)
     _tell("")
     print("\n".join(deploy_status.urls(where, record)))
     return ExitCode.OK

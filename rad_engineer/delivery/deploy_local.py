@@ -16,7 +16,7 @@ from rad_engineer.delivery.deploy_record import Generation, Place, Record, place
 from rad_engineer.errors import NoInput, RadError
 from rad_engineer.process import describe_self
 
-__all__ = ["NotHealthy", "Place", "Wanted", "down", "locked", "place", "rollback", "up", "wanted"]
+__all__ = ["NotHealthy", "Place", "Wanted", "down", "locked", "place", "rollback", "up"]
 
 PATHS = ("/health", "/ready")
 _SEEN_WELL = 3  # answers in a row through the door before the old generation goes
@@ -38,21 +38,6 @@ class Wanted:
     prometheus: int | None = None  # its port, 0 for any; None: none
     prometheus_image: str = ""
     seconds: float = 60.0
-
-
-def wanted(given: Mapping[str, object]) -> Wanted:
-    """The options of the command as what is asked for."""
-    prometheus = given["port_prometheus"]
-    port, base = given["port"], given["base"]
-    asked = int(str(prometheus)) if prometheus is not None else 0 if given["prometheus"] else None
-    return Wanted(
-        build=not given["no_build"],
-        base=None if base is None else str(base),
-        port=None if port is None else int(str(port)),
-        prometheus=asked,
-        prometheus_image=str(given["prometheus_image"]),
-        seconds=float(str(given["timeout"])),
-    )
 
 
 @contextmanager
