@@ -12,7 +12,7 @@ from rad_engineer.delivery.scene import Scene
 from rad_engineer.errors import RadError
 from rad_engineer.process import capture
 
-_SECONDS = 10.0
+_SECONDS = 20.0
 _ENGINES = ("docker", "podman")
 _OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -117,8 +117,10 @@ def _connected(scene: Scene, url: str, host: str, port: int) -> Seen:
     try:
         socket.create_connection((host, port), _SECONDS).close()
     except OSError as error:
-        return warned(f"nobody listens at {url}: {error.strerror or error}", Fix(f"unset {_OTLP}", "shell"),
-                      "start the collector, or send no traces")  # fmt: skip
+        return warned(
+            f"nobody listens at {url}: {error.strerror or error}",
+            advice=f"start the collector, or unset {_OTLP} to send no traces",
+        )
     return passed(f"somebody listens at {url}")
 
 
