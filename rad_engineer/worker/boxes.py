@@ -164,6 +164,7 @@ def empty(place: Workplace) -> Path:
     found = Path(place.rules.cache) / "empty"
     with durable.writing(found):
         found.mkdir(parents=True, exist_ok=True)
+        found.chmod(0o755)  # whatever the mask: started by root, others run in there
     return found
 
 

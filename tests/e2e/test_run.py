@@ -126,7 +126,7 @@ def test_a_gate_that_was_red_before_proves_nothing(project: Project) -> None:
 def test_a_flaky_gate_is_run_again(project: Project) -> None:
     marker = project.folder.parent / "seen"
     check = f"test -e out/A.txt || exit 0\nif test -e {marker}; then exit 0; fi\ntouch {marker}; exit 1\n"
-    project.init({**files(prd(story("A"))), "check.sh": check})
+    project.unboxed().init({**files(prd(story("A"))), "check.sh": check})
     ran = project.rad("run", "prd.json", *agent(project, WRITE), "--yes", "--json")
     assert ran.code == 0
     assert [e["verdict"] for e in ran.events if e["event"] == "gate_finished"] == ["flaky-green"]

@@ -80,7 +80,7 @@ def test_merge_with_a_prd_that_is_tracked(project: Project) -> None:
 
 
 def test_a_shared_workspace_marks_what_was_allowed(project: Project) -> None:
-    project.init({"prd.json": prd(story("A"), story("B", "A"))})
+    project.unboxed().init({"prd.json": prd(story("A"), story("B", "A"))})
     options = (*agent(project, WRITE), "--yes", "--workspace", "shared")
     assert project.rad("run", "prd.json", *options).code == 4
     assert project.passes() == []

@@ -147,7 +147,7 @@ def test_several_prds_and_one_that_is_needed(project: Project) -> None:
 
 
 def test_outside_a_repository(tmp_path: Path) -> None:
-    project = Project(tmp_path)
+    project = Project(tmp_path).unboxed()
     project.write({"prd.json": prd(story("A"))})
     ran = project.rad("run", "prd.json", "--agent-command", "true")
     assert ran.code == 78

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Ran, agent, prd, story
+from tests.sandboxes import needs_bubblewrap
 
 WRITE = 'mkdir -p out && echo "$RAD_STORY_ID" > "out/$RAD_STORY_ID.txt"\n'
 FILES = {
@@ -165,13 +166,16 @@ def test_a_repository_of_somebody_else(project: Project) -> None:
     assert run(project).code == 0
 
 
-def test_a_mask_that_lets_nobody_else_read(project: Project) -> None:
+@pytest.mark.parametrize("sandbox", ["off", "bubblewrap"])
+def test_a_mask_that_lets_nobody_else_read(project: Project, sandbox: str) -> None:
+    if sandbox != "off":
+        needs_bubblewrap()
     project.init({**FILES, "run.sh": "#!/bin/sh\n"})
     (project.folder / "run.sh").chmod(0o755)
     project.commit("executable")
     before = os.umask(0o077)
     try:
-        ran = run(project)
+        ran = run(project, "--sandbox", sandbox)
     finally:
         os.umask(before)
     assert ran.code == 0, ran.err

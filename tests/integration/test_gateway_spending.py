@@ -176,6 +176,7 @@ def _hang(gateway, client, number):
         client.post("/v1/messages", json=data, headers={"authorization": f"Bearer {token}"}, timeout=60)
 
 
+@pytest.mark.timeout(900)  # fifty kills
 def test_gateways_that_are_killed_forget_no_money_and_keep_none(tmp_path):
     kills = 50 if ROUNDS else 2
     chance = random.Random(4)
