@@ -232,7 +232,7 @@ def test_a_selection_that_cannot_start_is_not_done(project: Project, option: tup
 
 
 def test_a_run_in_slots_does_not_go_on_with_a_shared_one(project: Project) -> None:
-    project.init(files(chain("A", "B")))
+    project.unboxed().init(files(chain("A", "B")))
     assert run(project, "--workspace", "shared").code == 4
     project.git("clean", "-qfd", "out")
     ran = run(project)
@@ -250,7 +250,7 @@ def test_work_that_landed_unverified_asks_for_nothing_more(project: Project) -> 
 
 def test_a_story_of_two_plans_is_asked_for_by_its_whole_key(project: Project) -> None:
     text: dict[str, Any] = {name: prd(story("A"), project=name) for name in ("one", "two")}
-    project.init({**files(""), "one.json": text["one"], "two.json": text["two"]})
+    project.unboxed().init({**files(""), "one.json": text["one"], "two.json": text["two"]})
     assert project.rad("run", "one.json", "two.json", *agent(project, WRITE + 'echo "$RAD_PROMPT_FILE" >> out/A.txt\n'), "--yes", "-j", "1").code == 0  # fmt: skip
     ran = project.rad("explain", "A")
     assert (ran.code, "one/A, two/A" in ran.err) == (66, True)

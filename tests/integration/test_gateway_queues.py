@@ -14,6 +14,13 @@ from tests.gateways import MODEL, opened
 RESET = 7_200
 
 
+def ledger(*stories):
+    """A run's ledger that forgets what it is told."""
+    numbers = {story: number for number, story in enumerate(stories)}
+    graph = SimpleNamespace(identities=stories, keys=stories, by_identity=numbers)
+    return SimpleNamespace(graph=graph, record=lambda *_words, **_more: None)
+
+
 def test_over_a_limit_a_client_is_told_the_tier_and_when_to_come_back(tmp_path):
     with (
         faulty.serve() as upstream,
@@ -47,8 +54,7 @@ def test_a_usage_limit_parks_every_model_until_it_ends(tmp_path):
             assert RESET - 60 < int(refused.headers["retry-after"]) <= RESET + 1
             assert refused.json()["rad"]["retry_at"] == ends
         assert len(upstream.seen) == 1
-        run = SimpleNamespace(graph=SimpleNamespace(identities=["s1", "s2"]))
-        spending = Spending(gateway.door, run)
+        spending = Spending(gateway.door, ledger("s1", "s2"))
         failed = Outcome("failed", reason="agent-failed", commit="c")
         assert spending.judged(0, 1, failed) == Outcome("later", reason="limit", until=ends, commit="c")
         assert spending.judged(1, 1, failed) == failed  # nobody refused it
@@ -61,7 +67,7 @@ def test_who_sleeps_until_a_usage_limit_ends_is_known_after_a_while(tmp_path):
     """Some agents obey a `retry-after` of days. The story waits then, and its agent need not."""
     plans = {"much": [faulty.says(429, "rate_limit_error", retry_after="86400")]}
     with faulty.serve(plans) as upstream, opened(tmp_path, upstream.url) as gateway:
-        spending = Spending(gateway.door, SimpleNamespace(graph=SimpleNamespace(identities=["s1", "s2"])))
+        spending = Spending(gateway.door, ledger("s1", "s2"))
 
         def after_a_while(*said):
             asked = gateway.ask("much")
@@ -92,7 +98,7 @@ def test_who_sleeps_until_a_usage_limit_ends_is_known_after_a_while(tmp_path):
 def test_who_still_asks_after_a_minute_without_an_upstream_is_known(tmp_path):
     """Some agents never give up. The story waits then, and its time is not used up."""
     with opened(tmp_path, "http://127.0.0.1:9", first_wait=0.01) as gateway:
-        spending = Spending(gateway.door, SimpleNamespace(graph=SimpleNamespace(identities=["s1"])))
+        spending = Spending(gateway.door, ledger("s1"))
 
         def refused(text, known):
             asked = gateway.ask(text)
