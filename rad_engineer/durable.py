@@ -4,6 +4,7 @@ A file is replaced whole: temporary file, fsync, rename, fsync of the directory.
 `,"~":"<crc32>"}`; without that member it is the plain object.
 """
 
+import errno
 import json
 import os
 import zlib
@@ -101,6 +102,33 @@ def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replaces a file whole and durably."""
     with writing(path):
         os.rename(_beside(path, data, mode), path)  # noqa: PTH104 - one call, no Path made
+        sync_folder(path.parent)
+
+
+def export(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Writes a file that a user has named: nothing else beside it changes, and what is no regular file stays what it is."""
+    import tempfile  # noqa: PLC0415 - only commands that write such a file need it
+
+    with writing(path):
+        path = Path(os.path.realpath(path))  # a link stays one, and its file is replaced
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if path.exists() and not path.is_file():
+            with path.open("wb", buffering=0) as stream:
+                write_all(stream.fileno(), data)
+            return
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+        try:
+            try:
+                write_all(handle, data)
+                os.fchmod(handle, mode)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            Path(name).rename(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
         sync_folder(path.parent)
 
 

@@ -23,6 +23,7 @@ def import_project(*, path: str | None, write: bool, dry_run: bool, yes: bool, j
         _show(found)
     written = write and not dry_run and found.proposal.after != found.aim.text
     if written:
+        configuration.refuse_outside(found.top, found.aim)
         configuration.write(found.aim, found.proposal.after)
     if not dry_run:
         importing.know(found, os.environ)

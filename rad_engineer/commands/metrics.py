@@ -24,5 +24,5 @@ def metrics(*, json: bool, output: str | None) -> int:
         sys.stdout.write(text)
         return ExitCode.OK
     with durable.writing(Path(output)):
-        durable.replace(Path(output), text.encode())
+        durable.export(Path(output), text.encode())
     return ExitCode.OK

@@ -50,7 +50,7 @@ def production(wishes: Wishes) -> int:
     verdict = checks.production(findings, offline=wishes.offline)
     document = checks.document(findings, verdict, "production")
     if wishes.report is not None:
-        durable.replace(Path(wishes.report), dumps(document, indent=2).encode() + b"\n", 0o600)
+        durable.export(Path(wishes.report), dumps(document, indent=2).encode() + b"\n", 0o600)
     if wishes.json:
         print(dumps(document, indent=2))
     else:

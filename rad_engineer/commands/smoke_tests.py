@@ -34,7 +34,7 @@ def test(
     path = Path(output) if output else state_home(os.environ) / "certificate" / "readiness.json"
     with durable.writing(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    durable.replace(path, certificate.make(results, os.environ))
+    durable.export(path, certificate.make(results, os.environ))
     key = signing.public_key(os.environ) if signing.possible(os.environ) else None
     by = (
         f"signed by {signing.fingerprint(key)}"

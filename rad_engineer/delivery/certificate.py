@@ -150,7 +150,7 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, str] | None] | None:
             or not isinstance(body["made_at"], int)
         ):
             return None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return body, signature
 

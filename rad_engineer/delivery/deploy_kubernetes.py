@@ -52,7 +52,7 @@ def write(folder: Path, files: dict[str, str]) -> list[Path]:
     with durable.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        durable.replace(folder / name, text.encode())
+        durable.export(folder / name, text.encode())
     return [folder / name for name in files]
 
 

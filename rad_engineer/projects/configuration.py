@@ -1,15 +1,16 @@
 """The configuration file of a project: found, checked, and changed without a change to anything else in it."""
 
+import fcntl
 import os
 import tomllib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rad_engineer import durable, settings, settings_file
-from rad_engineer.errors import ConfigInvalid, RadError, UsageError
+from rad_engineer.errors import ConfigInvalid, RadError, Refused, UsageError
 from rad_engineer.projects import toml_edit
 from rad_engineer.settings_schema import SETTINGS, TABLES, Setting
 from rad_engineer.settings_values import BadValue, parse, toml_text
@@ -73,9 +74,35 @@ def problems(root: Path, env: Mapping[str, str]) -> tuple[dict[str, int], list[R
     return counts, wrong
 
 
+def refuse_outside(root: Path, aim: Target) -> None:
+    """Raises Refused where the file is a link that leads out of a project that nobody has trusted yet."""
+    path = aim.path.resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise Refused(
+            f"{aim.path} leads out of the project, to {path}",
+            hint="put a file in the place of the link, or change the other one yourself",
+        )
+
+
 def write(aim: Target, text: str) -> None:
     """Replaces the file whole, with the mode it has; raises ConfigInvalid where it is not what was read any more."""
     path = aim.path.resolve()
+    with durable.writing(path), _alone(path.parent):
+        _write(aim, path, text)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else changes a configuration in this folder meanwhile: what was compared is what is replaced."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write(aim: Target, path: Path, text: str) -> None:
     mode = 0o644
     if aim.exists:
         if _bytes(path) != aim.text.encode():
@@ -83,15 +110,14 @@ def write(aim: Target, text: str) -> None:
         mode = path.stat().st_mode & 0o7777
     elif path.exists():
         raise ConfigInvalid(f"{aim.path} was made meanwhile", hint="run the same command again")
-    with durable.writing(path):
-        beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-        try:
-            beside.write_bytes(text.encode())
-            beside.chmod(mode)
-            beside.rename(path)
-        finally:
-            beside.unlink(missing_ok=True)
-        durable.sync_folder(path.parent)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        beside.write_bytes(text.encode())
+        beside.chmod(mode)
+        beside.rename(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    durable.sync_folder(path.parent)
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -102,6 +128,8 @@ def _bytes(path: Path) -> bytes | None:
 
 def with_value(root: Path, aim: Target, key: str, value: str) -> str:
     """The file's text with a setting; raises UsageError for what is none, or cannot be put there, and ConfigInvalid."""
+    if not (key + value).isprintable() and any("\ud800" <= each <= "\udfff" for each in key + value):
+        raise UsageError("the key or the value is not UTF-8")
     setting, below = located(key)
     literal = _literal(setting, below, value, key)
     place = (*aim.table, *str(setting.key).split("."), *below)

@@ -18,6 +18,8 @@ from rad_engineer.projects.questions import Said, Terminal
 _SECONDS = 300.0
 _URL = re.compile(r"(?:https|ssh|file)://[^\s-]\S*|\w[\w.-]*@\w[\w.-]*:[^\s:]\S*")
 
+_SECRET = re.compile(r"https://[^/\s]*@|\w+://[^/\s:]*:[^/\s]*@")
+
 
 def create(source: str, said: Said, terminal: Terminal, *, yes: bool) -> creation.Made:
     """Makes a project with copier, from a git URL or a folder; Refused where it was not trusted.
@@ -29,6 +31,11 @@ def create(source: str, said: Said, terminal: Terminal, *, yes: bool) -> creatio
         raise UsageError(
             "--from goes with --name, and with no template, language or licence of ours",
             hint="rad-engineer init --name NAME --from URL|DIR",
+        )
+    if _SECRET.match(source):
+        raise UsageError(
+            "the address of the template has a password or token, which would be kept in the project",
+            hint="leave it out, and let a credential helper of git or an ssh key open it",
         )
     _require_copier()
     target = creation.place(said.name, said.parent)
@@ -102,7 +109,7 @@ def _copy(source: str, commit: str | None, target: Path, *, asking: bool, truste
         warnings.simplefilter("ignore")  # what copier has to say to those who write templates
         try:
             copier.run_copy(
-                source,
+                source if commit is None or Path(source).is_dir() else f"git+{source}",
                 target,
                 {"project_name": target.name},
                 vcs_ref=commit,
@@ -110,5 +117,5 @@ def _copy(source: str, commit: str | None, target: Path, *, asking: bool, truste
                 quiet=True,
                 unsafe=trusted,
             )
-        except (CopierError, TemplateError, ValueError) as error:
+        except (CopierError, TemplateError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise ConfigInvalid(f"copier could not make the project: {error}") from None

@@ -75,9 +75,12 @@ class Guard:
         """Whether a browser asks for a page of ours, or nobody says that a browser asks."""
         origin = headers.get("origin")
         if origin is not None:
-            return origin == f"{self._serving.scheme}://{headers.get('host', '')}" and bool(
-                urlsplit(origin).netloc
-            )
+            try:
+                return origin == f"{self._serving.scheme}://{headers.get('host', '')}" and bool(
+                    urlsplit(origin).netloc
+                )
+            except ValueError:  # brackets that do not close
+                return False
         return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
 
 

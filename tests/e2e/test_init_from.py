@@ -106,3 +106,29 @@ def test_without_copier_it_says_how_to_install_it(place, tmp_path):
     )
     assert refused.returncode == 78, refused.stderr
     assert "--from needs copier, which is not installed\nhint: " in refused.stderr
+
+
+@pytest.mark.parametrize("who", ["ada:glpat-0123", "glpat-0123"])
+def test_an_address_with_a_secret_is_refused_because_copier_and_the_first_commit_would_keep_it(place, who):
+    made = place.rad("init", "--name", "ada-notes", "--from", f"https://{who}@127.0.0.1:1/x.git", "--yes")
+    assert made.code == 2
+    assert "password or token" in made.err
+    assert "glpat" not in made.out + made.err
+    assert list(place.folder.iterdir()) == []
+
+
+def test_the_address_of_a_template_needs_no_git_at_its_end(place, tmp_path):
+    top = template(tmp_path)
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"#!/bin/sh\nexec git-upload-pack '{top}'\n")
+    ssh.chmod(0o755)
+    made = place.rad(
+        "init", "--name", "ada-notes", "--from", "ssh://git@127.0.0.1/x", "--yes", env={"GIT_SSH_COMMAND": str(ssh)}
+    )
+    assert made.code == 0, made.err
+
+
+@pytest.mark.parametrize("more", ["_templates_suffix: 5\n", "_envops: {a: b}\n"])
+def test_a_template_of_nonsense_is_no_bug_of_ours(place, tmp_path, more):
+    made = place.rad("init", "--name", "ada-notes", "--from", str(template(tmp_path, more)), "--yes")
+    assert made.code == 78, made.err

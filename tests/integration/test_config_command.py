@@ -2,6 +2,7 @@
 
 import json
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -211,3 +212,37 @@ def test_feature_flags_are_shown_with_their_origin(project, capsys, monkeypatch)
     assert lines["detect_gates"].split() == ["false", "#", FILE]
     assert lines["gateway.share"].split() == ["true", "#", "RAD_SHARE"]
     assert lines["landing.batch"].split() == ["true", "#", "default"]
+
+
+def test_of_two_who_change_the_file_at_once_none_loses_what_was_said_to_be_set(project):
+    (project / FILE).write_text("")
+    argv = [sys.executable, "-m", "rad_engineer", "config", "set"]
+    for turn in range(3):
+        names = [f"gates.g{turn}-{number}" for number in range(6)]
+        started = [
+            subprocess.Popen([*argv, name, "pytest"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            for name in names
+        ]
+        done = [name for name, child in zip(names, started, strict=True) if child.wait() == 0]
+        text = (project / FILE).read_text()
+        assert done
+        assert [name for name in done if name.removeprefix("gates.") not in text] == []
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_import_writes_nothing_through_a_link_out_of_the_project(project, tmp_path_factory, there, capsys):
+    outside = tmp_path_factory.mktemp("outside") / "file"
+    if there:
+        outside.write_text("")
+    (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    (project / FILE).symlink_to(outside)
+    assert cli.main(["import", "--write"]) == 77
+    assert "leads out of the project" in capsys.readouterr().err
+    assert outside.exists() is there
+    assert not there or outside.read_text() == ""
+@pytest.mark.parametrize(("key", "value"), [("gates.a", "x\udcff"), ("gates.x\udcff", "a")])
+def test_bytes_that_are_no_text_are_refused(project, capsys, key, value):
+    code, _, err = run(capsys, "set", key, value)
+    assert code == 2
+    assert "not UTF-8" in err
+    assert not (project / FILE).exists()

@@ -149,3 +149,42 @@ def test_where_no_more_files_can_be_opened_the_disk_is_not_blamed(tmp_path):
 def test_other_errors_pass_through_a_failed_write_untouched(tmp_path):
     with pytest.raises(ValueError, match="not about files"), durable.writing(tmp_path):
         raise ValueError("not about files")
+
+
+# -- files that users name ----------------------------------------------------------------------------------
+
+
+def test_an_export_changes_nothing_beside_it_and_follows_no_planted_link(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / "a.prom.new").write_text("precious")
+    (tmp_path / "b.prom.new").symlink_to(victim)
+    for name in ("a.prom", "b.prom"):
+        durable.export(tmp_path / name, b"x")
+        assert (tmp_path / name).read_bytes() == b"x"
+        assert not (tmp_path / name).is_symlink()
+    assert (tmp_path / "a.prom.new").read_text() == "precious"
+    assert victim.read_text() == "mine"
+
+
+def test_an_export_leaves_a_pipe_a_pipe_and_a_link_a_link(tmp_path):
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "target"
+    os.mkfifo(pipe)
+    link.symlink_to(target)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    durable.export(pipe, b"x")
+    assert os.read(reader, 9) == b"x"
+    os.close(reader)
+    assert pipe.is_fifo()
+    durable.export(link, b"y")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"y"
+
+
+@pytest.mark.parametrize("name", [".", "folder", "/"])
+def test_an_export_to_a_folder_is_refused_and_leaves_nothing(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CannotWrite, match="directory"):
+        durable.export(Path(name), b"x")
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
