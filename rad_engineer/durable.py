@@ -126,9 +126,8 @@ def export(path: Path, data: bytes, mode: int = 0o644) -> None:
             finally:
                 os.close(handle)
             Path(name).rename(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        finally:
+            Path(name).unlink(missing_ok=True)  # where it has not taken its place
         sync_folder(path.parent)
 
 

@@ -220,7 +220,7 @@ class Passage:
             spared = int(self._settings.fallback_model not in ("", call.model))
             trip = _Trip(call, held, key, pump, began, spared=spared)
         except (Refusal, RadError) as error:
-            began.set_exception(faults.as_refusal(error))
+            began.set_exception(faults.as_refusal(error).with_traceback(None))  # a future keeps its frames
             pump.lead.hand_over()
             return
         try:
@@ -228,9 +228,10 @@ class Passage:
         except (Refusal, RadError) as error:
             refusal = faults.as_refusal(error)
             await self._in_vain(call, pump, refusal)
+            refusal.forget()
             pump.lead.fail(refusal)
             if not began.done():
-                began.set_exception(refusal)
+                began.set_exception(refusal.with_traceback(None))
 
     async def _fetch(self, trip: "_Trip") -> None:
         """Asks the upstream, and the fallback model where the wanted one does not answer, with the tries that are left."""

@@ -240,6 +240,7 @@ def _input_tokens(call: Call, said: frozenset[bytes], window: int) -> int:
     return -(-size // _BYTES_PER_TOKEN) + extra + _OVERHEAD
 
 
+_MOST_COUNTED = 1_000_000_000
 _READABLE = ("text", "content")
 
 
@@ -275,14 +276,10 @@ def _server_tools(data: Mapping[str, Any], price: Price) -> tuple[int, int]:
         if not isinstance(kind, str) or kind == "custom" or kind.startswith(_HERE):
             continue
         uses = tool.get("max_uses")
-        if kind.startswith("web_search_") and price.search is not None and isinstance(uses, int):
+        if kind.startswith("web_search_") and price.search is not None and _counts(uses):
             tokens += uses * SEARCH_TOKENS
             pico += uses * price.search
-        elif (
-            kind.startswith("web_fetch_")
-            and isinstance(uses, int)
-            and isinstance(tool.get("max_content_tokens"), int)
-        ):
+        elif kind.startswith("web_fetch_") and _counts(uses) and _counts(tool.get("max_content_tokens")):
             tokens += uses * tool["max_content_tokens"]
         else:
             needs = {"web_search": "max_uses and a price", "web_fetch": "max_uses and max_content_tokens"}
@@ -291,6 +288,11 @@ def _server_tools(data: Mapping[str, Any], price: Price) -> tuple[int, int]:
     if data.get("mcp_servers"):
         raise _refused("nobody can say what `mcp_servers` cost at most; let the client call them", "unpriced")
     return tokens, pico
+
+
+def _counts(value: Any) -> bool:
+    """Whether that is how often something may be: one below 0 would make room for others, one without end cannot be said."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_COUNTED
 
 
 def _in_time_and_place(data: Mapping[str, Any], price: Price) -> Price:

@@ -6,7 +6,7 @@ take the room of the others by sending slowly.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from rad_engineer.gateway.exchange import Refusal, Session
@@ -28,16 +28,26 @@ class Room:
         self._waiting: deque[tuple[asyncio.Future[None], Session, int]] = deque()
 
     @asynccontextmanager
-    async def taken(self, session: Session, size: int) -> AsyncIterator[None]:
-        """Takes room as soon as there is some, in the order in which it was asked for; raises Refusal where that is too late."""
+    async def taken(self, session: Session, size: int) -> AsyncIterator[Callable[[int], None]]:
+        """Takes room as soon as there is some, in the order in which it was asked for; raises Refusal where that is too late.
+
+        What it yields is told how much of it is needed, once that is known: the rest is for others.
+        """
         if self._waiting or not self._fits(session, size):
             await self._turn(session, size)
         else:
             self._take(session, size)
+        held = size
+
+        def needed(less: int) -> None:
+            nonlocal held
+            spare, held = held - less, less
+            self._give_back(session, spare)
+
         try:
-            yield
+            yield needed
         finally:
-            self._give_back(session, size)
+            self._give_back(session, held)
 
     async def _turn(self, session: Session, size: int) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -169,14 +169,15 @@ class Server:
         headers = _headers(scope)
         session = self._session(scope, headers)
         size = _size(headers)
-        if size > LARGE:
-            await room.enter_async_context(self._room.taken(session, size))
+        needed = await room.enter_async_context(self._room.taken(session, size)) if size > LARGE else _nothing
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 body = await _body(size, receive)
         except TimeoutError as error:
             raise Refusal(408, "invalid_request_error", f"the body did not come within {_BODY_SECONDS:g} s",
                           reason="invalid") from error  # fmt: skip
+        if len(body) < size:  # it came in chunks, and did not say how long it is
+            needed(len(body))
         data, said = await asyncio.to_thread(self._read, body) if len(body) > LARGE else self._read(body)
         if counted and "max_tokens" not in data:  # what has no end has no price
             raise invalid("max_tokens: Field required")
@@ -236,6 +237,7 @@ class _Endpoint:
             await self._respond(scope, receive, send)
         except Refusal as refusal:
             await _refuse(send, refusal)
+            refusal.forget()
 
 
 async def _alive(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -305,6 +307,10 @@ async def _unless_gone(answer: Coroutine[Any, Any, _T], receive: Receive) -> _T 
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _nothing(_size: int) -> None:
+    """What is small has taken no room."""
 
 
 def _size(headers: Mapping[str, str]) -> int:

@@ -123,7 +123,13 @@ def test_the_address_of_a_template_needs_no_git_at_its_end(place, tmp_path):
     ssh.write_text(f"#!/bin/sh\nexec git-upload-pack '{top}'\n")
     ssh.chmod(0o755)
     made = place.rad(
-        "init", "--name", "ada-notes", "--from", "ssh://git@127.0.0.1/x", "--yes", env={"GIT_SSH_COMMAND": str(ssh)}
+        "init",
+        "--name",
+        "ada-notes",
+        "--from",
+        "ssh://git@127.0.0.1/x",
+        "--yes",
+        env={"GIT_SSH_COMMAND": str(ssh)},
     )
     assert made.code == 0, made.err
 

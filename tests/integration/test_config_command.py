@@ -240,6 +240,8 @@ def test_import_writes_nothing_through_a_link_out_of_the_project(project, tmp_pa
     assert "leads out of the project" in capsys.readouterr().err
     assert outside.exists() is there
     assert not there or outside.read_text() == ""
+
+
 @pytest.mark.parametrize(("key", "value"), [("gates.a", "x\udcff"), ("gates.x\udcff", "a")])
 def test_bytes_that_are_no_text_are_refused(project, capsys, key, value):
     code, _, err = run(capsys, "set", key, value)
