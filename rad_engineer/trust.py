@@ -4,22 +4,21 @@ $XDG_STATE_HOME/rad-engineer/trust.json
 {"schema_version": 1, "repositories": {ID: {HASH: {"at": seconds, "commands": [[kind, text], …]}}}}
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from rad_engineer import durable, trail
+from rad_engineer import trail
 from rad_engineer.audit import of_user
 from rad_engineer.core.printable import plain
-from rad_engineer.errors import ConfigInvalid, Refused
+from rad_engineer.errors import Refused
 from rad_engineer.settings import state_home
+from rad_engineer.shared_file import SharedFile
 
 Commands = Sequence[tuple[str, str]]
 """What would be run: pairs of kind ("gate pytest", "setup", "verify US-001") and command line."""
@@ -47,21 +46,21 @@ def path(env: Mapping[str, str]) -> Path:
 
 def is_trusted(repo_id: str, fp: str, *, env: Mapping[str, str] = os.environ) -> bool:
     """Whether exactly this list may run in this repository."""
-    return fp in _read(path(env)).get(repo_id, {})
+    return fp in _kept(env).read().get(repo_id, {})
 
 
 def trusted(repo_id: str, *, env: Mapping[str, str] = os.environ) -> list[Trusted]:
     """Everything that may run in this repository, newest first."""
     found = [
         Trusted(fp, entry["at"], tuple((kind, text) for kind, text in entry["commands"]))
-        for fp, entry in _read(path(env)).get(repo_id, {}).items()
+        for fp, entry in _kept(env).read().get(repo_id, {}).items()
     ]
     return sorted(found, key=lambda entry: -entry.at)
 
 
 def remember(repo_id: str, commands: Commands, *, env: Mapping[str, str] = os.environ) -> None:
     """Trusts this list in this repository from now on."""
-    with _changed(path(env)) as repositories:
+    with _kept(env).changed() as repositories:
         entry = {"at": time.time(), "commands": sorted(set(commands))}
         repositories.setdefault(repo_id, {})[fingerprint(commands)] = entry
     _tell("remembered", repo_id, commands, env)
@@ -69,7 +68,7 @@ def remember(repo_id: str, commands: Commands, *, env: Mapping[str, str] = os.en
 
 def revoke(repo_id: str, *, env: Mapping[str, str] = os.environ) -> int:
     """Trusts nothing in this repository any more; returns how many lists were trusted."""
-    with _changed(path(env)) as repositories:
+    with _kept(env).changed() as repositories:
         gone = len(repositories.pop(repo_id, {}))
     of_user({"kind": "trust", "decision": "revoked", "scope": repo_id}, env)
     return gone
@@ -135,26 +134,6 @@ def shown(commands: Commands) -> list[str]:
     return [f"  {kind:<{column}}  {text.strip().replace(chr(10), indent)}" for kind, text in rows]
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        data = durable.read_sealed(file)
-    except durable.LaterVersion as error:
-        raise ConfigInvalid(str(error), hint="update rad-engineer, or remove the file") from error
-    except (FileNotFoundError, durable.StateDamaged):  # nothing is trusted, and the next answer replaces it
-        return {}
-    except OSError as error:
-        raise ConfigInvalid(f"{file}: {error.strerror}") from error
-    repositories: dict[str, Any] = data["repositories"]
-    return repositories
-
-
-@contextmanager
-def _changed(file: Path) -> Iterator[dict[str, Any]]:
-    """The repositories, to be changed under a lock and then written whole."""
-    with durable.writing(file):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with file.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            repositories = _read(file)
-            yield repositories
-            durable.write_sealed(file, {"repositories": repositories}, mode=0o600)
+def _kept(env: Mapping[str, str]) -> SharedFile:
+    """Where nothing can be read, nothing is trusted, and the next answer replaces it."""
+    return SharedFile(path(env), "repositories", forgiven=True)

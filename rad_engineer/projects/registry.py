@@ -4,19 +4,16 @@ $XDG_STATE_HOME/rad-engineer/projects.json
 {"schema_version": 1, "projects": {PATH: {"name": …, "added": seconds, "languages": [...], "gates": {NAME: COMMAND}}}}
 """
 
-import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rad_engineer import durable
-from rad_engineer.errors import ConfigInvalid, NoInput
+from rad_engineer.errors import NoInput
 from rad_engineer.settings import state_home
+from rad_engineer.shared_file import SharedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +41,14 @@ def projects(env: Mapping[str, str]) -> list[Project]:
     """All of them, by name."""
     found = [
         Project(Path(path), row["name"], row["added"], tuple(row["languages"]), dict(row["gates"]))
-        for path, row in _read(file(env)).items()
+        for path, row in _kept(env).read().items()
     ]
     return sorted(found, key=lambda each: (each.name, each.path))
 
 
 def add(top: Path, languages: Sequence[str], gates: Mapping[str, str], env: Mapping[str, str]) -> None:
     """Knows this project from now on; one that was known keeps its date."""
-    with _changed(file(env)) as rows:
+    with _kept(env).changed() as rows:
         before = rows.get(str(top), {})
         rows[str(top)] = {
             "name": top.name,
@@ -71,7 +68,7 @@ def remove(which: str, here: Path, env: Mapping[str, str]) -> Project:
         listed = ", ".join(str(each.path) for each in found)
         problem = f"several projects are called `{which}`: {listed}" if found else f"no project `{which}`"
         raise NoInput(problem, hint="`rad-engineer projects list` shows their paths")
-    with _changed(file(env)) as rows:
+    with _kept(env).changed() as rows:
         rows.pop(str(found[0].path), None)
     return found[0]
 
@@ -81,25 +78,5 @@ def identity(top: Path) -> str:
     return hashlib.sha256(os.fsencode(top)).hexdigest()[:16]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = durable.read_sealed(path, hint="remove it; `rad-engineer import` adds projects again")
-    except FileNotFoundError:
-        return {}
-    except durable.LaterVersion as error:
-        raise ConfigInvalid(str(error), hint="update rad-engineer, or remove the file") from error
-    except OSError as error:
-        raise ConfigInvalid(f"{path}: {error.strerror}") from error
-    rows: dict[str, Any] = data["projects"]
-    return rows
-
-
-@contextmanager
-def _changed(path: Path) -> Iterator[dict[str, Any]]:
-    with durable.writing(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            rows = _read(path)
-            yield rows
-            durable.write_sealed(path, {"projects": rows}, mode=0o600)
+def _kept(env: Mapping[str, str]) -> SharedFile:
+    return SharedFile(file(env), "projects", hint="remove it; `rad-engineer import` adds projects again")
