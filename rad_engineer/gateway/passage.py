@@ -9,50 +9,21 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from rad_engineer.errors import RadError
 from rad_engineer.gateway import faults
-from rad_engineer.gateway.coalescing import Flights, Follower, Leader
+from rad_engineer.gateway.coalescing import Flights, Follower
 from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.exchange import Answer, Call, OnEvent, Refusal, Usage, Whole
-from rad_engineer.gateway.messages import LARGE, changed, estimate_input, shortened, usage_of
+from rad_engineer.gateway.messages import LARGE, changed, estimate_input, usage_of
 from rad_engineer.gateway.mock import Mock
-from rad_engineer.gateway.money import UNSEEN_TOKENS, Held
 from rad_engineer.gateway.normal_form import same_turn
 from rad_engineer.gateway.sessions import Kept, Sessions
 from rad_engineer.gateway.stations import Stations
-from rad_engineer.gateway.upstream import FALLS_BACK, Opened, Request, Upstream
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """What a client gets: whole, or the events of a stream; `flight` is named again when the client leaves early."""
-
-    answer: Whole | AsyncIterator[bytes]
-    headers: Mapping[str, str]
-    flight: str = ""
-
-
-@dataclass(slots=True)
-class _Pump:
-    """A call on its way. `alone` when its own client has left; `sent` once the upstream may have begun to work.
-
-    `tried` counts the tries of its request, `turn` names that where it had some before.
-    """
-
-    lead: Leader
-    turn: str = ""
-    tried: int = 0
-    task: "asyncio.Task[None] | None" = None
-    alone: bool = False
-    sent: bool = False
-    begun: bool = False
-
-    @property
-    def deserted(self) -> bool:
-        return (self.alone or self.begun) and self.lead.readers == 0
+from rad_engineer.gateway.trip import Passed, Pump, Trip, named
+from rad_engineer.gateway.upstream import FALLS_BACK, Opened, Upstream
 
 
 class Passage:
@@ -66,7 +37,7 @@ class Passage:
         self._sessions = sessions
         self._on_event = on_event
         self._flights = Flights()
-        self._pumps: dict[str, _Pump] = {}
+        self._pumps: dict[str, Pump] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._repeated = 0
 
@@ -112,7 +83,7 @@ class Passage:
         if isinstance(flown, Follower):
             self._on_event("coalesced", **named(call), link=flown.link, micro_usd=0)
             return Passed(flown.answer, {**admitted, "x-rad-coalesced": flown.link}, key)
-        return await self._lead(call, key, _Pump(flown, turn, tried), admitted)
+        return await self._lead(call, key, Pump(flown, turn, tried), admitted)
 
     def left(self, flight: str, *, leader: bool = False) -> None:
         """A client has gone before its answer was over."""
@@ -179,7 +150,7 @@ class Passage:
             self._on_event("repeated", **named(call), status=refusal.status)
             raise
 
-    async def _in_vain(self, call: Call, pump: _Pump, refusal: Refusal) -> None:
+    async def _in_vain(self, call: Call, pump: Pump, refusal: Refusal) -> None:
         """Counts the tries that a request has had, where the upstream was asked at all."""
         tried = max(pump.tried, refusal.tries)
         if tried and refusal.reason != "unreachable":
@@ -190,7 +161,7 @@ class Passage:
     async def _turn(self, call: Call) -> str:
         return await asyncio.to_thread(same_turn, call) if len(call.body) > LARGE else same_turn(call)
 
-    async def _lead(self, call: Call, key: str, pump: _Pump, admitted: Mapping[str, str]) -> Passed:
+    async def _lead(self, call: Call, key: str, pump: Pump, admitted: Mapping[str, str]) -> Passed:
         self._pumps[key] = pump
         began: asyncio.Future[Passed] = asyncio.get_running_loop().create_future()
         began.add_done_callback(_looked_at)
@@ -204,7 +175,7 @@ class Passage:
             raise
         return replace(passed, headers={**admitted, **passed.headers}, flight=key)
 
-    async def _fly(self, call: Call, key: str, pump: _Pump, began: "asyncio.Future[Passed]") -> None:
+    async def _fly(self, call: Call, key: str, pump: Pump, began: "asyncio.Future[Passed]") -> None:
         try:
             with pump.lead:
                 await self._go(call, key, pump, began)
@@ -214,11 +185,11 @@ class Passage:
             if not began.done():
                 began.set_exception(faults.broken_off())
 
-    async def _go(self, call: Call, key: str, pump: _Pump, began: "asyncio.Future[Passed]") -> None:
+    async def _go(self, call: Call, key: str, pump: Pump, began: "asyncio.Future[Passed]") -> None:
         try:
             held = await self._stations.reserve(call)
             spared = int(self._settings.fallback_model not in ("", call.model))
-            trip = _Trip(call, held, key, pump, began, spared=spared)
+            trip = Trip(call, held, key, pump, began, spared=spared)
         except (Refusal, RadError) as error:
             began.set_exception(faults.as_refusal(error).with_traceback(None))  # a future keeps its frames
             pump.lead.hand_over()
@@ -233,7 +204,7 @@ class Passage:
             if not began.done():
                 began.set_exception(refusal.with_traceback(None))
 
-    async def _fetch(self, trip: "_Trip") -> None:
+    async def _fetch(self, trip: Trip) -> None:
         """Asks the upstream, and the fallback model where the wanted one does not answer, with the tries that are left."""
         try:
             await self._ask(trip)
@@ -248,9 +219,9 @@ class Passage:
             data = {**trip.call.data, "model": other}
             second = replace(trip.call, model=other, data=data, body=changed(data))
             held = await self._stations.reserve(second)
-            await self._ask(_Trip(second, held, trip.key, trip.pump, trip.began, instead=True))
+            await self._ask(Trip(second, held, trip.key, trip.pump, trip.began, instead=True))
 
-    async def _ask(self, trip: "_Trip") -> None:
+    async def _ask(self, trip: Trip) -> None:
         stations = self._stations
         try:
             async with stations.slot(trip.call), asyncio.timeout(self._settings.longest_seconds):
@@ -274,7 +245,7 @@ class Passage:
             if not trip.settled:
                 self._settle(trip, trip.used, whole=False)
 
-    async def _whole(self, trip: "_Trip", answer: Whole) -> None:
+    async def _whole(self, trip: Trip, answer: Whole) -> None:
         trip.used = Usage(model=trip.call.model, stated=False)  # it is to be paid, whatever happens to us now
         message = await _parsed(answer.body)
         self._settle(trip, usage_of(message), whole=True)
@@ -283,7 +254,7 @@ class Passage:
         if not trip.began.done():
             trip.began.set_result(Passed(answer, {}))
 
-    async def _stream(self, trip: "_Trip", opened: Opened) -> None:
+    async def _stream(self, trip: Trip, opened: Opened) -> None:
         parts: list[bytes] = []
         pump, began = trip.pump, trip.began
         trip.used = opened.meter.usage
@@ -310,7 +281,7 @@ class Passage:
                     pump.lead.end()
         pump.lead.end()
 
-    def _settle(self, trip: "_Trip", usage: Usage | None, *, whole: bool) -> None:
+    def _settle(self, trip: Trip, usage: Usage | None, *, whole: bool) -> None:
         """Books what the answer says, and what tries may have cost of which nothing was seen."""
         trip.settled = True
         if usage is None and not trip.lost:
@@ -327,7 +298,7 @@ class Passage:
             )
         self._stations.settle(trip.call, trip.held, found, uncertain=bool(guessed) or not whole)
 
-    def _finish(self, trip: "_Trip", answer: Whole | bytes, headers: Mapping[str, str],
+    def _finish(self, trip: Trip, answer: Whole | bytes, headers: Mapping[str, str],
                 message: Mapping[str, Any]) -> None:  # fmt: skip
         """What is done with an answer that is over: it is kept, stored and recorded."""
         if trip.pump.turn:
@@ -335,45 +306,6 @@ class Passage:
         self._sessions.keep(trip.call, Kept(trip.key, answer, headers))
         if not trip.instead:
             self._stations.finished(trip.call, trip.key, answer, headers, message)
-
-
-@dataclass(slots=True)
-class _Trip:
-    """One call with what is held for it."""
-
-    call: Call
-    held: Held
-    key: str
-    pump: _Pump
-    began: "asyncio.Future[Passed]"
-    spared: int = 0  # tries for the fallback model
-    instead: bool = False  # the fallback model is asked: what it says is not the answer to what was asked
-    lost: list[float] = field(default_factory=list)  # seconds of each try that nobody has heard the end of
-    used: Usage | None = None
-    settled: bool = False
-
-    def unseen_output(self) -> int:
-        """How long the answers may have been that were lost; a stream would have shown what it says."""
-        seen = [0 if self.call.stream else int(seconds * UNSEEN_TOKENS) for seconds in self.lost]
-        return sum(min(self.held.max_tokens, each) for each in seen)
-
-    def request(self) -> Request:
-        """What is sent: the body as it came, unless less was granted than it asks for."""
-        call = self.call
-        body = (
-            call.body
-            if self.held.max_tokens == call.max_tokens
-            else shortened(call.data, self.held.max_tokens)
-        )
-        path = f"{call.path}?{call.query}" if call.query else call.path
-        return Request("POST", path, call.headers, body, stream=call.stream, tried=self.pump.tried,
-                       spared=self.spared, model=call.model)  # fmt: skip
-
-
-def named(call: Call) -> dict[str, Any]:
-    """Which call an event is about."""
-    session = call.session
-    return {"story": session.story, "attempt": session.attempt, "call": call.number, "model": call.model}
 
 
 def _again(kept: Kept) -> Whole | AsyncIterator[bytes]:
@@ -389,7 +321,7 @@ async def _parsed(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _end_deserted(pump: _Pump) -> None:
+def _end_deserted(pump: Pump) -> None:
     if pump.deserted and pump.task is not None:
         pump.task.cancel()
 

@@ -18,10 +18,11 @@ from rad_engineer.gateway import tokens
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Session, Whole, new_id
 from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, invalid, understand
 from rad_engineer.gateway.mock import Mock
-from rad_engineer.gateway.passage import Passage, Passed, named
+from rad_engineer.gateway.passage import Passage
 from rad_engineer.gateway.room import Room
 from rad_engineer.gateway.said import Parts, Said
 from rad_engineer.gateway.sessions import Sessions
+from rad_engineer.gateway.trip import Passed, named
 from rad_engineer.gateway.upstream import Guard, Request, Upstream
 
 _OURS = frozenset({
