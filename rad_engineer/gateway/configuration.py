@@ -53,6 +53,9 @@ class GatewaySettings:
     )
     gap_seconds: float = 120.0  # between two events of a stream
     longest_seconds: float = 3600.0  # a call as a whole, from the upstream's side: so long it may hold money
+    body_bytes: int = 128 * 1024 * 1024  # of large requests that are here
+    body_seconds: float = 10.0  # so long may a large one take to come: its sender is on this machine
+    body_wait_seconds: float = 60.0  # and so long may it wait for room
     idle_seconds: float = 1800.0
     drain_seconds: float = 60.0  # how long a call goes on that nobody reads any more
     linger_seconds: float = 4.0  # and how long when the gateway is to end

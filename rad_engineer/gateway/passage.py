@@ -7,7 +7,7 @@ does, it is read a while longer, so that what it costs is known.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -38,7 +38,7 @@ class Passage:
         self._on_event = on_event
         self._flights = Flights()
         self._pumps: dict[str, Pump] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Call] = {}
         self._repeated = 0
 
     async def answer(self, call: Call) -> Passed:
@@ -94,6 +94,14 @@ class Passage:
         if pump.deserted:
             seconds = self._settings.drain_seconds if pump.sent else 0.0
             asyncio.get_running_loop().call_later(seconds, _end_deserted, pump)
+
+    def when_over(self, call: Call, done: Callable[[], None]) -> None:
+        """Tells when a call is needed no more: one whose client has left may be on its way for a while."""
+        task = next((task for task, its in self._tasks.items() if its is call), None)
+        if task is None:
+            done()
+        else:
+            task.add_done_callback(lambda _: done())
 
     async def end(self) -> None:
         """Lets what the upstream works on come to its end for a moment, so that its cost is known; breaks off the rest."""
@@ -166,8 +174,8 @@ class Passage:
         began: asyncio.Future[Passed] = asyncio.get_running_loop().create_future()
         began.add_done_callback(_looked_at)
         task = pump.task = asyncio.create_task(self._fly(call, key, pump, began))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = call
+        task.add_done_callback(self._tasks.pop)
         try:
             passed = await asyncio.shield(began)
         except asyncio.CancelledError:

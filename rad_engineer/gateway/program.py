@@ -20,6 +20,7 @@ import uvicorn
 from rad_engineer.errors import RadError
 from rad_engineer.gateway import credentials, framing
 from rad_engineer.gateway.authorization import authorization
+from rad_engineer.gateway.bodies import Bodies
 from rad_engineer.gateway.call_spans import CallSpans
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.inner import InnerListeners
@@ -110,7 +111,8 @@ class Gateway:
         )
         self._stations = Stations(settings, folder, text, on_event)
         self._passage = Passage(settings, self._upstream, self._stations, self.sessions, on_event)
-        app = Server(secret, self._passage, self._upstream, self.sessions, on_event).app()
+        bodies = Bodies(settings)
+        app = Server(secret, self._passage, self._upstream, self.sessions, bodies, on_event).app()
         config = uvicorn.Config(
             app,
             log_config=None,

@@ -13,6 +13,7 @@ from rad_engineer.gateway import tape
 from rad_engineer.gateway.answers import encoded
 from rad_engineer.gateway.drift import described, differences
 from rad_engineer.gateway.exchange import Answer, Call, Refusal, Session, Whole
+from rad_engineer.gateway.messages import invalid
 from rad_engineer.gateway.normal_form import Forms, Normal, back
 from rad_engineer.gateway.redaction import Redaction
 from rad_engineer.gateway.tape import Exchange
@@ -37,7 +38,10 @@ class Replay:
         A recording that is damaged is drift as well. An attempt that was not recorded is answered from the one before it. A count of tokens that was not recorded is
         no drift: that is a 404, as of an upstream that does not count.
         """
-        normal = self._forms.of(call)
+        try:
+            normal = self._forms.of(call)
+        except RecursionError as error:  # it was not too deep for a reader
+            raise invalid(f"the body is nested too deeply: {error}") from error
         with self._lock:
             try:
                 story = self._story(call.session)

@@ -1,53 +1,36 @@
 """Room for the bodies of requests that are here: where there is none left, the next ones wait outside, unread.
 
-What waits in a socket is bounded by the kernel, and its sender waits with it. One session gets a part only, so nobody can
-take the room of the others by sending slowly.
+What waits in a socket is bounded by the kernel, and its sender waits with it. One session gets a part only, and who has
+least comes first, so nobody can take the room of the others by sending slowly, or often.
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import Callable
 
 from rad_engineer.gateway.exchange import Refusal, Session
-
-MOST = 128 * 1024 * 1024
-"""Read, a body takes about two and a half times its length."""
-SHARE = MOST // 2
-PATIENCE_SECONDS = 60.0
 
 
 class Room:
     """So many bytes, of which one session has at most its share."""
 
-    def __init__(self, most: int = MOST, share: int = SHARE, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, most: int, share: int, patience: float) -> None:
         self._free = most
         self._share = share
         self._patience = patience
         self._taken: Counter[Session] = Counter()
-        self._waiting: deque[tuple[asyncio.Future[None], Session, int]] = deque()
+        self._waiting: list[tuple[asyncio.Future[None], Session, int]] = []
 
-    @asynccontextmanager
-    async def taken(self, session: Session, size: int) -> AsyncIterator[Callable[[int], None]]:
-        """Takes room as soon as there is some, in the order in which it was asked for; raises Refusal where that is too late.
+    async def take(self, session: Session, size: int) -> "Place":
+        """Takes room as soon as there is some; raises Refusal where that is too late.
 
-        What it yields is told how much of it is needed, once that is known: the rest is for others.
+        Who has least of it comes first, then who has asked first. The place is to be closed.
         """
         if self._waiting or not self._fits(session, size):
             await self._turn(session, size)
         else:
             self._take(session, size)
-        held = size
-
-        def needed(less: int) -> None:
-            nonlocal held
-            spare, held = held - less, less
-            self._give_back(session, spare)
-
-        try:
-            yield needed
-        finally:
-            self._give_back(session, held)
+        return Place(size, lambda less: self._give_back(session, less))
 
     async def _turn(self, session: Session, size: int) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -66,23 +49,25 @@ class Room:
             raise
 
     def _let_in(self) -> None:
-        left: deque[tuple[asyncio.Future[None], Session, int]] = deque()
-        while self._waiting:
-            turn, session, size = self._waiting.popleft()
-            if turn.done():  # its client has left
-                continue
-            if size > self._free:  # what is large is not passed by what is small
-                left.append((turn, session, size))
-                break
-            if self._fits(session, size):
-                self._take(session, size)
-                turn.set_result(None)
-            else:
-                left.append((turn, session, size))
-        self._waiting.extendleft(reversed(left))
+        """Lets in who comes next, until that one has to wait: what is large is not passed by what is small."""
+        while True:
+            self._waiting = [each for each in self._waiting if not each[0].done()]  # who is done has left
+            next_in_line = min(
+                (each for each in self._waiting if self._within_share(each[1], each[2])),
+                key=lambda each: self._taken[each[1]],
+                default=None,
+            )
+            if next_in_line is None or next_in_line[2] > self._free:
+                return
+            turn, session, size = next_in_line
+            self._take(session, size)
+            turn.set_result(None)
 
     def _fits(self, session: Session, size: int) -> bool:
-        return size <= self._free and self._taken[session] + size <= self._share
+        return size <= self._free and self._within_share(session, size)
+
+    def _within_share(self, session: Session, size: int) -> bool:
+        return self._taken[session] + size <= self._share
 
     def _take(self, session: Session, size: int) -> None:
         self._free -= size
@@ -94,6 +79,23 @@ class Room:
         if not self._taken[session]:
             del self._taken[session]
         self._let_in()
+
+
+class Place:
+    """What a body has taken of the room."""
+
+    def __init__(self, size: int, give_back: Callable[[int], None]) -> None:
+        self._size = size
+        self._give_back = give_back
+
+    def shrink(self, size: int) -> None:
+        """No more than this is needed: the rest is for others."""
+        spare, self._size = self._size - size, size
+        self._give_back(spare)
+
+    def close(self) -> None:
+        """All of it is for others; a second time does nothing."""
+        self.shrink(0)
 
 
 def _full(seconds: float) -> Refusal:

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -15,11 +15,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from rad_engineer.gateway import tokens
+from rad_engineer.gateway.bodies import Bodies
 from rad_engineer.gateway.exchange import Call, OnEvent, Refusal, Session, Whole, new_id
-from rad_engineer.gateway.messages import LARGE, MOST_OF_A_BODY, estimate_tokens, invalid, understand
+from rad_engineer.gateway.messages import LARGE, estimate_tokens, invalid, understand
 from rad_engineer.gateway.mock import Mock
 from rad_engineer.gateway.passage import Passage
-from rad_engineer.gateway.room import Room
 from rad_engineer.gateway.said import Parts, Said
 from rad_engineer.gateway.sessions import Sessions
 from rad_engineer.gateway.trip import Passed, named
@@ -35,8 +35,6 @@ _MODEL = re.compile(r"/v1/models(?:/[A-Za-z0-9][\w.:@+-]*)*", re.ASCII)
 ATTEMPT = "rad.attempt"
 """In the scope of a request that came through the listener of a box: the story and the attempt it was made for."""
 _KNOWN_TOKENS = 4096
-_BODY_SECONDS = 60.0
-"""So long may a body take to come, which has room here all the while."""
 _JSON = "application/json"
 _T = TypeVar("_T")
 
@@ -50,6 +48,7 @@ class Server:
         passage: Passage,
         upstream: Upstream | Mock,
         sessions: Sessions,
+        bodies: Bodies,
         on_event: OnEvent,
     ) -> None:
         self._secrets = (secret, tokens.inner(secret))
@@ -58,7 +57,7 @@ class Server:
         self._sessions = sessions
         self._on_event = on_event
         self._parts = Parts()
-        self._room = Room()
+        self._bodies = bodies
         self._verified: dict[tuple[bool, str], Session] = {}
         self._counts_tokens = True
         self._lists_models = True
@@ -79,8 +78,13 @@ class Server:
         return app
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with AsyncExitStack() as room:
-            await self._answer(await self._call(scope, receive, room), receive, send)
+        with ExitStack() as room:
+            call = await self._call(scope, receive, room)
+            try:
+                await self._answer(call, receive, send)
+            finally:
+                if len(call.body) > LARGE:  # what is small has taken no room
+                    self._passage.when_over(call, room.pop_all().close)
 
     async def _answer(self, call: Call, receive: Receive, send: Send) -> None:
         began = time.monotonic()
@@ -92,14 +96,17 @@ class Server:
                 await self._write(passed, receive, send)
         except Refusal as refusal:
             status = refusal.status
-            self._on_event("refused", **named(call), status=status, reason=refusal.reason, scope=refusal.scope,
-                           retry_at=refusal.retry_at, why=refusal.message[:2_000])  # fmt: skip
+            self._refused(refusal, **named(call))
             raise
         finally:
             where = {"trace": call.trace} if call.trace else {}
             self._on_event(
                 "request", **named(call), status=status, seconds=round(time.monotonic() - began, 6), **where
             )
+
+    def _refused(self, refusal: Refusal, **about: Any) -> None:
+        self._on_event("refused", **about, status=refusal.status, reason=refusal.reason, scope=refusal.scope,
+                       retry_at=refusal.retry_at, why=refusal.message[:2_000])  # fmt: skip
 
     async def _write(self, passed: Passed, receive: Receive, send: Send) -> None:
         if isinstance(passed.answer, Whole):
@@ -117,7 +124,7 @@ class Server:
             self._passage.left(passed.flight)
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with AsyncExitStack() as room:
+        with ExitStack() as room:
             call = await self._call(scope, receive, room, counted=False)
             answer = await self._counted(call)
         if answer is None:
@@ -163,25 +170,19 @@ class Server:
         body = json.dumps({"data": [], "first_id": None, "has_more": False, "last_id": None}).encode()
         await _whole(send, 200, {"content-type": _JSON}, body)
 
-    async def _call(
-        self, scope: Scope, receive: Receive, room: AsyncExitStack, *, counted: bool = True
-    ) -> Call:
+    async def _call(self, scope: Scope, receive: Receive, room: ExitStack, *, counted: bool = True) -> Call:
         """The call that comes; `room` holds what its body takes."""
         headers = _headers(scope)
         session = self._session(scope, headers)
-        size = _size(headers)
-        needed = await room.enter_async_context(self._room.taken(session, size)) if size > LARGE else _nothing
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                body = await _body(size, receive)
-        except TimeoutError as error:
-            raise Refusal(408, "invalid_request_error", f"the body did not come within {_BODY_SECONDS:g} s",
-                          reason="invalid") from error  # fmt: skip
-        if len(body) < size:  # it came in chunks, and did not say how long it is
-            needed(len(body))
-        data, said = await asyncio.to_thread(self._read, body) if len(body) > LARGE else self._read(body)
-        if counted and "max_tokens" not in data:  # what has no end has no price
-            raise invalid("max_tokens: Field required")
+            body = await self._bodies.read(session, headers, receive, room)
+            data, said = await asyncio.to_thread(self._read, body) if len(body) > LARGE else self._read(body)
+            if counted and "max_tokens" not in data:  # what has no end has no price
+                raise invalid("max_tokens: Field required")
+        except Refusal as refusal:
+            if counted and refusal.reason != "gone":  # it has no number yet
+                self._refused(refusal, story=session.story, attempt=session.attempt, call=None, model="")
+            raise
         return Call(
             session=session,
             number=self._sessions.arrived(session, time.monotonic()) if counted else 0,
@@ -310,43 +311,8 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _nothing(_size: int) -> None:
-    """What is small has taken no room."""
-
-
-def _size(headers: Mapping[str, str]) -> int:
-    """How long a body will be; what does not say it may be as long as any."""
-    said = headers.get("content-length", "")
-    if not said.isdigit():
-        return MOST_OF_A_BODY if "transfer-encoding" in headers else 0
-    if int(said) > MOST_OF_A_BODY:
-        raise _too_large()
-    return int(said)
-
-
-async def _body(most: int, receive: Receive) -> bytes:
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refusal(499, "api_error", "the client left", reason="gone")
-        part = message.get("body", b"")
-        size += len(part)
-        if size > most:
-            raise _too_large()
-        parts.append(part)
-        if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
 def _no_such(method: str, path: str) -> Refusal:
     return Refusal(404, "not_found_error", f"there is no {method} {path} here", reason="path")
-
-
-def _too_large() -> Refusal:
-    return Refusal(
-        413, "request_too_large", f"a request may have {MOST_OF_A_BODY >> 20} MB", reason="invalid"
-    )
 
 
 def _headers(scope: Scope) -> dict[str, str]:

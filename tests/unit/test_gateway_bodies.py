@@ -3,17 +3,18 @@
 import asyncio
 import json
 import threading
-from contextlib import AsyncExitStack, suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rad_engineer.gateway import tokens
+from rad_engineer.gateway.bodies import Bodies
+from rad_engineer.gateway.configuration import GatewaySettings
 from rad_engineer.gateway.exchange import Refusal, Session
 from rad_engineer.gateway.messages import LARGE, understand
 from rad_engineer.gateway.mock import Mock
-from rad_engineer.gateway.room import Room
 from rad_engineer.gateway.server import Server
 from rad_engineer.gateway.sessions import Sessions
 
@@ -67,13 +68,18 @@ def arrived(*bodies):
             return super()._read(body)
 
     async def scene():
-        server = Watched(b"s", None, Mock(), Sessions(60.0), lambda _name, **_fields: None)
-        async with AsyncExitStack() as room:
+        server = server_with(Watched)
+        with ExitStack() as room:
             return [await server._call(headed(body), _Arriving(body), room) for body in bodies]
 
     here = []
 
     return asyncio.run(scene()), here
+
+
+def server_with(kind, **settings):
+    bodies = Bodies(GatewaySettings(**settings))
+    return kind(b"s", None, Mock(), Sessions(60.0), bodies, lambda _name, **_fields: None)
 
 
 def headed(body):
@@ -95,12 +101,11 @@ class _Arriving:
 
 def test_a_large_body_is_not_read_before_there_is_room_for_it():
     async def scene():
-        server = Server(b"s", None, Mock(), Sessions(60.0), lambda _name, **_fields: None)
-        server._room = Room(most=2 * len(large), share=len(large))
+        server = server_with(Server, body_bytes=8 * len(large))
         await asyncio.gather(call(server, large, 0), call(server, large, 1), call(server, b"{}", 2))
 
     async def call(server, body, number):
-        async with AsyncExitStack() as room:
+        with ExitStack() as room:
             with suppress(Refusal):
                 await server._call(headed(body), _Arriving(body, seen, number), room)
             await asyncio.sleep(0)

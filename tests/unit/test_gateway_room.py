@@ -1,7 +1,7 @@
 """Room for bodies: what is here is bounded, what waits comes in turn, and nobody takes the part of the others."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import closing
 
 import pytest
 
@@ -38,7 +38,7 @@ class Crowd:
         await settled()
 
     async def _stay(self, name, session, size, leave):
-        async with self.room.taken(session, size):
+        with closing(await self.room.take(session, size)):
             self.inside.append(name)
             try:
                 await leave.wait()
@@ -116,12 +116,32 @@ def test_who_is_let_in_and_has_just_left_gives_it_back():
 def test_who_has_waited_too_long_is_refused():
     async def played():
         room = Room(most=10, share=10, patience=0.0)
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(room.taken(A, 8))
-            with pytest.raises(Refusal) as refused:
-                await stack.enter_async_context(room.taken(B, 8))
+        with closing(await room.take(A, 8)), pytest.raises(Refusal) as refused:
+            await room.take(B, 8)
         assert (refused.value.status, refused.value.reason, refused.value.retry_after) == (429, "limit", 1.0)
-        async with room.taken(B, 10):
-            assert room._free == 0
+        place = await room.take(B, 10)
+        assert room._free == 0
+        place.shrink(4)
+        assert (room._free, room._taken[B]) == (6, 4)
+        place.close()
+        place.close()
+        assert (room._free, room._taken) == (10, {})
 
     asyncio.run(played())
+
+
+def test_who_has_least_comes_first():
+    async def play(crowd):
+        await crowd.comes("a1", A, 30)
+        await crowd.comes("a2", A, 30)
+        await crowd.comes("b1", B, 30)
+        await crowd.comes("a3", A, 20)
+        await crowd.comes("b2", B, 20)
+        await crowd.comes("c", C, 20)
+        assert crowd.inside == ["a1", "a2", "b1"]
+        await crowd.leaves("a1")
+        assert crowd.inside == ["a2", "b1", "c", "a3"]
+        await crowd.leaves("a2")
+        assert crowd.inside == ["b1", "c", "a3", "b2"]
+
+    scene(play)
