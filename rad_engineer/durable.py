@@ -7,11 +7,12 @@ A file is replaced whole: temporary file, fsync, rename, fsync of the directory.
 import errno
 import json
 import os
+import stat
 import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rad_engineer.errors import OUT_OF_MEANS, CannotWrite, RadError
 
@@ -24,6 +25,10 @@ class StateDamaged(RadError):
     """State on disk contradicts its checksum; nothing was changed."""
 
     exit_code = CannotWrite.exit_code
+
+
+class Irregular(OSError):
+    """What stands in the place of a file is none: a pipe, a device, a socket or a folder."""
 
 
 class LaterVersion(StateDamaged):
@@ -68,6 +73,33 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
     )
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """A file, opened to read; raises Irregular for what is none: a pipe would never end, and nor would a device."""
+    if stat.S_ISREG(path.stat().st_mode):  # asked before: opening a device can do things
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return os.fdopen(handle, "rb")
+        os.close(handle)
+    raise Irregular(errno.EINVAL, "no regular file", str(path))
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The content of a file of at most so many bytes; raises OSError for another one, Irregular for what is none."""
+    with open_regular(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"larger than {most} bytes", str(path))
+    return data
+
+
+def open_state(path: Path, hint: str | None = None) -> BinaryIO:
+    """A file of our own, opened to read; raises StateDamaged, with what to do, where something else is in its place."""
+    try:
+        return open_regular(path)
+    except Irregular as error:
+        raise StateDamaged(f"{path} is damaged: it is no regular file", hint=hint) from error
+
+
 def dump(value: Mapping[str, Any]) -> bytes:
     """Compact JSON bytes; surrogates that a PRD smuggled in survive as escapes."""
     return _compact(value).encode()
@@ -85,7 +117,8 @@ def sealed(value: Mapping[str, Any]) -> bytes:
 
 def read_sealed(path: Path, hint: str | None = None) -> dict[str, Any]:
     """The object of a sealed file; raises StateDamaged, with what to do, where it contradicts its checksum."""
-    plain = unseal(path.read_bytes())
+    with open_state(path, hint) as file:
+        plain = unseal(file.read())
     if plain is None:
         raise StateDamaged(f"{path} is damaged: it contradicts the checksum at its end", hint=hint)
     data: dict[str, Any] = json.loads(plain)

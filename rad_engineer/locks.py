@@ -93,8 +93,11 @@ def hold(directory: Path | int, timeout: float = 5.0) -> Iterator[None]:
 def holder(path: Path) -> dict[str, Any]:
     """What the last holder wrote about itself; empty when that cannot be read."""
     try:
-        with path.open("rb") as file:
-            owner = json.loads(file.read(_OWNER_BYTES))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            owner = json.loads(os.read(descriptor, _OWNER_BYTES))
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):
         return {}
     return owner if isinstance(owner, dict) else {}

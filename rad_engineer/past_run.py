@@ -1,8 +1,8 @@
 """Runs that have been, or are going on: found by name or PRD and read back from disk, without a lock."""
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ def find(*, prd: str | None = None, run: str | None = None, story: str | None = 
         return _of_prd(prd, runs, place)
     if not runs:
         raise NoInput("nothing has been run here yet", hint="start with: rad-engineer run PRD")
-    newest = read(runs[0], place)
+    with _pointing_on(runs, 0):
+        newest = read(runs[0], place)
     if story is None or newest.graph.find(story) is not None:
         return newest
     for rundir in runs[1:_SEARCHED]:
@@ -167,6 +168,17 @@ def _named(runs: Sequence[store.RunDir], name: str) -> store.RunDir:
     raise NoInput(f"there is no run {name}", hint=hint)
 
 
+@contextmanager
+def _pointing_on(runs: Sequence[store.RunDir], number: int) -> Iterator[None]:
+    """Where a run that nobody named is damaged, the way to the one before it is told."""
+    try:
+        yield
+    except durable.StateDamaged as error:
+        if number + 1 < len(runs):
+            error.hint = f"{error.hint}\nthe run before it: rad-engineer status --run {runs[number + 1].run}"
+        raise
+
+
 def _of_prd(prd: str, runs: Sequence[store.RunDir], place: Ground) -> PastRun:
     wanted = place.settings
     found = inputs.read(
@@ -180,10 +192,11 @@ def _of_prd(prd: str, runs: Sequence[store.RunDir], place: Ground) -> PastRun:
         ),
     )
     mine = set(found.graph.identities)
-    for rundir in runs:
-        about = rundir.read_run()
-        if mine & set(about.get("identities", ())):
-            checkpoint = store.load(rundir)
+    for number, rundir in enumerate(runs):
+        with _pointing_on(runs, number):
+            about = rundir.read_run()
+            checkpoint = store.load(rundir) if mine & set(about.get("identities", ())) else None
+        if checkpoint is not None:
             alive = is_alive(rundir, about, checkpoint, place)
             return PastRun(rundir, about, found.graph, checkpoint, alive, place)
     return PastRun(None, {}, found.graph, Checkpoint(), alive=False, ground=place)

@@ -28,9 +28,12 @@ from rad_engineer.core.prd import Prd
 from rad_engineer.core.secret_rules import redacted
 from rad_engineer.durable import (
     SEAL,
+    Irregular,
     StateDamaged,
     cannot_write,
     dump,
+    open_regular,
+    open_state,
     read_sealed,
     replace,
     seal,
@@ -198,8 +201,9 @@ def kept_prd(rundir: RunDir, number: int, entry: Mapping[str, Any]) -> Path:
     """The n-th PRD as it was read; raises StateDamaged where the copy is not what was copied."""
     for copy in (rundir.prd(number, ".json"), rundir.prd(number, ".md")):
         if copy.exists():
-            if zlib.crc32(copy.read_bytes()) == entry["crc"]:
-                return copy
+            with open_state(copy, START_ANEW) as file:
+                if zlib.crc32(file.read()) == entry["crc"]:
+                    return copy
             raise StateDamaged(
                 f"{copy} is damaged: it contradicts its checksum",
                 hint=f"bring back {entry['file']} as it was when it was run: then its copy is not needed",
@@ -219,8 +223,9 @@ def read_report(rundir: RunDir, *, json: bool) -> str | None:
     """The report as it was written; None where there is none, or not as it was written any more."""
     path = rundir.report_json if json else rundir.report_md
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        with open_regular(path) as file:
+            data = file.read()
+    except (FileNotFoundError, Irregular):
         return None
     text = data[: -len(_COMMENT % 0)]
     plain = unseal(data) if json else text if data == text + _COMMENT % zlib.crc32(text) else None
@@ -286,7 +291,8 @@ class Journal:
 def scan_journal(path: Path) -> Iterator[tuple[Event, int]]:
     """Every event with the offset behind its line."""
     try:
-        data = path.read_bytes()
+        with open_state(path, START_ANEW) as file:
+            data = file.read()
     except FileNotFoundError:
         return
     start = 0
@@ -329,7 +335,7 @@ def state(rundir: RunDir) -> str:
 def ending(rundir: RunDir) -> Checkpoint:
     """The state of a run with its exit code and its end; of a long one nothing else."""
     try:
-        with rundir.journal.open("rb") as handle:
+        with open_state(rundir.journal, START_ANEW) as handle:
             handle.seek(max(0, handle.seek(0, os.SEEK_END) - _TAIL))
             lines = handle.read().split(b"\n")[:-1]
     except FileNotFoundError:

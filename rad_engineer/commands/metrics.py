@@ -16,10 +16,13 @@ def metrics(*, json: bool, output: str | None) -> int:
     place = ground.look(os.environ)
     runs = [rundir.path for rundir in past_run.folders(place)]
     folders = [store.runs_folder(place.home)]
-    if json:
-        text = dumps(figures.document(figures.snapshot(runs, folders=folders)), indent=2) + "\n"
-    else:
-        text = figures.exposition(runs, folders=folders)[0].decode()
+    found = figures.snapshot(runs, folders=folders)
+    text = dumps(figures.document(found), indent=2) + "\n" if json else figures.exposed(found)[0].decode()
+    for run in found.damaged:
+        print(
+            f"rad-engineer: warning: the run {run} is damaged, so not all of it is counted",
+            file=sys.stderr,
+        )
     if output is None:
         sys.stdout.write(text)
         return ExitCode.OK

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer.core.events import Event
-from rad_engineer.durable import unseal
+from rad_engineer.durable import Irregular, open_regular, unseal
 from rad_engineer.server.answers import Problem
 
 _PAGE_BYTES = 1 << 20
@@ -64,7 +64,7 @@ def page(
 def _offset(path: Path, cursor: str | None) -> int:
     offset = int(cursor or 0)
     if offset:
-        with suppress(OSError), path.open("rb") as file:
+        with suppress(OSError), open_regular(path) as file:
             file.seek(offset - 1)
             if file.read(1) == b"\n":
                 return offset
@@ -75,9 +75,11 @@ def _offset(path: Path, cursor: str | None) -> int:
 def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
     """Whole lines without their ends, each with the offset behind it."""
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         return
+    except Irregular as error:
+        raise Problem(503, "damaged", f"{path.parent.name}: its journal is no regular file") from error
     with file:
         file.seek(start)
         end = start

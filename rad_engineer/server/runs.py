@@ -146,7 +146,7 @@ class Runs:
             followed.catch_up()
         except NoInput as error:
             raise Problem(404, "not-found", str(error)) from error
-        except RadError as error:
+        except (RadError, OSError) as error:
             raise Problem(
                 503, "damaged", f"{rundir.run}: {type(error).__name__}, its directory cannot be read"
             ) from error

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rad_engineer.core.events import Event
-from rad_engineer.durable import unseal
+from rad_engineer.durable import open_state, unseal
 
 
 class JournalTail:
@@ -18,7 +18,7 @@ class JournalTail:
     def events(self) -> Iterator[Event]:
         """What has been appended since the last call; a journal that is not there yet has nothing."""
         try:
-            with self._path.open("rb") as file:
+            with open_state(self._path) as file:
                 file.seek(0, 2)
                 self._offset = min(self._offset, file.tell())  # a torn tail is cut off when a run goes on
                 file.seek(self._offset)

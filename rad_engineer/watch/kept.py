@@ -116,7 +116,8 @@ def remember(runs: Sequence[Path]) -> None:
 def read_json(path: Path) -> Mapping[str, Any]:
     """An object that somebody else replaces now and then; empty where it cannot be read."""
     with suppress(OSError, ValueError):
-        found = json.loads(path.read_bytes())
+        with durable.open_regular(path) as file:
+            found = json.load(file)
         if isinstance(found, dict):
             return found
     return {}
@@ -141,12 +142,14 @@ class _Lines:
         return about.st_ino != self._inode or about.st_size < self._offset
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """What is there since the last call; raises ValueError at a line that contradicts its checksum."""
+        """What is there since the last call; raises ValueError at a line that contradicts its checksum, or for no file."""
         try:
-            with self._path.open("rb") as file:
+            with durable.open_regular(self._path) as file:
                 self._inode = os.fstat(file.fileno()).st_ino
                 file.seek(self._offset)
                 data = file.read()
+        except durable.Irregular as error:
+            raise ValueError from error
         except OSError:
             return
         start = 0

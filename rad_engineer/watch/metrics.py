@@ -27,20 +27,26 @@ def exposition(runs: Sequence[Path], *, folders: Sequence[Path] = ()) -> tuple[b
     `runs` are run directories. `folders` are those they lie in, where it is known: then what was counted by runs that
     `compact` has removed is there although no run is left.
     """
+    return exposed(snapshot(runs, folders=folders))
+
+
+def exposed(found: "Snapshot") -> tuple[bytes, str]:
+    """What is known as the body of an answer to a scrape, and its content type."""
     from prometheus_client import exposition as text  # noqa: PLC0415 - 60 ms, and only here
     from prometheus_client.registry import CollectorRegistry  # noqa: PLC0415
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected(snapshot(runs, folders=folders)))
+    registry.register(_Collected(found))
     return text.generate_latest(registry), text.CONTENT_TYPE_PLAIN_0_0_4
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """Everything that is known at one moment; gauges by name and value of their label."""
+    """Everything that is known at one moment; gauges by name and value of their label; the names of damaged runs."""
 
     measures: Measures = field(default_factory=Measures)
     gauges: dict[tuple[str, tuple[str, ...]], float] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
 
     def set(self, name: str, *labels: str, value: float) -> None:
         """A gauge has this value."""
@@ -75,7 +81,9 @@ def snapshot(runs: Sequence[Path], *, folders: Sequence[Path] = (), now: float |
         if each.path in gone:
             continue
         found.measures.merge(each.metering.measures)
-        found.raise_by("rad_damaged_runs", value=int(each.damaged))
+        if each.damaged:
+            found.raise_by("rad_damaged_runs")
+            found.damaged.append(each.path.name)
         pulse = each.pulse(when)
         if pulse is not None:
             _going_on(found, each, pulse, when)

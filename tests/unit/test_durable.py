@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import shutil
+import socket
 import stat
 from pathlib import Path
 
@@ -188,3 +189,35 @@ def test_an_export_to_a_folder_is_refused_and_leaves_nothing(tmp_path, monkeypat
     with pytest.raises(CannotWrite, match="directory"):
         durable.export(Path(name), b"x")
     assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+# -- what is read -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder"])
+def test_only_files_are_read(tmp_path, kind):
+    path = tmp_path / "state"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(durable.Irregular, match="no regular file"):
+        durable.read_regular(path, 10)
+    with pytest.raises(durable.StateDamaged, match=f"{path} is damaged: it is no regular file") as error:
+        durable.read_sealed(path, "remove it")
+    assert error.value.hint == "remove it"
+
+
+def test_no_more_is_read_than_was_allowed(tmp_path):
+    path = tmp_path / "sparse"
+    path.write_bytes(b"0123456789")
+    assert durable.read_regular(path, 10) == b"0123456789"
+    os.truncate(path, 5 << 30)
+    with pytest.raises(OSError, match="larger than 10 bytes"):
+        durable.read_regular(path, 10)
