@@ -9,6 +9,7 @@ from typing import Any
 from rad_engineer import trust
 from rad_engineer.core.printable import one_line, plain, several
 from rad_engineer.errors import RadError, Refused
+from rad_engineer.gates import Gate
 from rad_engineer.launch import ground
 from rad_engineer.launch.sandboxed import Judged
 from rad_engineer.projects import configuration, importing
@@ -61,7 +62,7 @@ def _run(place: ground.Ground, wanted: Sequence[tuple[str, str]], *, quiet: bool
         f"rad-engineer: running {first}{several(number, 'gate')} once, on a copy", file=sys.stderr, flush=True
     )
     judged: list[Judged] = []
-    for each in importing.judge(place):
+    for each in importing.judge(place, _begins):
         judged.append(each)
         if not quiet:
             if len(judged) == 1:
@@ -70,6 +71,10 @@ def _run(place: ground.Ground, wanted: Sequence[tuple[str, str]], *, quiet: bool
             verdict = "green" if each.green else "red"
             print(f"  {verdict:6} {each.gate.name:12} {each.seconds:.1f}s{tests}{_because(each)}", flush=True)
     return judged
+
+
+def _begins(gate: Gate) -> None:
+    print(f"rad-engineer: gate {one_line(gate.name)}: {one_line(gate.command)}", file=sys.stderr, flush=True)
 
 
 def _because(each: Judged) -> str:

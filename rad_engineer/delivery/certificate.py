@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import rad_engineer
-from rad_engineer import sandbox
+from rad_engineer import durable, sandbox
 from rad_engineer.delivery import prerequisites, signing, smoke
 from rad_engineer.errors import NoInput, RadError
 
@@ -24,6 +24,7 @@ _SCHEMA = 1
 _FORM = {"algorithm": "ssh-ed25519", "namespace": signing.NAMESPACE}
 _PASSED = "ALL PASS"
 _DAY = 86_400
+_LARGEST = 1_000_000
 _LEFT_OUT = frozenset({"__pycache__"})
 
 Answer = Literal["valid", "changed", "unsigned", "unknown signer", "another version", "too old", "not passed"]
@@ -97,7 +98,7 @@ def _system() -> dict[str, str]:
 def check(file: Path, env: Mapping[str, str], *, signers: Sequence[str], max_age_days: int) -> Checked:
     """Looks a certificate through; `signers` are known public keys besides the user's own."""
     try:
-        data = file.read_bytes()
+        data = durable.read_regular(file, _LARGEST)
     except OSError as error:
         raise NoInput(f"{file}: {error.strerror}", hint="make one: rad-engineer test --smoke") from error
     found = _read(data)
@@ -163,10 +164,15 @@ def _bytes(document: Mapping[str, Any]) -> bytes:
 def read_signers(path: Path) -> list[str]:
     """Public keys of a file: lines of an allowed_signers file of ssh, or a .pub file."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = durable.read_regular(path, _LARGEST).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        why = (
+            (error.strerror or str(error))
+            if isinstance(error, OSError)
+            else f"not UTF-8 at byte {error.start}"
+        )
         raise NoInput(
-            f"{path}: cannot be read: {error}", hint="a file with lines such as `ssh-ed25519 AAAA…`"
+            f"{path}: cannot be read: {why}", hint="a file with lines such as `ssh-ed25519 AAAA…`"
         ) from error
     found = []
     for line in lines:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rad_engineer import gates, git, sandbox, settings, store
+from rad_engineer import durable, gates, git, sandbox, settings, store
 from rad_engineer.errors import RadError
 from rad_engineer.launch import ground
 from rad_engineer.process import capture
@@ -21,6 +21,7 @@ from rad_engineer.settings_schema import SETTINGS
 _GIT_AT_LEAST = (2, 38)  # merge-tree --write-tree
 _PYTHON_AT_LEAST = (3, 11)
 _LITTLE_SPACE = 1024**3
+_LARGEST = 10_000_000  # bytes of a file that may tell of gates
 _OURS = frozenset({"RAD_PROMPT_FILE", "RAD_STORY_ID", "RAD_STORY_TITLE", "RAD_ATTEMPT", process_tree.MARK})
 
 
@@ -150,7 +151,10 @@ def _gates(found: settings.Settings, top: Path) -> Check:
     if found.gates:
         return Check("gates", "ok", ", ".join(found.gates))
     detected = (
-        gates.detect(lambda name: _content(top / name), [entry.name for entry in top.iterdir()])
+        gates.detect(
+            lambda name: _content(top / name),
+            [entry.name for entry in top.iterdir() if entry.is_file() or entry.is_dir()],
+        )
         if found.detect_gates
         else []
     )
@@ -164,7 +168,7 @@ def _gates(found: settings.Settings, top: Path) -> Check:
 
 def _content(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return durable.read_regular(path, _LARGEST)
     except OSError:
         return None
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rad_engineer import git
+from rad_engineer import durable, git
 from rad_engineer.core import diff as patches
 from rad_engineer.core.diff import Diff, FileDiff
 from rad_engineer.core.policy import BadPolicy, Policy, merged, read
@@ -17,6 +17,7 @@ from rad_engineer.git.repository import Repository
 FOLDER = "policy"
 BASELINE = "policy/baseline.txt"
 _LARGEST = 1_000_000  # bytes of a file that is looked into although it is called binary
+_MOST = 20_000_000  # bytes of a file of a policy
 _OF_POLICY = re.compile(r"policy/[^/]+\.toml")
 
 
@@ -47,9 +48,10 @@ def policy_of(table: Mapping[str, Any], *, allow_missing_tests: bool = False) ->
 def _own_table(path: Path) -> dict[str, Any]:
     """The `[policy]` of a file; other people's TOML, which has none, says nothing to us."""
     try:
-        tables = tomllib.loads(path.read_text("utf-8-sig"))
+        tables = tomllib.loads(durable.read_regular(path, _MOST).decode("utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise ConfigInvalid(f"{path}: {error}", hint="mend the file, or remove it") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigInvalid(f"{path}: {why}", hint="mend the file, or remove it") from error
     own = tables.get("policy", {})
     if not isinstance(own, dict):
         raise ConfigInvalid(f"{path}: `policy` is not a table", hint="write [policy] on a line of its own")
@@ -65,9 +67,11 @@ def _checked(table: Mapping[str, Any], place: str) -> None:
 
 def _baseline(path: Path) -> list[str]:
     try:
-        lines = path.read_text("utf-8", "replace").splitlines()
-    except OSError:
+        lines = durable.read_regular(path, _MOST).decode("utf-8", "replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise ConfigInvalid(f"{path}: {error.strerror}", hint="mend the file, or remove it") from error
     return [words[0] for line in lines if (words := line.partition("#")[0].split())]
 
 

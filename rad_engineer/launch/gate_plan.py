@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer import gates, git, roles, settings
+from rad_engineer import durable, gates, git, roles, settings
 from rad_engineer.gates import Gate
 from rad_engineer.git.repository import Repository
 from rad_engineer.launch import models
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rad_engineer.launch.registries import Registry
 
 _NO_HOSTS = (HOST_NETWORK, *REGISTRIES)
+_LARGEST = 10_000_000  # bytes of a file that may tell of gates
 Files = Callable[[str], bytes | None]
 
 
@@ -286,7 +287,7 @@ def _tree(ground: Ground, base: str | None) -> tuple[Files, list[str]]:
     if ground.repository is not None and base is not None:
         repository = ground.repository
         return (lambda path: git.show(repository, base, path)), list(_names_at(repository, base))
-    return (lambda path: _read(ground.top, path)), sorted(entry.name for entry in os.scandir(ground.top))
+    return (lambda path: _read(ground.top, path)), _names(ground.top)
 
 
 @lru_cache(maxsize=1)
@@ -295,9 +296,14 @@ def _names_at(repository: Repository, base: str) -> tuple[str, ...]:
     return tuple(git.top_names(repository, base))
 
 
+def _names(top: Path) -> list[str]:
+    with os.scandir(top) as entries:
+        return sorted(entry.name for entry in entries if entry.is_file() or entry.is_dir())
+
+
 def _read(top: Path, path: str) -> bytes | None:
     try:
-        return (top / path).read_bytes()
+        return durable.read_regular(top / path, _LARGEST)
     except OSError:
         return None
 

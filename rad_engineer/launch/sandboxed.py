@@ -71,10 +71,12 @@ class Judged:
     why: str = ""
 
 
-def judge(ground: Ground, level: Level, wanted: Sequence[Gate]) -> Iterator[Judged]:
+def judge(
+    ground: Ground, level: Level, wanted: Sequence[Gate], begins: Callable[[Gate], None]
+) -> Iterator[Judged]:
     """Runs gates once on a copy of what git would add, prepared by the setup command where one is set.
 
-    All of them in one copy, one after the other; none gets the network, and the copy is gone afterwards.
+    Each is told of when it begins. All of them in one copy, one after the other; none gets the network, and the copy is gone afterwards.
     """
     folder, copy, place = _copied(ground, level)
     setup = ground.settings.setup
@@ -86,6 +88,7 @@ def judge(ground: Ground, level: Level, wanted: Sequence[Gate]) -> Iterator[Judg
             if failed:
                 yield Judged(gate, green=False, seconds=0.0, tests=None, why=failed)
                 continue
+            begins(gate)
             asked, begun = ways.Asked(lambda _: None, gate.name), time.monotonic()
             with boxes.for_gates(place, copy, 0, asked, made) as (box, scratch):
                 said = gates.baseline(
@@ -158,7 +161,7 @@ def _copied(ground: Ground, level: Level) -> tuple[Path, Path, Workplace]:
 def _fill(ground: Ground, copy: Path) -> None:
     """Files that git knows or would add; without git all but our own folder."""
     if ground.repository is None:
-        shutil.copytree(ground.top, copy, symlinks=True, ignore=lambda _, names: _OWN.intersection(names))
+        shutil.copytree(ground.top, copy, symlinks=True, ignore=_left_out)
         return
     listed = git_command.run(
         ground.repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard"
@@ -169,6 +172,13 @@ def _fill(ground: Ground, copy: Path) -> None:
         if Path(path).parts[0] not in _OWN and (source.is_symlink() or source.is_file()):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """Our own folders, and what is neither a file nor a folder nor a link: git would not add it either."""
+    paths = ((name, Path(folder, name)) for name in names)
+    odd = (name for name, path in paths if not (path.is_symlink() or path.is_file() or path.is_dir()))
+    return {*_OWN.intersection(names), *odd}
 
 
 def _stamps(top: Path) -> Iterator[tuple[str, tuple[int, int, int]]]:

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rad_engineer import durable
 from rad_engineer.errors import ConfigInvalid, RadError, UsageError
 from rad_engineer.process.child import spawn
 from rad_engineer.projects import configuration
 
+_LARGEST = 10_000_000
 _NEW = "# Every setting there is: rad-engineer config reference\n"
 
 
@@ -31,13 +33,18 @@ def edit(root: Path, env: Mapping[str, str]) -> bool:
     except UsageError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    data = copy.read_bytes() if copy.exists() else before.encode()
+    kept = f"what you wrote is kept in {copy}; {aim.path} is as it was"
+    try:
+        data = durable.read_regular(copy, _LARGEST)
+    except FileNotFoundError:
+        data = before.encode()
+    except OSError as error:
+        raise ConfigInvalid(f"what `{shlex.join(argv)}` has left is {error.strerror}", hint=kept) from None
     if data == before.encode():
         shutil.rmtree(folder, ignore_errors=True)
         if code:
             raise RadError(f"`{shlex.join(argv)}` ended with {code}; nothing was changed")
         return False
-    kept = f"what you wrote is kept in {copy}; {aim.path} is as it was"
     if code:
         raise RadError(f"`{shlex.join(argv)}` ended with {code}", hint=kept)
     try:

@@ -1,6 +1,6 @@
 """A project that is there already: looked at, configured, known from now on, and judged once when its commands are trusted."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +74,10 @@ def commands(where: ground.Ground) -> list[tuple[str, str]]:
     return [*found, *gate_plan.of_the_sandbox(wanted), *gate_plan.of_registries(wanted)]
 
 
-def judge(where: ground.Ground) -> Iterator[sandboxed.Judged]:
-    """Runs every gate once, in the sandbox that runs have."""
+def judge(where: ground.Ground, begins: Callable[[Gate], None]) -> Iterator[sandboxed.Judged]:
+    """Runs every gate once, in the sandbox that runs have; each is told of when it begins."""
     level = choose(where.settings.sandbox).level
-    yield from sandboxed.judge(where, level, _gates(where))
+    yield from sandboxed.judge(where, level, _gates(where), begins)
 
 
 def _gates(where: ground.Ground) -> Sequence[Gate]:

@@ -2,13 +2,13 @@
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rad_engineer import durable
 from rad_engineer.gates.recognition import read_json
 
 _LARGEST = 2_000_000
@@ -51,30 +51,31 @@ class Tree:
         if not Path(real).is_relative_to(self._real):
             return None
         try:
-            handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            return durable.read_regular(Path(real), _LARGEST)
         except (OSError, ValueError):
             return None
-        try:
-            about = os.fstat(handle)
-            if not stat.S_ISREG(about.st_mode) or about.st_size > _LARGEST:
-                return None
-            return os.read(handle, _LARGEST)
-        except OSError:
-            return None
-        finally:
-            os.close(handle)
 
     def listing(self, folder: str) -> list[str]:
-        """The names in a folder inside this one, sorted; none of what tools have made."""
+        """The names of files and folders in a folder inside this one, sorted; none of what tools have made.
+
+        What a link leads to counts if it lies inside too.
+        """
         real = Path(os.path.realpath(self._real / folder))
         if not real.is_relative_to(self._real):
             return []
         try:
             with os.scandir(real) as entries:
-                names = [entry.name for entry, _ in zip(entries, range(_MOST_NAMES), strict=False)]
+                found = [entry for entry, _ in zip(entries, range(_MOST_NAMES), strict=False)]
+                return sorted(
+                    entry.name for entry in found if entry.name not in _PASSED_OVER and self._has(entry)
+                )
         except OSError:
             return []
-        return sorted(name for name in names if name not in _PASSED_OVER)
+
+    def _has(self, entry: "os.DirEntry[str]") -> bool:
+        if not (entry.is_file() or entry.is_dir()):
+            return False
+        return not entry.is_symlink() or Path(os.path.realpath(entry.path)).is_relative_to(self._real)
 
     def folders(self, folder: str = "") -> list[str]:
         """The folders directly in one, but no links."""

@@ -169,3 +169,27 @@ def test_an_upgraded_tool_is_another_version(tmp_path, ada):
         opened.write("# upgraded\n")
     code, told = asked()
     assert (code, "another version: the files of" in told) == (1, True), told
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "giant"])
+def test_what_can_be_no_certificate_is_not_read(project: Project, kind):
+    path = project.folder / "odd"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.touch()
+        os.truncate(path, 5 << 30)
+    why = "larger than 1000000 bytes" if kind == "giant" else "no regular file"
+    ran = project.rad("test", "--verify", "odd")
+    assert (ran.code, ran.err) == (
+        66,
+        f"rad-engineer: error: odd: {why}\nhint: make one: rad-engineer test --smoke\n",
+    )
+    (project.folder / "readiness.json").write_text("{}")
+    ran = project.rad("test", "--verify", "readiness.json", "--signers", "odd")
+    assert (ran.code, ran.err.splitlines()[0]) == (66, f"rad-engineer: error: odd: cannot be read: {why}")

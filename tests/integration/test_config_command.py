@@ -248,3 +248,14 @@ def test_bytes_that_are_no_text_are_refused(project, capsys, key, value):
     assert code == 2
     assert "not UTF-8" in err
     assert not (project / FILE).exists()
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("script", ["os.mkfifo(p)", "p.symlink_to('/dev/zero')", "p.mkdir()"])
+def test_an_editor_may_leave_what_is_no_file(project, capsys, monkeypatch, script):
+    (project / FILE).write_bytes(ODD)
+    editor(monkeypatch, f"import os; p.unlink(); {script}")
+    code, _, err = run(capsys, "edit")
+    assert code == 78
+    assert "has left is no regular file\nhint: what you wrote is kept in " in err
+    assert (project / FILE).read_bytes() == ODD

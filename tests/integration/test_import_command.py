@@ -203,3 +203,22 @@ def test_refusal_is_an_answer_and_no_error(project, capsys, monkeypatch):
 
     monkeypatch.setattr("rad_engineer.trust.require", refuse)
     assert document(capsys, "import", "--yes")["today"] == []
+
+
+@pytest.mark.timeout(60)
+def test_each_gate_is_told_of_when_it_begins_and_pipes_are_not_copied(home, monkeypatch):
+    top = home / "no repository"
+    top.mkdir()
+    monkeypatch.chdir(top)
+    os.mkfifo(top / "go.mod")
+    os.mkfifo(home / "go")
+    (top / FILE).write_text(f"[sandbox]\nlevel = 'off'\n[gates]\nwaits = 'cat ../go \"{home}/go\"'\n")
+    command = [sys.executable, "-m", "rad_engineer", "import", "--yes"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        for line in running.stderr:
+            if line.startswith("rad-engineer: gate "):
+                (home / "go").write_text("now\n")
+                break
+        out, _ = running.communicate()
+    assert line == f'rad-engineer: gate waits: cat ../go "{home}/go"\n'
+    assert "\nGates today\n  red    waits" in out, "the other pipe is not there"

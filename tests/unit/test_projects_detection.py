@@ -209,3 +209,19 @@ def test_hostile_trees_are_read_without_harm(tmp_path):
     assert Tree(top)("../secret.json") is None
     assert Tree(top)("tox.toml") is not None
     assert [each.language for each in detect(top).gates if "package.json" in str(each.sources)] == []
+
+
+def test_what_is_no_file_of_the_project_tells_nothing(tmp_path):
+    top = tmp_path / "top"
+    (top / "inner").mkdir(parents=True)
+    (tmp_path / "outside.toml").write_text('[package]\nname = "x"\n')
+    os.mkfifo(top / "go.mod")
+    os.mkfifo(top / "package.json")
+    (top / "Cargo.toml").symlink_to("../outside.toml")
+    (top / "Gemfile").symlink_to("/dev/zero")
+    (top / "composer.json").symlink_to("nowhere")
+    (top / "inner" / "real").write_text("")
+    (top / "CMakeLists.txt").symlink_to("inner/real")
+    found = detect(top)
+    assert [(part.name, str(part.source)) for part in found.languages] == [("c", "CMakeLists.txt")]
+    assert (found.package_managers, found.workspaces, found.gates, found.refused) == ((), (), (), ())
