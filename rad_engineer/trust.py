@@ -15,13 +15,16 @@ from typing import TextIO
 
 from rad_engineer import trail
 from rad_engineer.audit import of_user
-from rad_engineer.core.printable import plain
+from rad_engineer.core.printable import spelled
 from rad_engineer.errors import Refused
 from rad_engineer.settings import state_home
 from rad_engineer.shared_file import SharedFile
 
 Commands = Sequence[tuple[str, str]]
 """What would be run: pairs of kind ("gate pytest", "setup", "verify US-001") and command line."""
+
+
+_JUDGES = ("gate ", "verify ", "wave gate ", "final gate ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,8 @@ def require(repo_id: str, commands: Commands, *, yes: bool, stdin: TextIO, stder
     if is_trusted(repo_id, fingerprint(commands), env=env):
         _tell("trusted-before", repo_id, commands)
         return
-    known = {text for entry in trusted(repo_id, env=env) for _, text in entry.commands}
-    if all(text in known for _, text in commands):  # fewer commands, or others that were all shown before
+    known = known_of(trusted(repo_id, env=env))
+    if all(meant(*one) in known for one in commands):  # fewer commands, or others that were all shown before
         _tell("all-shown-before", repo_id, commands)
         return
     try:
@@ -93,6 +96,16 @@ def require(repo_id: str, commands: Commands, *, yes: bool, stdin: TextIO, stder
         raise
     _tell("yes-flag" if yes else "asked-and-trusted", repo_id, commands)
     remember(repo_id, commands, env=env)
+
+
+def known_of(entries: Sequence[Trusted]) -> set[tuple[str, str]]:
+    """What was shown and trusted before, each as what it may do."""
+    return {meant(*one) for entry in entries for one in entry.commands}
+
+
+def meant(kind: str, text: str) -> tuple[str, str]:
+    """What trust in a command is for: gates of all kinds run alike; a word that a gate may say opens nothing elsewhere."""
+    return ("gate" if kind.startswith(_JUDGES) else kind, text)
 
 
 def ask(commands: Commands, *, yes: bool, stdin: TextIO, stderr: TextIO) -> None:
@@ -127,8 +140,8 @@ def _tell(decision: str, repo_id: str, commands: Commands, env: Mapping[str, str
 
 
 def shown(commands: Commands) -> list[str]:
-    """The commands as lines for people, with nothing in them that a terminal would act on."""
-    rows = sorted({(plain(kind).replace("\n", " "), plain(text)) for kind, text in commands})
+    """The commands as lines for people: all of each is seen, and nothing in them is acted on by a terminal."""
+    rows = sorted({(spelled(kind).replace("\n", " "), spelled(text)) for kind, text in commands})
     column = min(max((len(kind) for kind, _ in rows), default=0), 24)
     indent = "\n" + " " * (column + 4)
     return [f"  {kind:<{column}}  {text.strip().replace(chr(10), indent)}" for kind, text in rows]

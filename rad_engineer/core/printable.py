@@ -15,6 +15,9 @@ _CONTROLS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 _SPACE = re.compile(r"\s+")
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that nothing is drawn for
+_FAR = re.compile(r"[ \t]{40,}")
+_EMPTY = re.compile(r"\n(?:[ \t]*\n){3,}")
 _WIDE_PATTERN = (
     r"[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff"
     r"\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff"
@@ -28,6 +31,26 @@ def plain(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+
+
+def spelled(text: str) -> str:
+    """The text with all of it to be seen: what a terminal would act on, or not show, is spelled out, not left out.
+
+    For what somebody has to agree to. Long gaps are counted, so that nothing is pushed out of sight.
+    """
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(map(_spelled, text))
+    text = _FAR.sub(lambda gap: f" [{len(gap[0])} blanks] ", text)
+    return _EMPTY.sub(lambda gap: f"\n[{gap[0].count(chr(10)) - 1} empty lines]\n", text)
+
+
+def _spelled(char: str) -> str:
+    seen = char.isprintable() and char not in _BLANK and not "\ufe00" <= char <= "\ufe0f"
+    if (seen and not "\U000e0100" <= char <= "\U000e01ef") or char in "\n\t":
+        return char
+    return (
+        char.encode("ascii", "backslashreplace").decode("ascii") if char > "\x7f" else f"\\x{ord(char):02x}"
+    )
 
 
 def lines(text: str) -> list[str]:

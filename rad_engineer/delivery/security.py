@@ -101,8 +101,8 @@ def trusted(scene: Scene) -> Seen:
         place.top, scene.wanted.stories_path, scene.wanted.tag, parallel=True, allow_dangling=True
     )
     commands = gate_plan.commands(place, inputs.read([], reading), scene.wanted, agents[0])
-    known = {text for entry in trust.trusted(place.id, env=scene.env) for _, text in entry.commands}
-    strange = sorted({text for _, text in commands} - known)
+    known = trust.known_of(trust.trusted(place.id, env=scene.env))
+    strange = sorted({text for kind, text in commands if trust.meant(kind, text) not in known})
     if strange:
         what = f"{several(len(strange), 'command')} of this project's files not trusted yet: {', '.join(strange)}"
         return failed(what, Fix("rad-engineer trust", "asks"))

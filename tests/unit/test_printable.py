@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rad_engineer.core.printable import cut, duration, hang, lines, one_line, pad, plain, several, width, wrap
+from rad_engineer.core.printable import (
+    cut,
+    duration,
+    hang,
+    lines,
+    one_line,
+    pad,
+    plain,
+    several,
+    spelled,
+    width,
+    wrap,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +97,16 @@ def test_wide_characters_count_twice():
     assert width("日本") == 4
     assert width("e\u0301") == 1
     assert cut("日本語", 5) == "日本…"
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("make test", "make test"), ("a\n\tb", "a\n\tb"), ("日本 e\u0301", "日本 e\u0301"), ("a\x1b]0;b\x07", "a\\x1b]0;b\\x07"),
+        ("a\rb", "a\\x0db"), ("a\x9db", "a\\x9db"), ("a\u202eb", "a\\u202eb"), ("a\u3164b", "a\\u3164b"), ("a\ufe0fb", "a\\ufe0fb"),
+        ("a\U000e0041b\U000e0100", "a\\U000e0041b\\U000e0100"), ("a" + " " * 40 + "b", "a [40 blanks] b"),
+        ("a" + "\n" * 6 + "b", "a\n[5 empty lines]\nb"), ("a\n\n\nb", "a\n\n\nb"),
+    ],
+)  # fmt: skip
+def test_what_is_agreed_to_is_spelled_out(text, seen):
+    assert spelled(text) == seen

