@@ -32,9 +32,15 @@ class Api(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Answer)
         self.key, self.calls = KEY, 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Nobody answers there any more."""
+        self.shutdown()
+        self.server_close()
 
     @property
     def url(self) -> str:
@@ -67,6 +73,7 @@ class World:
     who: Somebody
     api: Api
     collector: socket.socket
+    collector_at: tuple[str, int]
 
     @property
     def home(self) -> Path:
@@ -114,8 +121,9 @@ class World:
                         answer = ""
             except OSError:  # nobody has the terminal open any more
                 pass
+            process.wait()  # a terminal that goes while somebody ends kills them
             os.close(ours)
-        assert process.returncode == 0, told
+        assert process.returncode == 0, (process.returncode, told)
 
     def runs(self) -> list[Path]:
         return sorted((self.project / ".rad-engineer" / "runs").iterdir())
@@ -135,22 +143,23 @@ def world(folder: Path) -> Iterator[World]:
     for name, text in {"rad-engineer": ours, **TOOLS}.items():
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
-    api = Api()
-    threading.Thread(target=api.serve_forever, daemon=True).start()
-    with socket.create_server(("127.0.0.1", 0)) as collector:
-        port = collector.getsockname()[1]
-        who.env |= {"RAD_UPSTREAM": api.url, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+    collector = socket.create_server(("127.0.0.1", 0))
+    made = World(who, Api(), collector, collector.getsockname())
+    try:
+        endpoint = f"http://127.0.0.1:{made.collector_at[1]}"
+        who.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
+        configuration = home / ".config" / "rad-engineer" / "rad-engineer.toml"
+        configuration.parent.mkdir(parents=True, mode=0o700)
+        configuration.write_text(f'[gateway]\nupstream = "{made.api.url}"\n')
         (project / "rad-engineer.toml").write_text(SETTINGS)
         (project / "notes.txt").write_text("first\n")
         (project / "prd.json").write_text(prd(story("A", verify=["test -e notes-A.txt"])))
         who.moves_in()
-        made = World(who, api, collector)
-        try:
-            _settle(made)
-            yield made
-        finally:
-            api.shutdown()
-            api.server_close()
+        _settle(made)
+        yield made
+    finally:
+        made.api.close()
+        made.collector.close()
 
 
 def _settle(made: World) -> None:

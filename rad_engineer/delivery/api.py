@@ -50,7 +50,7 @@ def _asked(scene: Scene) -> Seen:
 
     told = configured(scene.wanted)
     if told.offline or told.upstream == MOCK or told.upstream.startswith(REPLAY):
-        return skipped(f"answers come from {told.upstream}, which is no connection to an API")
+        return _no_connection(scene, told)
     key = None if isinstance(scene.key, RadError) else scene.key
     if key is None and told.upstream == ANTHROPIC:
         return failed("there is no key for the API", LOGIN)
@@ -59,6 +59,16 @@ def _asked(scene: Scene) -> Seen:
         answer_seconds=_SECONDS / 2, run_micro_usd=_CAP_MICRO_USD, story_micro_usd=None,
     )  # fmt: skip
     return _once(told, key, model_id(scene.wanted.model or _MODEL))
+
+
+def _no_connection(scene: Scene, told: "GatewaySettings") -> Seen:
+    """Rehearsals and recorded answers say nothing of an API."""
+    evidence = f"answers come from {told.upstream}, which is no connection to an API"
+    advice = "set gateway.upstream to the API that runs are to ask, or leave it out"
+    if told.offline:
+        evidence, advice = "gateway.offline is set: nobody is asked", "set gateway.offline to false"
+    origin = scene.wanted.origins["offline" if told.offline else "upstream"]
+    return Seen("SKIP", evidence, scene.unset(origin), advice)
 
 
 def _once(told: "GatewaySettings", key: "Credentials | None", model: str) -> Seen:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rad_engineer import git, settings
 from rad_engineer.delivery import prerequisites
+from rad_engineer.delivery.finding import Fix
 from rad_engineer.errors import RadError
 from rad_engineer.git.repository import Repository
 from rad_engineer.launch import ground
@@ -80,6 +81,10 @@ class Scene:
     def home(self) -> Path:
         """Where .rad-engineer lies, or would."""
         return self.top if isinstance(self.repository, RadError) else self.repository.home
+
+    def unset(self, origin: str) -> Fix | None:
+        """What takes a setting back that came from a variable; one of a file has no such command."""
+        return Fix(f"unset {origin}", "shell") if origin in self.env else None
 
     @cached_property
     def key(self) -> "Credentials | RadError | None":

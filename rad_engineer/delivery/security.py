@@ -23,10 +23,8 @@ def walls(scene: Scene) -> Seen:
         return skipped("the settings cannot be read", because="security.settings")
     wanted, origin = scene.settings.sandbox, scene.settings.origins.get("sandbox", "")
     if wanted == "off":
-        fix = Fix("unset RAD_SANDBOX", "shell") if origin == "RAD_SANDBOX" else None
-        return failed(
-            f"off (from {origin}): agents run with all your rights", fix, "set sandbox.level to auto"
-        )
+        evidence = f"off (from {origin}): agents run with all your rights"
+        return failed(evidence, scene.unset(origin), "set sandbox.level to auto")
     try:
         chosen = sandbox.choose(wanted)
     except RadError as error:
@@ -134,7 +132,8 @@ def policy(scene: Scene) -> Seen:
 def audit(scene: Scene) -> Seen:
     """The audit log is kept, and every log of a run is as it was written."""
     if scene.wanted.audit == "off":
-        return warned("off: nobody can say afterwards what a run has done", advice="set audit.log to plain")
+        evidence = "off: nobody can say afterwards what a run has done"
+        return warned(evidence, scene.unset(scene.wanted.origins["audit"]), "set audit.log to plain")
     try:
         own = key.find(scene.env)
     except Refused as error:
@@ -151,6 +150,7 @@ def audit(scene: Scene) -> Seen:
     if bad:
         return failed(
             "; ".join(bad),
-            advice="`rad-engineer audit verify RUN` names every place; keep the files as they are",
+            advice="`rad-engineer audit verify RUN` names every place; bring the files back from a copy, or keep the "
+            "run's folder somewhere else, as it is",
         )
     return passed(f"{scene.wanted.audit}; {several(records, 'record')} of {several(runs, 'run')} as written")

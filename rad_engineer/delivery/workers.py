@@ -21,6 +21,10 @@ def chosen(scene: Scene) -> Seen:
         return failed(str(found), LOGIN if _lacks_key(scene) else None, found.hint or _ADVICE)
     choice, _ = found
     if choice.rehearsal:
+        asked = settings.resolve_agent(scene.wanted, scene.env)
+        if asked.name is not None:
+            evidence = f"{asked.name} (from {asked.origin}): `run` would only rehearse"
+            return failed(evidence, scene.unset(asked.origin), _ADVICE)
         return failed(
             "nobody is configured: `run` would only rehearse", LOGIN if _lacks_key(scene) else None, _ADVICE
         )

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tests import readiness
 from tests.readiness import World, flip
 
 CAMPAIGN = "RAD_READINESS" in os.environ
+OLD_GIT = "printf '#!/bin/sh\\necho git version 2.30.2\\n' > ~/bin/git; chmod +x ~/bin/git"
 NEVER_PASS = {"integrations.webhook", "index.connection"}
 
 pytestmark = pytest.mark.timeout(600)
@@ -23,13 +25,17 @@ pytestmark = pytest.mark.timeout(600)
 
 @dataclass(frozen=True)
 class Fault:
-    """What breaks a world as its user: by a change to it, or (`before`) in the shell that looks."""
+    """What breaks a world as its user: by a change to it, or (`before`) in the shell that looks.
+
+    Where no command mends it, the text `says` what to do, and `undo` does that by hand.
+    """
 
     check: str
     status: str
     breaks: Callable[[World], object] | None = None
     before: str = ""
-    undo: Callable[[World], object] | None = None  # where no command mends it
+    says: str = ""
+    undo: Callable[[World], object] | None = None
 
 
 def statuses(report: dict[str, Any]) -> dict[str, str]:
@@ -68,9 +74,13 @@ def move(old: str, new: str) -> Callable[[World], object]:
     return lambda world: (world.home / old).rename(world.home / new)
 
 
-def weaken(world: World) -> None:
-    (world.project / "policy").mkdir()
-    (world.project / "policy" / "ours.toml").write_text('[policy.severity]\ntests-removed = "off"\n')
+def ours(severity: str) -> Callable[[World], object]:
+    def write(world: World) -> None:
+        (world.project / "policy").mkdir(exist_ok=True)
+        text = f'[policy.severity]\ntests-removed = "{severity}"\n'
+        (world.project / "policy" / "ours.toml").write_text(text)
+
+    return write
 
 
 def damage(world: World) -> None:
@@ -78,42 +88,70 @@ def damage(world: World) -> None:
     flip(journal, journal.read_bytes().index(b"story_started"))
 
 
-def audit_log(world: World) -> Path:
-    return next((world.runs()[-1] / "audit").glob("*.jsonl"))
+def flip_audit(world: World) -> None:
+    flip(next((world.runs()[-1] / "audit").glob("*.jsonl")), 200)
+
+
+def run(script: str) -> Callable[[World], object]:
+    def ran(world: World) -> None:
+        assert world.shell(script).code == 0, script
+
+    return ran
+
+
+def answers_again(world: World) -> None:
+    world.api = readiness.Api(world.api.server_address[1])
+
+
+def listens_no_more(world: World) -> None:
+    world.collector.close()
+
+
+def listens_again(world: World) -> None:
+    world.collector = socket.create_server(world.collector_at)
 
 
 FAULTS = [
     Fault("api.call", "FAIL", rotate),
-    Fault("api.call", "FAIL", before="export RAD_UPSTREAM=http://127.0.0.1:9"),
+    Fault("api.call", "FAIL", lambda world: world.api.close(),
+          says="is the network there?", undo=answers_again),
     Fault("api.call", "SKIP", before="export RAD_UPSTREAM=mock"),
+    Fault("api.call", "SKIP", before="export RAD_OFFLINE=1"),
     Fault("api.call", "FAIL", lambda world: credentials(world).unlink()),
     Fault("agents.chosen", "FAIL", before="export RAD_AGENT=mock"),
-    Fault("agents.program", "FAIL", before="export RAD_AGENT=command RAD_AGENT_COMMAND=no-such-agent"),
+    Fault("agents.program", "FAIL", before="export RAD_AGENT=command RAD_AGENT_COMMAND=no-such-agent",
+          says="`no-such-agent` is not found on PATH", undo=run("ln -s /bin/true ~/bin/no-such-agent")),
     Fault("resources.processors", "WARN", before="taskset -cp 0 $$ >/dev/null"),
     Fault("resources.memory", "WARN", before="ulimit -S -v 1000000"),
     Fault("resources.folders", "FAIL", lambda world: (world.home / ".cache" / "rad-engineer").chmod(0o500)),
     Fault("resources.descriptors", "FAIL", before="ulimit -S -n 200"),
     Fault("resources.processes", "WARN", before="ulimit -S -u 240"),
     Fault("security.settings", "FAIL", in_project("rad-engineer.toml", readiness.SETTINGS + "[limitz]\nx = 1\n"),
-          undo=in_project("rad-engineer.toml", readiness.SETTINGS)),
+          says="limits", undo=in_project("rad-engineer.toml", readiness.SETTINGS + "[limits]\n")),
     Fault("security.sandbox", "FAIL", before="export RAD_SANDBOX=off"),
     Fault("security.key-storage", "FAIL", lambda world: credentials(world).chmod(0o644)),
     Fault("security.private-files", "FAIL", lambda world: state(world).chmod(0o777)),
     Fault("security.private-files", "FAIL", lambda world: (state(world) / "audit" / "key").chmod(0o644)),
     Fault("security.trust", "FAIL", in_project("rad-engineer.toml", readiness.SETTINGS + 'other = "true"\n')),
-    Fault("security.policy", "WARN", weaken),
-    Fault("security.audit", "FAIL", lambda world: flip(audit_log(world), 200)),
+    Fault("security.policy", "WARN", ours("off"), says="see [policy.severity], and policy/*.toml", undo=ours("block")),
+    Fault("security.audit", "FAIL", flip_audit, says="bring the files back from a copy", undo=flip_audit),
     Fault("security.audit", "WARN", before="export RAD_AUDIT=off"),
-    Fault("integrations.git", "FAIL", before="mkdir -p ~/old; printf '#!/bin/sh\\necho git version 2.30.2\\n' > ~/old/git; chmod +x ~/old/git; PATH=$HOME/old:$PATH"),
-    Fault("integrations.repository", "FAIL", move("project/.git", "git")),
-    Fault("integrations.identity", "WARN", lambda world: world.who.git("config", "--unset", "user.email")),
-    Fault("integrations.remote", "WARN", move("remote.git", "gone.git")),
-    Fault("integrations.engine", "WARN", lambda world: (world.home / "bin" / "stopped").touch()),
-    Fault("integrations.collector", "WARN", before="export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9"),
+    Fault("integrations.git", "FAIL", run(OLD_GIT),
+          says="needs git 2.38 or newer", undo=run("ln -sf /usr/bin/git ~/bin/git")),
+    Fault("integrations.repository", "FAIL", run("git update-ref -d HEAD"),
+          says="git add -A && git commit -m 'First commit'", undo=run("git add -A && git commit -m 'First commit'")),
+    Fault("integrations.identity", "WARN", lambda world: world.who.git("config", "--unset", "user.email"),
+          says="git config user.email MAIL", undo=run("git config user.email grace@example.org")),
+    Fault("integrations.remote", "WARN", move("remote.git", "gone.git"),
+          says="see `git remote get-url origin`", undo=run('mv ~/gone.git "$(git remote get-url origin)"')),
+    Fault("integrations.engine", "WARN", lambda world: (world.home / "bin" / "stopped").touch(),
+          says="start it", undo=lambda world: (world.home / "bin" / "stopped").unlink()),
+    Fault("integrations.collector", "WARN", listens_no_more, says="start the collector", undo=listens_again),
     Fault("state.locks", "FAIL", stale_lock),
     Fault("state.runs", "FAIL", damage),
     Fault("state.growth", "WARN", lambda world: readiness.old_runs(world, 55)),
 ]  # fmt: skip
+BY_HAND = ["resources.disk", "resources.watches", *(fault.check for fault in FAULTS if fault.says)]
 
 
 def first(report: dict[str, Any], name: str) -> list[str]:
@@ -176,7 +214,7 @@ def test_the_screen(world: World) -> None:
 
 @pytest.mark.skipif(not CAMPAIGN, reason="takes minutes: set RAD_READINESS")
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.check)
-def test_exactly_this_check_changes_and_its_command_mends_it(world: World, fault: Fault, capsys: Any) -> None:
+def test_exactly_this_check_changes_and_what_it_says_mends_it(world: World, fault: Fault) -> None:
     clean = world.look()
     assert clean["verdict"] == "READY", clean
     if fault.breaks is not None:
@@ -184,20 +222,17 @@ def test_exactly_this_check_changes_and_its_command_mends_it(world: World, fault
     broken = world.look(fault.before)
     assert_only(clean, broken, fault)
     found = row(broken, fault.check)
-    if found["fix"] is None:
-        with capsys.disabled():
-            print(f"\nno command mends {fault.check}: {found['evidence']}")
-        assert found["advice"] or found["status"] == "SKIP"
-        if fault.undo is None:
-            return
+    assert (found["fix"] is None) is bool(fault.says), found
+    if fault.undo is not None:
+        assert fault.says in found["advice"], found
         fault.undo(world)
-        mended = world.look()
+        mended = world.look(fault.before)
     elif found["fix_kind"] == "shell":
         mended = world.look(f"{fault.before}\n{found['fix']}")
     else:
         world.fix(found["fix"])
         mended = world.look()
-    assert statuses(mended) == statuses(clean), mended
+    assert statuses(mended) == statuses(clean), json.dumps(mended)
 
 
 @pytest.mark.skipif(not CAMPAIGN, reason="takes minutes: set RAD_READINESS")
@@ -239,6 +274,10 @@ def test_watches_that_others_of_the_user_hold(world: World) -> None:
 
 
 @pytest.mark.skipif(not CAMPAIGN, reason="takes minutes: set RAD_READINESS")
-def test_every_check_has_been_seen_to_change() -> None:
+def test_every_check_has_been_seen_to_change(capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(
+            f"\n{len(BY_HAND)} of {len(FAULTS) + 2} faults are mended by hand: {', '.join(sorted(BY_HAND))}"
+        )
     tried = {fault.check for fault in FAULTS} | {"resources.disk", "resources.watches"}
     assert {check.id for check in checks.CHECKS if check.when != "full"} - tried == NEVER_PASS

@@ -2,9 +2,11 @@
 
 import pytest
 
-from rad_engineer.delivery import checks, remedies
+from rad_engineer.delivery import api, checks, remedies, security, workers
 from rad_engineer.delivery.finding import Finding, Fix, Seen, failed, passed, skipped, warned
+from rad_engineer.delivery.scene import Scene
 from rad_engineer.errors import UsageError
+from rad_engineer.gateway.credentials import Secret
 
 
 def finding(name: str, seen: Seen, family: str = "State", *, required: bool = True) -> Finding:
@@ -121,3 +123,28 @@ def test_nobody_to_ask_is_no_yes(tmp_path):
     with pytest.raises(UsageError):
         list(remedies.carry_out(remedies.safe(rows), tmp_path, {}, yes=False, streams=(nobody, nobody)))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "looks"),
+    [
+        ("RAD_AGENT", "mock", workers.chosen),
+        ("RAD_SANDBOX", "off", security.walls),
+        ("RAD_AUDIT", "off", security.audit),
+        ("RAD_UPSTREAM", "mock", api.call),
+        ("RAD_OFFLINE", "1", api.call),
+    ],
+)
+def test_a_variable_that_is_in_the_way_is_named_with_what_takes_it_back(tmp_path, variable, value, looks):
+    env = {"HOME": str(tmp_path), "RAD_AGENT": "anthropic", variable: value}
+    taken = {"ANTHROPIC_API_KEY": Secret(b"a planted key")}
+    found = looks(Scene(tmp_path, env, taken, offline=False))
+    assert found.status != "PASS"
+    assert found.fix == Fix(f"unset {variable}", "shell")
+    name = {"RAD_AGENT": "agent.name", "RAD_SANDBOX": "sandbox.level", "RAD_AUDIT": "audit.log"}.get(variable)
+    if name is not None:
+        table, key = name.split(".")
+        (tmp_path / "rad-engineer.toml").write_text(f'[{table}]\n{key} = "{value}"\n')
+        del env[variable]
+        found = looks(Scene(tmp_path, env, taken, offline=False))
+        assert (found.status != "PASS", found.fix) == (True, None)
