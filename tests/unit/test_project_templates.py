@@ -93,6 +93,11 @@ def test_what_setup_installs_is_pinned_and_names_no_registry(template):
         assert {f"node_modules/{name}" for name in wanted} <= set(packages)
         assert [path for path, each in packages.items() if path and "integrity" not in each] == []
         assert [path for path, each in packages.items() if "resolved" in each] == []
+        # Those of other platforms too: `npm ci`, which takes nothing without its hash, refuses a lock that lacks one.
+        needed = {name for each in packages.values() for name in each.get("optionalDependencies", ())}
+        assert needed <= {path.rpartition("node_modules/")[2] for path in packages}
+        setup = tomllib.loads(files["rad-engineer.toml"])["workspace"]["setup"]
+        assert setup.startswith("npm ci --ignore-scripts")
 
 
 @pytest.mark.parametrize("licence", templates.LICENCES)
