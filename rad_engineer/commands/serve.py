@@ -19,10 +19,13 @@ def serve(*, runs: Sequence[str], flags: Mapping[str, object]) -> int:
     serving = configuration.configured(settings.with_flags(place.settings, flags), os.environ)
     found = past.of_folders(runs, place) if runs else past.of_project(place)
     listener = sockets.listen(serving)
-    print(f"listening on {sockets.url(serving, listener)}", flush=True)
-    for note in configuration.notes(serving):
-        print(f"note: {note}", file=sys.stderr, flush=True)
-    program.serve(serving, found, listener, lambda _stop: None)
+
+    def tell(_stop: object) -> None:  # signals are heard by now
+        print(f"listening on {sockets.url(serving, listener)}", flush=True)
+        for note in configuration.notes(serving):
+            print(f"note: {note}", file=sys.stderr, flush=True)
+
+    program.serve(serving, found, listener, tell)
     return ExitCode.OK
 
 

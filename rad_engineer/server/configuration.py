@@ -44,7 +44,9 @@ class Serving:
 
 def configured(wanted: Settings, env: Mapping[str, str]) -> Serving:
     """What the settings mean; raises Refused where others could reach the server and would need no token."""
-    host = wanted.serve_host.strip("[]")
+    host = (wanted.serve_host or "").strip("[]")
+    if not host:
+        raise UsageError("--host is empty", hint="127.0.0.1 is this machine alone, 0.0.0.0 is everybody")
     if wanted.serve_port > _LAST_PORT:
         raise UsageError(f"there is no port {wanted.serve_port}", hint=f"ports end at {_LAST_PORT}")
     file = Path(wanted.serve_token_file).expanduser() if wanted.serve_token_file else own_token_file(env)

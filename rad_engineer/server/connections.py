@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -214,6 +215,6 @@ class Connection(H11Protocol):
 
     def _parts(self, status: int, body: bytes, headers: dict[str, str]) -> Iterator[h11.Event]:
         head = {**headers, "content-length": str(len(body)), "connection": "close"}
-        yield h11.Response(status_code=status, headers=[*head.items()])
+        yield h11.Response(status_code=status, headers=[*head.items()], reason=HTTPStatus(status).phrase)
         yield h11.Data(data=body)
         yield h11.EndOfMessage()

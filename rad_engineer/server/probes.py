@@ -13,7 +13,7 @@ from rad_engineer.server import models
 from rad_engineer.server.answers import Problem
 from rad_engineer.server.connections import Census
 from rad_engineer.server.operations import Operation, Response
-from rad_engineer.server.runs import Followed, Runs
+from rad_engineer.server.runs import UNREADABLE, Followed, Runs
 from rad_engineer.watch import metrics
 
 _MEGABYTE = 1 << 20
@@ -39,7 +39,7 @@ class Probes:
             Operation("/status", "status", "How the server and the newest run are.", self.status, models.Status,
                       limited=False),
             Operation("/metrics", "metrics", "What runs have counted, in the text format of Prometheus.", self.metrics,
-                      None, limited=False, kind="text/plain"),
+                      None, limited=False, reads=True, kind="text/plain"),
         )  # fmt: skip
 
     def health(self, _path: Mapping[str, str], _asked: Any) -> Response:
@@ -64,7 +64,7 @@ class Probes:
                 try:
                     followed = runs.follow(every[0])
                     state = followed.state
-                except (Problem, RadError, OSError):
+                except (*UNREADABLE, Problem):
                     state = "damaged"
             counts: Mapping[str, int] = followed.counts() if followed is not None else {}
             alive = followed is not None and followed.alive
@@ -95,7 +95,10 @@ class Probes:
         """Of all runs, those that are gone included."""
         with self._runs as runs:
             paths = [each.path for each in runs.all()]
-        body, kind = metrics.exposition(paths, folders=self._runs.folders)
+        try:
+            body, kind = metrics.exposition(paths, folders=self._runs.folders)
+        except RadError as error:  # without them counters would fall
+            raise Problem(503, "damaged", "the totals of runs that were removed cannot be read") from error
         return Response(body, kind=kind)
 
     def _store(self) -> models.Component:
@@ -115,7 +118,7 @@ class Probes:
             for newest in every[:1]:
                 newest.read_run()
                 store.ending(newest)
-        except (RadError, OSError) as error:
+        except (*UNREADABLE, Problem) as error:
             return models.Component(name="newest-run", ok=False, detail=type(error).__name__)
         detail = "" if every else "nothing has been run here yet"
         return models.Component(name="newest-run", ok=True, detail=detail)

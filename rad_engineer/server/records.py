@@ -27,7 +27,7 @@ class Records:
                        ("get_run", "list_stories", "list_events", "get_report"))  # fmt: skip
         return (
             Operation("/api/runs", "list_runs", "Runs, newest first.", self.list_runs, models.RunList,
-                      asked=models.Page, links=of_run),
+                      asked=models.Page, reads=True, links=of_run),
             Operation(one, "get_run", "A run without its stories.", self.get_run, models.RunDocument, reads=True),
             Operation(f"{one}/stories", "list_stories", "The stories of a run, as they stand now.",
                       self.list_stories, models.StoryList, asked=models.StoryPage, reads=True),

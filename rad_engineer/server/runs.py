@@ -22,6 +22,8 @@ from rad_engineer.watch import kept
 _LATE = 4 * store.PULSE_SECONDS
 _FIRST_NAMESPACE = 0xEFFFFFFC  # of processes, by its number in every Linux
 _KEPT = 4  # runs whose stories are in memory
+UNREADABLE = (RadError, OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What may be raised by a directory that others, and other versions, have written into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +129,16 @@ class Runs:
         self._lock.release()
 
     def all(self) -> list[store.RunDir]:
-        """Every run, newest first."""
-        return self._listed()
+        """Every run, newest first; raises Problem where a folder of runs cannot be listed."""
+        try:
+            return self._listed()
+        except OSError as error:
+            message = f"a folder of runs cannot be listed: {error.strerror or type(error).__name__}"
+            raise Problem(503, "damaged", message) from error
 
     def find(self, run: str) -> store.RunDir:
         """The run of that name; raises Problem."""
-        for rundir in self._listed():
+        for rundir in self.all():
             if rundir.run == run:
                 return rundir
         raise Problem(404, "not-found", "there is no such run: GET /api/runs lists them")
@@ -144,9 +150,9 @@ class Runs:
             if followed is None or not followed.is_current:
                 followed = Followed(rundir, self._place)
             followed.catch_up()
-        except NoInput as error:
-            raise Problem(404, "not-found", str(error)) from error
-        except (RadError, OSError) as error:
+        except (NoInput, FileNotFoundError) as error:  # removed while it was looked for
+            raise Problem(404, "not-found", f"there is no run {rundir.run} any more") from error
+        except UNREADABLE as error:
             raise Problem(
                 503, "damaged", f"{rundir.run}: {type(error).__name__}, its directory cannot be read"
             ) from error
@@ -162,7 +168,7 @@ class Runs:
             if ending.state in ("new", "running"):
                 return Standing(rundir.run, *_of_process(self.follow(rundir)))
             return Standing(rundir.run, reports.state_of(ending, alive=False), alive=False)
-        except (RadError, OSError, Problem):
+        except (*UNREADABLE, Problem):
             return Standing(rundir.run, "damaged", alive=False)
 
 

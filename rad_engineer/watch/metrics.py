@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,7 @@ def snapshot(runs: Sequence[Path], *, folders: Sequence[Path] = (), now: float |
         counted, names = kept.totals(folder)  # behind the runs: one that went meanwhile is in here
         found.measures.merge(counted)
         gone |= {folder / name for name in names}
-    machine: Mapping[str, Any] | None = None
+    told = False
     for each in read:
         if each.path in gone:
             continue
@@ -84,11 +85,14 @@ def snapshot(runs: Sequence[Path], *, folders: Sequence[Path] = (), now: float |
         if each.damaged:
             found.raise_by("rad_damaged_runs")
             found.damaged.append(each.path.name)
-        pulse = each.pulse(when)
-        if pulse is not None:
-            _going_on(found, each, pulse, when)
-            machine = pulse.get("resources", machine)
-    _resources(found, machine if machine is not None else _meter.read().to_json())
+        with suppress(AttributeError, TypeError, ValueError):  # another version says it in another way
+            pulse = each.pulse(when)
+            if pulse is not None:
+                _going_on(found, each, pulse, when)
+                _resources(found, pulse.get("resources") or _meter.read().to_json())
+                told = True
+    if not told:
+        _resources(found, _meter.read().to_json())
     return found
 
 
@@ -145,10 +149,11 @@ def _resources(found: Snapshot, read: Mapping[str, Any]) -> None:
         "rad_memory_limit_bytes": read.get("memory_limit"),
     }
     for name, value in values.items():
-        if value is not None:
+        if isinstance(value, int | float):
             found.set(name, value=value)
     for resource, share in read.get("pressure", {}).items():
-        found.set("rad_pressure_ratio", resource, value=share)
+        if isinstance(share, int | float):
+            found.set("rad_pressure_ratio", resource, value=share)
 
 
 class _Collected:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 
 import pytest
 from past_runs import Past, repository
@@ -221,3 +222,16 @@ def test_logs_tell_how_much_they_left_out():
     now[0] = 11.0
     assert sparing.filter(records[100])
     assert records[100].getMessage() == "said 100 (80 lines were left out before)"
+
+
+def test_a_signal_is_heard_as_soon_as_it_says_where_it_listens(place):
+    folder, project = place
+    with served(project, folder) as client:
+        client.process.send_signal(signal.SIGHUP)
+        assert client.process.wait(30) == 0
+
+
+def test_no_host_at_all_is_refused(place):
+    folder, project = place
+    code, said = refused(project, folder, "--host", "")
+    assert (code, "--host is empty" in said) == (2, True)
