@@ -1,16 +1,18 @@
 """approve: release a story that waits for a human."""
 
 import os
+import sys
 
 from rad_engineer import durable, store
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput, UsageError
-from rad_engineer.launch import ground, inputs
+from rad_engineer.launch import ground, inputs, records
 
 
 def approve(*, story: str, run: str | None) -> int:
     """Puts the approval where the run looks for it; a run that is going on takes it up at once."""
     here = ground.look(os.environ)
+    records.require_own(here, yes=False, stdin=sys.stdin, stderr=sys.stderr)
     rundir = _run(here, run)
     about = rundir.read_run()
     graph = inputs.read(about["files"], reading(here)).graph

@@ -9,7 +9,7 @@ from rad_engineer import trust
 from rad_engineer.core.printable import plain
 from rad_engineer.delivery import deploy_engine, deploy_kubernetes, deploy_local, deploy_stage, deploy_status
 from rad_engineer.errors import ExitCode, Refused, UsageError
-from rad_engineer.launch import gate_plan, ground
+from rad_engineer.launch import gate_plan, ground, records
 
 
 def local(  # noqa: PLR0913 -- as many as the command has options
@@ -61,6 +61,7 @@ def run(*, run: str | None, execute: bool, again: bool, yes: bool) -> int:
     place = ground.look(os.environ)
     one = deploy_stage.due(place, run)
     if execute:
+        records.require_own(place, yes=yes, stdin=sys.stdin, stderr=sys.stderr)
         commands = gate_plan.of_the_deployment(place.settings)
         trust.require(place.id, commands, yes=yes, stdin=sys.stdin, stderr=sys.stderr)
     return int(deploy_stage.carry_out(one, _tell, execute=execute, again=again))

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from rad_engineer import locks, past_run, process, store
 from rad_engineer.core.graph import Graph
 from rad_engineer.errors import NoInput
 from rad_engineer.importers import write_back
-from rad_engineer.launch import ground, inputs, recovery
+from rad_engineer.launch import ground, inputs, records, recovery
 
 
 def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
@@ -21,7 +22,7 @@ def pass_story(*, prd: str, story: str, flags: Mapping[str, object]) -> int:
     )
     graph = inputs.read([prd], reading).graph
     index = inputs.find_story(graph, story)
-    place.home.joinpath(".rad-engineer").mkdir(exist_ok=True)
+    records.require_own(place, yes=False, stdin=sys.stdin, stderr=sys.stderr)
     with locks.acquire(place.lock, 0.0, process.describe_self("pass")):
         owner = graph.prds[graph.prd_of[index]]
         missing = write_back.write(Path(owner.path), owner, {graph.stories[index].id: True})

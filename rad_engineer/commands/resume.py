@@ -11,7 +11,7 @@ from rad_engineer import durable, past_run, settings, store
 from rad_engineer.commands import Early
 from rad_engineer.commands.run import reading
 from rad_engineer.errors import NoInput
-from rad_engineer.launch import ground, inputs, known, models
+from rad_engineer.launch import ground, inputs, known, models, records
 from rad_engineer.settings import Settings
 from rad_engineer.watch.output import Output
 
@@ -30,6 +30,9 @@ def resume(
     from rad_engineer.commands import showing  # noqa: PLC0415
 
     here = ground.look(os.environ)
+    records.require_own(
+        here, yes=bool(flags.get("yes")) or here.settings.yes, stdin=sys.stdin, stderr=sys.stderr
+    )
     allowed = bool(flags.get("allow_unverified"))
     rundir = _choose(here, run, allowed=allowed)
     if not _goes_on(rundir, allowed=allowed):

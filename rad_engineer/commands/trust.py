@@ -9,7 +9,7 @@ from rad_engineer import settings
 from rad_engineer import trust as book
 from rad_engineer.core.printable import several
 from rad_engineer.errors import UsageError
-from rad_engineer.launch import gate_plan, ground, inputs, models
+from rad_engineer.launch import gate_plan, ground, inputs, models, records
 
 
 def trust(*, prds: Sequence[str], flags: Mapping[str, object], listing: bool, revoke: bool, yes: bool) -> int:
@@ -22,6 +22,7 @@ def trust(*, prds: Sequence[str], flags: Mapping[str, object], listing: bool, re
     elif listing:
         _list(place.id)
     else:
+        records.require_own(place, yes=yes, stdin=sys.stdin, stderr=sys.stderr)
         commands = _commands(place, prds)
         if not commands:
             print("there are no commands to trust")

@@ -29,7 +29,7 @@ from rad_engineer.core.schedule import Schedule
 from rad_engineer.engines.local import LocalEngine
 from rad_engineer.errors import ConfigInvalid, ExitCode
 from rad_engineer.lanes import Limits
-from rad_engineer.launch import gate_plan, known, models, recovery, run_branch, terms
+from rad_engineer.launch import gate_plan, known, models, records, recovery, run_branch, terms
 from rad_engineer.launch.ground import Ground
 from rad_engineer.launch.marks import Marks
 from rad_engineer.launch.order import Ended, Order
@@ -48,6 +48,7 @@ from rad_engineer.watch.tracing import Tracer, tracer
 def launch(order: Order, *, only: store.RunDir | None = None) -> Ended:
     """Runs, or goes on with, what was ordered. `only`: exactly this unfinished run, as `resume` wants it."""
     ground = order.ground
+    records.require_own(ground, yes=order.settings.yes, stdin=sys.stdin, stderr=_stderr())
     trusted_commands(order)
     with _locked(ground):
         home_runs = known.whole(store.runs(ground.home)) if order.settings.fresh else store.runs(ground.home)
@@ -66,8 +67,11 @@ def trusted_commands(order: Order) -> None:
     if order.rehearsal:
         return
     commands = gate_plan.commands(order.ground, order.inputs, order.settings, order.agent)
-    stderr = cast("TextIO", Output(sys.stderr))  # as much of a stream as is asked for, and it may go away
-    trust.require(order.ground.id, commands, yes=order.settings.yes, stdin=sys.stdin, stderr=stderr)
+    trust.require(order.ground.id, commands, yes=order.settings.yes, stdin=sys.stdin, stderr=_stderr())
+
+
+def _stderr() -> TextIO:
+    return cast("TextIO", Output(sys.stderr))  # as much of a stream as is asked for, and it may go away
 
 
 def _locked(ground: Ground) -> locks.Lock:
