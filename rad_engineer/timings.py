@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 OURS = (
-    "schedule", "journal", "slot move", "walk", "stage", "commit", "policy", "checkpoint", "gate copy", "landing", "rest",
+    "schedule", "journal", "slot move", "walk", "stage", "commit", "policy", "checkpoint", "gate copy", "box", "landing", "rest",
 )  # fmt: skip
 THEIRS = ("setup", "agent", "gates")
 """Parts that a project or its agent answers for."""

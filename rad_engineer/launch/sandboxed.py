@@ -90,7 +90,7 @@ def judge(
                 continue
             begins(gate)
             asked, begun = ways.Asked(lambda _: None, gate.name), time.monotonic()
-            with boxes.for_gates(place, copy, 0, asked, made) as (box, scratch):
+            with boxes.for_gates(place, boxes.Judged(copy, made=made), asked) as (box, scratch):
                 said = gates.baseline(
                     gate, box=box, cwd=copy, env=judging_environment(place, copy), scratch=scratch,
                     limits=process.Limits(seconds=ground.settings.gate_timeout), log=folder / "gate.log",

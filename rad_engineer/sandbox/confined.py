@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from rad_engineer import process
+from rad_engineer import process, timings
 from rad_engineer.process.child import keep_descriptors, spawn
 from rad_engineer.sandbox.namespace import BoxFailed, BoxKilled, BoxTree, Inhabitant, Namespace
 from rad_engineer.sandbox.seam import Grants, Place
@@ -49,7 +49,8 @@ class Confined:
         self._grants = grants
         self._ending: Path | None = None
         self._services: list[Callable[[], None]] = []
-        self._namespace: Namespace | None = self._open()
+        with timings.part("box"):
+            self._namespace: Namespace | None = self._open()
 
     def inside(self, path: Path | str) -> str:
         """What a path of the host is called inside."""
@@ -115,6 +116,10 @@ class Confined:
         tree = BoxTree(self._living(), keep=keep).recorded(self._ending)
         return tree.counted(*self._counted())
 
+    def ready(self) -> None:
+        """Waits until commands can be run inside."""
+        self._living().ready()
+
     def close(self) -> None:
         """Ends everything in it, and then what is served to it."""
         namespace, self._namespace = self._namespace, None
@@ -146,6 +151,7 @@ class Confined:
     def _open(self) -> Namespace:
         if threading.get_native_id() != os.getpid():
             raise AssertionError("the main thread opens boxes: the end of any other would be theirs")
+        process.become_subreaper()  # what has lost the process outside comes to us
         keep_descriptors()  # before there are some that are to be inherited
         ours, theirs = socket.socketpair()
         errors = os.memfd_create("errors", os.MFD_CLOEXEC)

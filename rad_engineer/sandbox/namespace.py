@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rad_engineer import timings
 from rad_engineer.errors import RadError
 from rad_engineer.process.child import Child
 from rad_engineer.process.limits import Limits, Usage
@@ -66,11 +67,14 @@ class Namespace:
 
     def ready(self) -> None:
         """Waits until it can be asked; raises BoxFailed."""
-        if self._pidfd >= 0:
-            return
+        if self._pidfd < 0:
+            with timings.part("box"):
+                self._begin()
+
+    def _begin(self) -> None:
         until = time.monotonic() + _STARTS
         while len(self._descriptors) <= len(self._ports):
-            if not self._receive(until):
+            if not (self._heard(until) and self._receive(None)):
                 killed = self._gone and not self._said()
                 why = self._said() or "it did not answer"
                 self.close()
@@ -164,7 +168,8 @@ class Namespace:
 
     def _end(self) -> bool:
         """Kills the init, or whatever is on its way to become it, and waits until it is gone."""
-        pidfds = [os.dup(self._pidfd)] if self._pidfd >= 0 else _pidfds(descendants([self._child.pid])[1:])
+        beginning = () if self._pidfd >= 0 else (*descendants([self._child.pid])[1:], *self._orphans())
+        pidfds = [os.dup(self._pidfd)] if self._pidfd >= 0 else _pidfds(beginning)
         for pidfd in pidfds:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -179,6 +184,28 @@ class Namespace:
             over = bool(poller.poll(max(0.0, until - time.monotonic()) * 1000)) and over
             os.close(pidfd)
         return over
+
+    def _orphans(self) -> list[int]:
+        """What was on its way to become the init when the process outside was killed: it waits for that one for good."""
+        errors, found = os.fstat(self._errors), []
+        for pid in children(os.getpid()):
+            with suppress(OSError):
+                if os.path.samestat(os.stat(f"/proc/{pid}/fd/2"), errors):  # noqa: PTH116 -- strings
+                    found.append(pid)
+        return found
+
+    def _heard(self, until: float) -> bool:
+        """Waits for the first words from inside; False when they cannot come any more, or have not by then."""
+        outer = self._child.pidfd()
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        if outer is not None:
+            poller.register(outer, select.POLLIN)
+        heard = {descriptor for descriptor, _ in poller.poll(max(0.0, until - time.monotonic()) * 1000)}
+        if outer is not None:
+            os.close(outer)
+        self._gone = bool(heard) and self._control.fileno() not in heard
+        return self._control.fileno() in heard
 
     def _send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         text = json.dumps(message).encode()

@@ -63,6 +63,9 @@ class Unconfined:
             spawn(argv, cwd, _environment(env), descriptors, new_session=True), self._before or frozenset()
         )
 
+    def ready(self) -> None:
+        """It always is."""
+
     def close(self) -> None:
         """Ends whatever was started since the first command, however it has detached itself."""
         before, self._before = self._before, None

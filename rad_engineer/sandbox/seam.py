@@ -125,6 +125,9 @@ class Box(Protocol):
     ) -> Lasting:
         """Starts a program that outlives the call; raises OSError when it cannot be started."""
 
+    def ready(self) -> None:
+        """Waits until it has been opened; raises BoxFailed where that has failed. Whoever does not ask waits later."""
+
     def close(self) -> None:
         """Ends everything in the box; when it returns, no process of it is left."""
 

@@ -103,6 +103,15 @@ def take(run: StoryRun, turn: Turn) -> Took:
     raise AssertionError("a chain of agents has at least one")
 
 
+def expect(run: StoryRun, where: Path) -> None:
+    """Begins to open the box of whoever is asked first, while the slot is prepared; the prompt is written by then."""
+    turn = Turn(where)
+    name = _names(run, turn)[0]
+    if run.place.walled and where.is_dir():
+        shown = _shown(run, turn, _prompt_file(run, turn), name)
+        boxes.agent_ahead(run.place, where, shown, _home(run, name), _models(run, name))
+
+
 def _asked(run: StoryRun, turn: Turn, name: str, first: str) -> agents.AgentResult:
     rules = run.place.rules
     hidden = rules.sandbox != "off" and choice.ungranted(name, rules.credentials, key=_key(run))

@@ -5,10 +5,11 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rad_engineer import durable, sandbox
 from rad_engineer.sandbox import Box, Grants, Mount
@@ -16,10 +17,15 @@ from rad_engineer.worker import ways
 from rad_engineer.worker.witness import Witnessed
 from rad_engineer.worker.workplace import OBJECTS, Workplace
 
+if TYPE_CHECKING:
+    from rad_engineer.sandbox.proxy import Decision
+
 PROMPT, PATCH, LEARNINGS = "/rad/prompt.md", "/rad/last.patch", "/rad/learnings.txt"
 _SCRATCH = "/scratch"
 _REACHES = {"agent": "network", "gate": "gate_network", "setup": "setup_network"}
 _NONE = Grants()
+_Wanted = tuple[sandbox.Place, Grants]
+_Hear = Callable[["Decision"], None]
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -47,30 +53,61 @@ def kind(place: Workplace) -> str:
 def for_setup(place: Workplace, copy: Path, asked: ways.Asked) -> Box:
     """Where the setup command runs: it writes into the copy."""
     grants = ways.with_network(place, _NONE, "setup_network", asked.hear)
-    return _open(place, "setup", copy, grants)
+    return _open(place, "setup", *_wanted(place, copy, grants))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A copy that gates judge: its lane, what setup made in it, and which of two folders the next gate writes to."""
+
+    copy: Path
+    lane: int = 0
+    made: tuple[str, ...] = ()
+    turn: int = 0
+
+    def scratch(self, place: Workplace) -> Path:
+        """A folder for what a gate writes outside the copy; that of the next gate is another one."""
+        return Path(place.rules.cache) / "scratch" / f"{place.rules.run}-{self.lane}-{self.turn % 2}"
+
+    def kept(self) -> tuple[str, ...]:
+        """What can be read there, and nothing more: code that is judged would change what judges the next."""
+        here = (path for path in self.made if not (self.copy / path).is_symlink())
+        return tuple(path for path in here if (self.copy / path).exists())
 
 
 @contextmanager
-def for_gates(
-    place: Workplace, copy: Path, lane: int, asked: ways.Asked, made: tuple[str, ...] = ()
-) -> Iterator[tuple[Box, Path]]:
-    """Where gates judge a copy, and a folder for what they write outside it; gone afterwards.
-
-    What setup made can be read there, and nothing more: code that is judged would change what judges the next.
-    """
-    scratch = Path(place.rules.cache) / "scratch" / f"{place.rules.run}-{lane}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    with durable.writing(scratch):
-        scratch.mkdir(parents=True)
-        sandbox.hand_over(scratch, place.owner_of(copy))
-    kept = tuple(path for path in made if (copy / path).exists() and not (copy / path).is_symlink())
-    mounts = (Mount(scratch, _SCRATCH, writable=True),)
+def for_gates(place: Workplace, judged: Judged, asked: ways.Asked) -> Iterator[tuple[Box, Path]]:
+    """Where a gate judges a copy, and a folder for what it writes outside it; gone afterwards."""
+    scratch = judged.scratch(place)
+    where, grants = _for_gate(place, judged, asked.hear)
+    if not place.ahead.waits(where):
+        _make_anew(place, scratch, judged.copy)
     try:
-        grants = ways.with_network(place, _NONE, "gate_network", asked.hear)
-        with _open(place, "gate", copy, grants, mounts, kept) as box:
+        with _open(place, "gate", where, grants) as box:
             yield box, scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def gate_ahead(place: Workplace, judged: Judged) -> None:
+    """Begins to open the box of the gate that comes next in a copy, unless one is waiting."""
+    where, grants = _for_gate(place, judged, lambda _: None)
+    if not place.ahead.waits(where):
+        _make_anew(place, judged.scratch(place), judged.copy)
+        place.ahead.open(place.rules.sandbox, where, grants)
+
+
+def _for_gate(place: Workplace, judged: Judged, hear: _Hear) -> _Wanted:
+    mounts = (Mount(judged.scratch(place), _SCRATCH, writable=True),)
+    grants = ways.with_network(place, _NONE, "gate_network", hear)
+    return _wanted(place, judged.copy, grants, mounts, judged.kept())
+
+
+def _make_anew(place: Workplace, folder: Path, copy: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with durable.writing(folder):
+        folder.mkdir(parents=True)
+        sandbox.hand_over(folder, place.owner_of(copy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +150,23 @@ def for_agent(
     models: ways.Models = ways.UNMETERED,
 ) -> Box:
     """Where an agent and its commands work; `home` is its home folder, which is kept for it."""
+    return _open(place, "agent", *_for_agent(place, where, shown, home, models, asked.hear))
+
+
+def agent_ahead(
+    place: Workplace, where: Path, shown: Shown, home: Path | None, models: ways.Models = ways.UNMETERED
+) -> None:
+    """Begins to open the box of the agent that comes next in a slot."""
+    if place.walled and place.rules.workspace == "slots":
+        wanted = _for_agent(place, where, shown, home, models, lambda _: None)
+        place.ahead.open(place.rules.sandbox, *wanted)
+
+
+def _for_agent(
+    place: Workplace, where: Path, shown: Shown, home: Path | None, models: ways.Models, hear: _Hear
+) -> _Wanted:
     if not place.confined:
-        return _open(place, "agent", where)
+        return _wanted(place, where)
     owner = place.owner_of(where)
     with durable.writing(shown.learnings):
         shown.learnings.touch()
@@ -126,19 +178,23 @@ def for_agent(
     mounts += [Mount(shown.prompt, PROMPT)] if shown.prompt.is_file() else []
     mounts += [Mount(shown.patch, PATCH)] if shown.patch is not None else []
     granted = replace(models.grants, home=home)
-    grants = ways.with_network(place, granted, "network", asked.hear, shown.hosts)
-    return _open(place, "agent", where, grants, tuple(mounts), ending=shown.ending)
+    grants = ways.with_network(place, granted, "network", hear, shown.hosts)
+    return _wanted(place, where, grants, tuple(mounts), ending=shown.ending)
 
 
-def _open(
+def _open(place: Workplace, what: str, where: sandbox.Place, grants: Grants) -> Box:
+    opened = place.ahead.take(place.rules.sandbox, where, grants)
+    return Witnessed(opened, what, getattr(place.rules, _REACHES[what]))
+
+
+def _wanted(
     place: Workplace,
-    what: str,
     copy: Path,
     grants: Grants = _NONE,
     mounts: tuple[Mount, ...] = (),
     read_only: tuple[str, ...] = (),
     ending: Path | None = None,
-) -> Box:
+) -> _Wanted:
     rules = place.rules
     if rules.workspace == "slots":
         objects = place.pool.store.objects
@@ -148,8 +204,7 @@ def _open(
         read_only = (".git",) if (copy / ".git").is_dir() else ()
     readable = tuple(Mount(path, str(path)) for path in map(_absolute, rules.readable))
     where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner_of(copy), ending)
-    opened = sandbox.open_box(rules.sandbox, where, replace(grants, read=(*grants.read, *readable)))
-    return Witnessed(opened, what, getattr(rules, _REACHES[what]))
+    return where, replace(grants, read=(*grants.read, *readable))
 
 
 def _covers(place: Workplace, copy: Path) -> tuple[Mount, ...]:

@@ -74,12 +74,14 @@ def run_gates(court: Court, tree: str, head: str, wanted: Sequence[Gate]) -> lis
     copy = pool.slot("gate", court.lane)
 
     def ready() -> None:
+        court.place.ahead.settle(copy.path)
         with timings.part("gate copy"):
             pool.move(copy, tree, head, keep=setup.kept(copy.git_dir).paths, quarantine=court.quarantine)
         failed = set_up_copy(court, copy, tree, head)
         if failed is not None:
             raise _NotSetUp(failed)
 
+    expect_gate(court)
     held = _held_against(court, head, wanted)
     if isinstance(held, Outcome):
         return held
@@ -174,11 +176,13 @@ def _run_all(
     """Runs gates one after the other; none of them finds what the story's code wrote during another."""
     place = court.place
     results: list[GateResult] = []
-    for gate in wanted:
+    for number, gate in enumerate(wanted):
         if results:
             ready()
         asked = ways.Asked(court.say, gate.name)
-        with timings.part("gates"), _box(court, where, asked) as (box, folder):
+        with timings.part("gates"), _box(court, where, asked, number) as (box, folder):
+            if number + 1 < len(wanted):
+                expect_gate(court, number + 1)
             result = gates.run(
                 gate,
                 box=box,
@@ -216,19 +220,33 @@ def strange_tools(court: Court, wanted: Sequence[Gate]) -> list[str]:
     if not place.confined:
         return []
     empty = boxes.empty(place)
-    with boxes.for_gates(place, empty, court.lane, ways.Asked(court.say, "tools")) as (box, _folder):
+    judged = boxes.Judged(empty, court.lane)
+    with boxes.for_gates(place, judged, ways.Asked(court.say, "tools")) as (box, _folder):
         return tools.differences(wanted, box, place.user, empty)
 
 
-def _box(court: Court, where: Path, asked: ways.Asked) -> AbstractContextManager[tuple[Box, Path]]:
+def _box(
+    court: Court, where: Path, asked: ways.Asked, number: int = 0
+) -> AbstractContextManager[tuple[Box, Path]]:
     """A box for one gate."""
+    return boxes.for_gates(court.place, _judged(court, where, number), asked)
+
+
+def expect_gate(court: Court, number: int = 0) -> None:
+    """Begins to open the box of a gate that comes next, the first or a later one, in a copy that is left alone now."""
+    if court.place.walled and court.place.rules.workspace == "slots":
+        copy = court.place.pool.slot("gate", court.lane)
+        boxes.gate_ahead(court.place, _judged(court, copy.path, number))
+
+
+def _judged(court: Court, where: Path, number: int) -> boxes.Judged:
     place = court.place
     made = (
         setup.kept(place.pool.slot("gate", court.lane).git_dir).paths
         if place.rules.workspace == "slots"
         else ()
     )
-    return boxes.for_gates(place, where, court.lane, asked, made)
+    return boxes.Judged(where, court.lane, made, number)
 
 
 def baseline(court: Court, commit: str, gate: Gate) -> Baseline | Outcome:
@@ -247,6 +265,7 @@ def _ask(court: Court, commit: str, gate: Gate, *, again: bool = False) -> Basel
     """Runs the gate on that commit; a second time where it was killed: else it would excuse whatever is red."""
     place = court.place
     copy = place.pool.slot("gate", court.lane)
+    place.ahead.settle(copy.path)
     with timings.part("gate copy"):
         place.pool.move(copy, commit, commit, keep=setup.kept(copy.git_dir).paths)
     failed_setup = set_up_copy(court, copy, commit, commit)

@@ -50,8 +50,11 @@ def _answer(job: Mapping[str, Any], places: dict[str, Workplace], channel: Chann
         if place is None:
             place = places[job["rundir"]] = Workplace.open(Path(job["rundir"]))
         account = timings.open_account(wanted=bool(job.get("timed")))
-        with timings.part("rest"):
-            answer = _JOBS[job["job"]](job, place, channel)
+        try:
+            with timings.part("rest"):
+                answer = _JOBS[job["job"]](job, place, channel)
+        finally:
+            place.ahead.close()
         return {"ok": True, **answer, "spent": account.empty() if account is not None else {}}
     except RadError as error:
         return {"ok": False, "error": str(error), "hint": error.hint, "exit_code": int(error.exit_code)}

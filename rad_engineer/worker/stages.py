@@ -58,6 +58,7 @@ def _run_stages(run: StoryRun) -> Outcome:
             return ended
         took = ended.result
         wrote = agent_turn.wrote(ended)
+    verdict.expect_gates(run)
     committed = commits.commit(run, took)
     if isinstance(committed, Outcome):
         return committed
@@ -137,6 +138,8 @@ def _prepare(run: StoryRun) -> Outcome | None:
     if run.job.get("resume"):
         commits.rescue(run, slot)
     base = run.job["base"]
+    agent_turn.write_prompt(run)
+    agent_turn.expect(run, slot.path)
     with timings.part("slot move"):
         pool.move(slot, base, base, keep=(*run.place.rules.keep, *setup.kept(slot.git_dir).paths))
     try:
@@ -146,7 +149,6 @@ def _prepare(run: StoryRun) -> Outcome | None:
     if failed is not None:
         return failed
     pool.copy_files(slot)
-    agent_turn.write_prompt(run)
     run.finished("prepare", started)
     return None
 

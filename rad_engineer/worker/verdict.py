@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rad_engineer import gates, swap, timings
 from rad_engineer.gates import Gate, GateResult, policy
 from rad_engineer.outcome import Outcome
-from rad_engineer.worker.court import Cancelled, Court, project_gates, run_gates, run_in_place
+from rad_engineer.worker.court import Cancelled, Court, expect_gate, project_gates, run_gates, run_in_place
 from rad_engineer.worker.story_run import StoryRun
 from rad_engineer.worker.witness import tell_files
 from rad_engineer.worker.workplace import Workplace
@@ -29,6 +29,13 @@ def court_of(run: StoryRun, commit: str = "") -> Court:
     """The court for one attempt; evidence names the commit."""
     logs = run.attempt_folder / "gates"
     return Court(run.place, int(run.job["lane"]), logs, run.say, run.cancel, judged=commit)
+
+
+def expect_gates(run: StoryRun) -> None:
+    """Begins to open the box of the first gate that will judge the story, while its work is made into a commit."""
+    wanted = run.place.rules.gates or run.story.get("checks")
+    if wanted and run.place.rules.kind == "real" and run.place.rules.workspace == "slots":
+        expect_gate(court_of(run))
 
 
 def gates_of(run: StoryRun) -> tuple[Gate, ...]:

@@ -51,6 +51,10 @@ class Witnessed:
         self._tell(argv)
         return self._box.spawn(argv, cwd, env, descriptors)
 
+    def ready(self) -> None:
+        """Waits until it is open."""
+        self._box.ready()
+
     def close(self) -> None:
         """Ends everything in the box."""
         self._box.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rad_engineer import process, sandbox, store
 from rad_engineer.rules import Rules
+from rad_engineer.worker.ahead import Ahead
 
 if TYPE_CHECKING:
     from rad_engineer.git.repository import Repository
@@ -58,6 +59,11 @@ class Workplace:
         rules = self.rules
         return Pool(self.repository, Path(rules.cache), rules.run, history=rules.history, copy=rules.copy,
                     owner=self.owner_of, objects_at=OBJECTS if self.walled else "")  # fmt: skip
+
+    @cached_property
+    def ahead(self) -> Ahead:
+        """The boxes that this worker has opened before their stages come; closed with each job."""
+        return Ahead()
 
     @property
     def walled(self) -> bool:
