@@ -63,7 +63,7 @@ def only_waits(pid: int) -> bool:
 
     Between two calls of the kernel nobody can help that: whoever looks for the mark of the run ends it.
     """
-    found = os.readlink(f"/proc/{pid}/exe").endswith("/bwrap") and not children(pid)
+    found = Path(f"/proc/{pid}/exe").readlink().name == "bwrap" and not children(pid)
     return found and process.MARK.encode() in Path(f"/proc/{pid}/environ").read_bytes()
 
 
