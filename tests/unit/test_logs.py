@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rad_engineer import logs
+from rad_engineer import log_file, logs
 from rad_engineer.core.events import Event
 
 
@@ -224,7 +224,7 @@ def test_it_prints_to_stderr_unless_told_otherwise(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_hangs_holds_nobody_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(logs, "_MOST_WAITING_BYTES", 500_000)
+    monkeypatch.setattr(log_file, "_MOST_WAITING_BYTES", 500_000)
     path = tmp_path / "run.log"
     os.mkfifo(path)  # opening it for writing waits for a reader
     logs.start(path, run="r1")
