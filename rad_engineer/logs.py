@@ -125,24 +125,30 @@ def bound(**fields: Any) -> Iterator[None]:
         _bound.reset(token)
 
 
+def bind(**fields: Any) -> None:
+    """Adds fields (a request) to every record that this task makes from here on."""
+    _bound.set({**_bound.get(), **fields})
+
+
 def start(
     path: Path | None, *, run: str | None = None, level: str = "info", verbose: int = 0, form: str = "pretty"
 ) -> None:  # fmt: skip
     """Opens run.log (None: no file) and, when verbose, the readable form; writes what has been waiting.
 
     Returns at once, and changes nothing where a log is open already; the run's name is that of the log's folder.
-    `level` holds for the file; `verbose` 1 shows info and up, 2 everything; `form` of what is shown is pretty or json.
+    `level` holds for the file, without one for what is shown; `verbose` 1 shows info and up, 2 everything; `form` of
+    what is shown is pretty or json.
     """
     if _log.opening is not None:
         return
-    shown = {0: 100, 1: LEVELS["info"]}.get(int(verbose), LEVELS["debug"])
+    shown = {0: 100 if path else LEVELS[level], 1: LEVELS["info"]}.get(int(verbose), LEVELS["debug"])
     written = LEVELS["debug"] if verbose > 1 else LEVELS.get(level, LEVELS["info"])
     writer = Writer()
     _log.file = file = LogFile(path, writer) if path is not None else None
     if run is None:
         run = path.parent.name if path is not None else ""
     _log.opening = _Opening(file, writer, written if file else 100, shown, form, run)
-    if verbose:
+    if verbose or path is None:
         _open()
 
 

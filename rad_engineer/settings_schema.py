@@ -243,9 +243,9 @@ _SERVER = (
 _SIGNALS = (
     Setting("otlp_endpoint", "text", None, "the base URL of a collector that takes spans (OTLP over HTTP), instead of what "
             "OTEL_EXPORTER_OTLP_ENDPOINT says; needs the extra `otel`", None, ("--otlp-endpoint",), "URL"),
-    Setting("log_level", "choice", "info", "from which level on run.log has records", "log.level",
+    Setting("log_level", "choice", "info", "from which level on run.log and the log of `serve` have records", "log.level",
             choices=("debug", "info", "warning", "error")),
-    Setting("log_format", "choice", "pretty", "how -v shows them: for people, or as lines of JSON", "log.format",
+    Setting("log_format", "choice", "pretty", "how -v and `serve` show them: for people, or as lines of JSON", "log.format",
             choices=("pretty", "json")),
 )  # fmt: skip
 

@@ -35,7 +35,9 @@ def beside(place: Ground, say: Callable[[str], object]) -> Iterator[None]:
     listener = _listen(serving, say)
     told = {
         "home": str(place.home),
-        "settings": {name: value for name, value in asdict(wanted).items() if name.startswith("serve")},
+        "settings": {
+            name: value for name, value in asdict(wanted).items() if name.startswith(("serve", "log_"))
+        },
     }
     channel, child = _start(told, listener)
     say(f"serving: {sockets.url(serving, listener)}\n")

@@ -35,6 +35,8 @@ class Serving:
     per_peer: int
     deadline: float = 10.0
     patience: float = 30.0
+    log_level: str = "info"
+    log_format: str = "pretty"
 
     @property
     def scheme(self) -> str:
@@ -66,6 +68,8 @@ def configured(wanted: Settings, env: Mapping[str, str]) -> Serving:
         tls=_tls(wanted.serve_certificate, wanted.serve_key),
         connections=most,
         per_peer=max(_FEWEST, most // 4),
+        log_level=wanted.log_level,
+        log_format=wanted.log_format,
     )
 
 

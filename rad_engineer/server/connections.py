@@ -198,6 +198,9 @@ class Connection(H11Protocol):
             self._unread.cancel()
             self._unread = None
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nobody has to be told to install something."""
+
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is refused as everything else is; within an answer there is nothing left to be said."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):

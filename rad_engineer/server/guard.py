@@ -1,10 +1,13 @@
 """Who is let in: hosts, origins, rates, tokens and sizes are looked at before any route is."""
 
 import math
+import secrets
+import time
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rad_engineer import logs
 from rad_engineer.server import tokens
 from rad_engineer.server.answers import SECURITY, Problem
 from rad_engineer.server.configuration import Serving, plain_host
@@ -28,8 +31,22 @@ class Guard:
         self._headers = [(name.encode(), value.encode()) for name, value in SECURITY.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, or refuses it."""
+        """Answers a request, or refuses it; its name is in the answer, and in all that is logged meanwhile."""
+        began, request, status = time.monotonic(), secrets.token_hex(4), 0
+        logs.bind(request=request)
 
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request.encode())]
+            await send(message)
+
+        await self._answer(scope, receive, named)
+        logs.debug("answered", method=scope["method"], path=scope["path"], status=status,
+                   seconds=round(time.monotonic() - began, 4))  # fmt: skip
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 named = {name for name, _ in message["headers"]}

@@ -2,11 +2,8 @@
 
 import asyncio
 import gc
-import logging
 import signal
 import socket
-import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from rad_engineer import library_logs, logs
 from rad_engineer.server import openapi
 from rad_engineer.server.application import application
 from rad_engineer.server.configuration import Serving
@@ -26,16 +24,16 @@ from rad_engineer.server.sockets import BACKLOG
 
 _AT_ONCE = 16  # connections taken in one step: fewer than the descriptors that are kept free
 _THREADS = 4
-_WINDOW = 10.0
-_MOST_IN_A_WINDOW = 20
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def serve(
     serving: Serving, runs: Runs, listener: socket.socket, until: Callable[[Callable[[], None]], None]
 ) -> None:
-    """Answers until a signal comes, or until what `until` is given is called."""
-    asyncio.run(_serve(serving, runs, listener, until))
+    """Answers until a signal comes, or until what `until` is given is called; its log is stderr."""
+    logs.start(None, level=serving.log_level, form=serving.log_format)
+    with library_logs.heard(serving.log_format, serving.log_level):
+        asyncio.run(_serve(serving, runs, listener, until))
 
 
 async def _serve(
@@ -43,7 +41,6 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, "runs"))
-    _log_to_stderr()
     census = Census(serving)
     config = uvicorn.Config(
         application(operations(serving, runs, census), serving),
@@ -104,45 +101,3 @@ def _connections(serving: Serving, census: Census) -> type[Connection]:
         "census": census, "deadline": serving.deadline, "patience": serving.patience, "tls": serving.tls
     }  # fmt: skip
     return type("Connection", (Connection,), attributes)
-
-
-class Sparing(logging.Filter):
-    """Lets only so many records through: what strangers send must not fill a disk."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
-        self._clock = clock
-        self._since = clock()
-        self._passed = self._left_out = 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is written; the first one of a time says what was left out before."""
-        now = self._clock()
-        if now - self._since >= _WINDOW:
-            if self._left_out:
-                record.msg = f"{record.getMessage()} ({self._left_out} lines were left out before)"
-                record.args = ()
-            self._since, self._passed, self._left_out = now, 0, 0
-        self._passed += 1
-        if self._passed > _MOST_IN_A_WINDOW:
-            self._left_out += 1
-            return False
-        return True
-
-
-class _Line(logging.Formatter):
-    """Tracebacks end where they say nothing new."""
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 -- as the library calls it
-        return super().formatException(ei)[-4_000:]
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line("%(asctime)s %(levelname)s %(message)s"))
-    handler.addFilter(Sparing())
-    for name in ("uvicorn.error", "asyncio"):
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
-        logger.propagate = False
-        logger.setLevel(logging.WARNING)

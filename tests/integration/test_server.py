@@ -1,7 +1,6 @@
 """A real server: who is let in, what probes are told, and what it refuses to start with."""
 
 import json
-import logging
 import signal
 
 import pytest
@@ -14,9 +13,8 @@ from rad_engineer.server import runs, tokens
 from rad_engineer.server.configuration import Serving, configured
 from rad_engineer.server.connections import Census
 from rad_engineer.server.probes import Probes
-from rad_engineer.server.program import Sparing
 from rad_engineer.server.rates import Rates
-from tests.serving import refused, served
+from tests.serving import PLANTED, refused, served
 
 TOKEN = "t" * 20
 
@@ -212,18 +210,6 @@ def test_rates_are_kept_for_each_address_and_networks_are_one():
     assert not any(Rates(0).wait("192.0.2.1") for _ in range(1_000))
 
 
-def test_logs_tell_how_much_they_left_out():
-    now = [0.0]
-    sparing = Sparing(lambda: now[0])
-    records = [
-        logging.LogRecord("a", logging.WARNING, "", 0, "said %d", (each,), None) for each in range(101)
-    ]
-    assert sum(sparing.filter(each) for each in records[:100]) == 20
-    now[0] = 11.0
-    assert sparing.filter(records[100])
-    assert records[100].getMessage() == "said 100 (80 lines were left out before)"
-
-
 def test_a_signal_is_heard_as_soon_as_it_says_where_it_listens(place):
     folder, project = place
     with served(project, folder) as client:
@@ -235,3 +221,26 @@ def test_no_host_at_all_is_refused(place):
     folder, project = place
     code, said = refused(project, folder, "--host", "")
     assert (code, "--host is empty" in said) == (2, True)
+
+
+def test_its_log_is_lines_of_json_where_that_is_wanted(place):
+    folder, project = place
+    wanted = {"RAD_LOG_FORMAT": "json", "RAD_LOG_LEVEL": "debug"}
+    with served(project, folder, changed=PLANTED, **wanted) as client:
+        failed, found = client.get("/crash"), client.get("/status?%0a")
+        with client.raw() as connection:
+            connection.sendall(b"no HTTP at all\r\n\r\n")
+            assert b"HTTP/1.1 400 Bad Request\r\n" in connection.recv(4096)
+    lines = [
+        json.loads(line) for line in client.log.read_text().splitlines() if not line.startswith("note: ")
+    ]
+    crash, nonsense, answered = sorted(lines, key=lambda line: line["event"])  # two threads have written them
+    assert crash["request"] == failed.headers["x-request-id"] != found.headers["x-request-id"]
+    assert "AttributeError" in crash["exception"]
+    told = {"request": found.headers["x-request-id"], "method": "GET", "path": "/status", "status": 422}
+    assert (answered["event"], {name: answered[name] for name in told}) == ("answered", told)
+    assert (nonsense["level"], nonsense["logger"], "request" in nonsense) == (
+        "warning",
+        "uvicorn.error",
+        False,
+    )
