@@ -26,14 +26,18 @@ def _run_started(event: Event, _checkpoint: Checkpoint) -> str:
     number = stories if isinstance(stories, int) else len(stories or ())
     branch = str(data.get("branch") or "").removeprefix("refs/heads/")
     where = f" on {one_line(branch)}" if branch and data.get("workspace") != "shared" else ""
-    return f"{kind} {event.run}: {several(number, 'story', 'stories')}{where}{_sandbox(data)}"
+    return f"{kind} {event.run}: {several(number, 'story', 'stories')}{where}{_sandbox(data, kind)}"
 
 
-def _run_resumed(event: Event, _checkpoint: Checkpoint) -> str:
-    return f"run {event.run} goes on{_sandbox(event.data)}"
+def _run_resumed(event: Event, checkpoint: Checkpoint) -> str:
+    kind = "rehearsal" if checkpoint.kind == "rehearsal" else "run"
+    return f"{kind} {event.run} goes on{_sandbox(event.data, kind)}"
 
 
-def _sandbox(data: Mapping[str, Any]) -> str:
+def _sandbox(data: Mapping[str, Any], kind: str) -> str:
+    """What confines commands; a rehearsal runs none."""
+    if kind == "rehearsal":
+        return ""
     level = data.get("sandbox")
     if level == "off":
         return "; SANDBOX OFF: commands run with all your rights"

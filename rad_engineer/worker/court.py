@@ -122,9 +122,12 @@ def _remember(court: Court, tree: str, wanted: Sequence[Gate], results: Sequence
 def set_up_copy(
     court: Court, copy: "Slot", tree: str, head: str, keep: tuple[str, ...] = ()
 ) -> Outcome | None:
-    """Runs the setup command in a copy where it is needed; `keep` stays there in any case."""
+    """Runs the setup command in a copy where it is needed; `keep` stays there in any case.
+
+    A rehearsal runs none: it asks for no trust and has no sandbox, because no command of anybody runs in it.
+    """
     place = court.place
-    if not place.rules.setup:
+    if not place.rules.setup or place.rules.kind == "rehearsal":
         return None
     asked = ways.Asked(court.say, "setup")
     made = setup.Copy(

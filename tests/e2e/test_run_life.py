@@ -31,6 +31,21 @@ def test_a_rehearsal_never_lands(project: Project) -> None:
     assert project.rad("run", "prd.json", *agent(project, WRITE), "--yes").code == 0
 
 
+def test_a_rehearsal_runs_no_command_of_anybody(project: Project) -> None:
+    ran_at = project.folder.parent / "ran"
+    tables = "".join(
+        f"[{table}]\nx = 'touch {ran_at}-{table}'\n" for table in ("gates", "wave_gates", "final_gates")
+    )
+    toml = f"[workspace]\nsetup = 'touch {ran_at}-setup'\n{tables}"
+    project.init({**files(prd(story("A"))), "rad-engineer.toml": toml})
+    for arguments in ([], ["--agent", "mock"], ["--agent", "mock", "--workspace", "shared"]):
+        ran = project.rad("run", "prd.json", *arguments, "--fresh")
+        assert ran.code in (4, 69), ran
+        assert " rehearsed" in ran.out
+        assert "SANDBOX" not in ran.out + ran.err
+    assert list(ran_at.parent.glob("ran-*")) == [], "nobody has trusted them"
+
+
 def test_untrusted_commands_are_refused(project: Project) -> None:
     project.init(files(prd(story("A"))))
     ran = project.rad("run", "prd.json", *agent(project, WRITE))
