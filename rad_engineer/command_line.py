@@ -62,8 +62,27 @@ def _place(verb: Verb, positional: list[str], found: dict[str, Any]) -> bool:
     return not positional
 
 
+def _refuse_empty(verb: Verb, values: dict[str, Any]) -> None:
+    """An empty word is most often a variable of a script that is not set: it never means what leaving it out means.
+
+    A setting may be given as empty: then what a file says of it does not hold.
+    """
+    told = [(row.flags[-1], values[row.name]) for row in verb.told
+            if row.kind == "text" and (row in verb.options or row.name.startswith("serve_"))]  # fmt: skip
+    told += [
+        (each.metavar, values[each.name]) for each in verb.arguments if not (each.many or each.may_be_empty)
+    ]
+    for name, value in told:
+        if value is not None and not value.strip():
+            raise UsageError(
+                f"{name} is empty",
+                hint=f"give it a value, or leave it out; see `rad-engineer {verb.name} --help`",
+            )
+
+
 def _typed(verb: Verb, values: dict[str, Any]) -> dict[str, Any]:
     """Options in their own type, with defaults; the given settings apart, as `flags`."""
+    _refuse_empty(verb, values)
     result = {argument.name: values[argument.name] for argument in verb.arguments}
     for argument in verb.arguments:
         if argument.many:

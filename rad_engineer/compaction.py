@@ -96,7 +96,7 @@ def _let_go(step: Step, place: Ground) -> None:
             (rundir / "run.log").unlink()
     else:
         gone = rundir.with_name(_GONE + rundir.name)
-        with durable.writing(rundir):
+        with durable.writing(rundir, of_run=False):
             rundir.rename(gone)
         _remove(gone)
     _remove(_cache(place, step.run))
@@ -184,7 +184,7 @@ def _cache(place: Ground, run: str) -> Path:
 def _remove(path: Path) -> None:
     """Removes a directory of ours; a link in its place is left alone, and none inside is followed."""
     if path.is_dir() and not path.is_symlink():
-        with durable.writing(path):
+        with durable.writing(path, of_run=False):
             shutil.rmtree(path)
 
 

@@ -36,40 +36,45 @@ class LaterVersion(StateDamaged):
 
 
 class writing:  # noqa: N801 - reads as a clause: with writing(path): ...
-    """Turns a failed write below `path` into CannotWrite with the free space named."""
+    """Turns a failed write below `path` into CannotWrite with the free space named; `of_run`: a run is to be resumed."""
 
-    __slots__ = ("path",)
+    __slots__ = ("of_run", "path")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, of_run: bool = True) -> None:
         self.path = path
+        self.of_run = of_run
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, OSError):
-            raise cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error, of_run=self.of_run) from error
 
 
-def cannot_write(path: Path, error: OSError) -> CannotWrite:
-    """The error a user sees when state cannot be written."""
+def cannot_write(path: Path, error: OSError, *, of_run: bool = True) -> CannotWrite:
+    """The error a user sees when state, or with `of_run` false anything else, cannot be written."""
     if error.errno in OUT_OF_MEANS:
         return CannotWrite(
             f"cannot go on with {path}: {error.strerror}",
             hint="free processes, memory or open files (`ulimit -a`), then: rad-engineer resume",
         )
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and of_run:
         return CannotWrite(
             f"cannot write {path}: its folder has been removed",
             hint="what has landed is on the branch; go on with: rad-engineer run PRD",
         )
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        there = path.parent.is_dir()
+        why = "no file can be made there" if there else f"there is no folder {path.parent}"
+        return CannotWrite(f"cannot write {path}: {why}", hint="make the folder, or name another place")
     free = "unknown"
     with suppress(OSError):
         seen = os.statvfs(path if path.exists() else path.parent)
         free = f"{seen.f_bavail * seen.f_frsize // 1_000_000} MB"
     return CannotWrite(
         f"cannot write {path}: {error.strerror or error} ({free} free)",
-        hint="make room or mend the permissions, then: rad-engineer resume",
+        hint=f"make room or mend the permissions, then: {'rad-engineer resume' if of_run else 'run the same command again'}",
     )
 
 
@@ -105,9 +110,9 @@ def dump(value: Mapping[str, Any]) -> bytes:
     return _compact(value).encode()
 
 
-def write_sealed(path: Path, value: Mapping[str, Any], mode: int = 0o644) -> None:
+def write_sealed(path: Path, value: Mapping[str, Any], mode: int = 0o644, *, of_run: bool = True) -> None:
     """Replaces a file with an object that ends in its checksum."""
-    replace(path, sealed(value), mode)
+    replace(path, sealed(value), mode, of_run=of_run)
 
 
 def sealed(value: Mapping[str, Any]) -> bytes:
@@ -131,9 +136,9 @@ def looks_whole(data: bytes) -> bool:
     return SEAL in data[-len(SEAL) - 10 :] or data.endswith(b'"}')
 
 
-def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
+def replace(path: Path, data: bytes, mode: int = 0o644, *, of_run: bool = True) -> None:
     """Replaces a file whole and durably."""
-    with writing(path):
+    with writing(path, of_run=of_run):
         os.rename(_beside(path, data, mode), path)  # noqa: PTH104 - one call, no Path made
         sync_folder(path.parent)
 
@@ -142,7 +147,7 @@ def export(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Writes a file that a user has named: nothing else beside it changes, and what is no regular file stays what it is."""
     import tempfile  # noqa: PLC0415 - only commands that write such a file need it
 
-    with writing(path):
+    with writing(path, of_run=False):
         path = Path(os.path.realpath(path))  # a link stays one, and its file is replaced
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

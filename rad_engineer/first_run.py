@@ -56,7 +56,7 @@ def complete(shell: str, env: Mapping[str, str]) -> str:
     if code != 0 or not script.strip():
         raise RadError(f"completion for {shell} cannot be written here")
     path, more = _completion_file(shell, env)
-    with durable.writing(path):
+    with durable.writing(path, of_run=False):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(script.lstrip())
     return f"completion: {path}{more}"
@@ -82,7 +82,7 @@ def _keep(key: str, value: str, env: Mapping[str, str]) -> str:
     if aim.table:  # a pyproject.toml there is none of ours
         aim = configuration.Target(folder / settings.FILE, "", (), exists=False)
     text = configuration.with_value(folder, aim, key, value)
-    with durable.writing(folder):
+    with durable.writing(folder, of_run=False):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     configuration.write(aim, text)
     return f"{aim.path}: {key} = {value}"

@@ -32,6 +32,8 @@ def files(
                 raise ConfigInvalid(f"{path}: not a file of settings", hint=_REPLACE)
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
+            if path.is_symlink():
+                raise ConfigInvalid(f"{path}: a link to a file that is not there", hint=_REPLACE) from None
             continue
         except OSError as error:
             raise ConfigInvalid(f"{path}: {error.strerror}", hint=_REPLACE) from error

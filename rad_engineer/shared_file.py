@@ -40,10 +40,10 @@ class SharedFile:
     @contextmanager
     def changed(self) -> Iterator[dict[str, Any]]:
         """The entries, to be changed under a lock; then the file is replaced whole."""
-        with durable.writing(self.path):
+        with durable.writing(self.path, of_run=False):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.path.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 entries = self.read()
                 yield entries
-                durable.write_sealed(self.path, {self.member: entries}, mode=0o600)
+                durable.write_sealed(self.path, {self.member: entries}, 0o600, of_run=False)

@@ -16,6 +16,7 @@ class Argument:
     doc: str
     many: bool = False
     required: bool = True
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ VERBS = (
          "rad_engineer.commands.config:change",
          ("rad-engineer config set limits.jobs 4", "rad-engineer config set gates.lint 'ruff check .'"),
          (Argument("key", "KEY", "the setting, as `config show` names it"),
-          Argument("value", "VALUE", "its value; lists are separated by commas"))),
+          Argument("value", "VALUE", "its value; lists are separated by commas", may_be_empty=True))),
     Verb("config edit", "Set up", "open the project's file in your editor; it is replaced only by what is valid",
          "rad_engineer.commands.config:edit", ("rad-engineer config edit",)),
     Verb("config validate", "Set up", "say everything that is wrong with the configuration (exit 78: something is)",

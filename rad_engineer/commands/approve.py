@@ -24,7 +24,7 @@ def approve(*, story: str, run: str | None) -> int:
             f"{graph.keys[index]} does not wait for a human", hint=f"see `rad-engineer explain {story}`"
         )
     folder = store.approvals_folder(here.home)
-    with durable.writing(folder):
+    with durable.writing(folder, of_run=False):
         folder.mkdir(exist_ok=True)
     durable.replace(folder / graph.identities[index], b"")
     finished = store.load(rundir).state == "finished"

@@ -40,7 +40,7 @@ def archive(prd: str, *, yes: bool = False, today: str | None = None) -> int:
         return ExitCode.WAITING
     source = Path(os.path.abspath(prd))  # noqa: PTH100 - a link stays where it is
     target = _target(source, found, today or time.strftime("%Y-%m-%d"))
-    with durable.writing(source.parent):
+    with durable.writing(source.parent, of_run=False):
         target.mkdir(parents=True)
         for line in (*_put_aside(source, target, found), *_reports(target, found, report)):
             print(line)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import settings
-from rad_engineer.core.printable import several
+from rad_engineer.core.printable import one_line, plain, several
 from rad_engineer.errors import ExitCode
 from rad_engineer.launch import ground
 from rad_engineer.projects import configuration
@@ -36,7 +36,9 @@ def change(*, key: str, value: str) -> int:
     aim = configuration.target(project_root(ground.folder()))
     text = configuration.with_value(aim.path.parent, aim, key, value)
     configuration.write(aim, text)
-    print(f"{os.path.relpath(aim.path)}: {key} {'is set' if text != aim.text else 'was set so already'}")
+    print(
+        f"{os.path.relpath(aim.path)}: {one_line(key)} {'is set' if text != aim.text else 'was set so already'}"
+    )
     if variable := configuration.overruled(configuration.located(key)[0], os.environ):
         print(f"rad-engineer: note: ${variable} is set here, and wins", file=sys.stderr)
     return 0
@@ -64,11 +66,11 @@ def validate(*, json: bool) -> int:
         print(dumps(document, indent=2))
     else:
         for error in wrong:
-            print(f"{error}\n  hint: {error.hint}" if error.hint else error)
+            print(plain(f"{error}\n  hint: {error.hint}" if error.hint else str(error)))
         for name, count in files.items():
             print(f"{name}: {several(count, 'setting')}")
         if not files:
-            print(f"{root}: no configuration; every setting has its default")
+            print(f"{one_line(str(root))}: no configuration; every setting has its default")
         print(several(len(wrong), "problem") if wrong else "valid")
     return ExitCode.BAD_CONFIG if wrong else ExitCode.OK
 

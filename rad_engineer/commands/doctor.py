@@ -4,6 +4,7 @@ import json as json_format
 import os
 from dataclasses import asdict
 
+from rad_engineer.core.printable import one_line, plain
 from rad_engineer.delivery import prerequisites
 from rad_engineer.errors import ExitCode
 from rad_engineer.launch import ground
@@ -18,7 +19,7 @@ def doctor(*, json: bool) -> int:
         print(json_format.dumps(document, indent=2))
     else:
         for check in checks:
-            print(f"{check.status:8} {check.name:14} {check.detail}")
+            print(f"{check.status:8} {check.name:14} {one_line(check.detail)}")
             if check.hint:
-                print(f"{'':23} hint: {check.hint}")
+                print(f"{'':23} hint: {plain(check.hint)}")
     return ExitCode.BAD_CONFIG if missing else ExitCode.OK

@@ -69,7 +69,10 @@ def _run(place: ground.Ground, wanted: Sequence[tuple[str, str]], *, quiet: bool
                 print("\nGates today")
             tests = f", {several(each.tests, 'test')}" if each.tests else ""
             verdict = "green" if each.green else "red"
-            print(f"  {verdict:6} {each.gate.name:12} {each.seconds:.1f}s{tests}{_because(each)}", flush=True)
+            print(
+                f"  {verdict:6} {one_line(each.gate.name):12} {each.seconds:.1f}s{tests}{_because(each)}",
+                flush=True,
+            )
     return judged
 
 
@@ -83,7 +86,7 @@ def _because(each: Judged) -> str:
 
 def _show(found: Imported) -> None:
     seen = found.detected
-    print(f"Project {plain(str(found.top))}")
+    print(f"Project {one_line(str(found.top))}")
     for title, parts in (
         ("languages", seen.languages),
         ("packages", seen.package_managers),
@@ -102,9 +105,11 @@ def _show(found: Imported) -> None:
         print(f"  {'for agents':13} {one_line(name)}")
     print("\nGates found")
     for each in seen.gates:
-        print(f"  {each.kind:6} {one_line(each.line):40}  {', '.join(map(str, each.sources))}")
+        print(f"  {each.kind:6} {one_line(each.line):40}  {one_line(', '.join(map(str, each.sources)))}")
     for no in seen.refused:
-        print(f"  {no.kind:6} {one_line(no.command):40}  not taken: {one_line(no.why)} ({no.source})")
+        print(
+            f"  {no.kind:6} {one_line(no.command):40}  not taken: {one_line(no.why)} ({one_line(str(no.source))})"
+        )
     if not seen.gates:
         print("  none")
     _show_proposal(found)
@@ -115,7 +120,7 @@ def _named(part: Part) -> str:
 
 
 def _show_proposal(found: Imported) -> None:
-    name = os.path.relpath(found.aim.path)
+    name = one_line(os.path.relpath(found.aim.path))
     made = found.proposal
     if made.after == found.aim.text:
         print(f"\n{name} has all of it" if made.kept else "\nThere is nothing to configure")
@@ -125,22 +130,22 @@ def _show_proposal(found: Imported) -> None:
         print(f"\n{name} (proposed)\n{plain(made.after)}", end="")
     for entry, why in (*made.kept, *made.impossible):
         if why != "it is there":
-            print(f"note: {entry.key} is left as it is: {one_line(why)}")
+            print(f"note: {one_line(entry.key)} is left as it is: {one_line(why)}")
     sys.stdout.flush()  # what is asked next comes on stderr
 
 
 def _next(found: Imported, *, written: bool, wanted: bool, why_not: str) -> None:
-    name = os.path.relpath(found.aim.path)
+    name = one_line(os.path.relpath(found.aim.path))
     print()
     if why_not:
-        print(f"The gates were not run: {why_not}")
+        print(f"The gates were not run: {plain(why_not)}")
     if written:
         print(
             f"{name} is written: {several(len(found.proposal.added), 'setting')} added, nothing else changed"
         )
     elif found.proposal.added and not wanted:
         print(f"Nothing was written: `rad-engineer import --write` adds this to {name}")
-    print(f"{found.top.name} is registered: `rad-engineer projects list`")
+    print(f"{one_line(found.top.name)} is registered: `rad-engineer projects list`")
 
 
 def _document(found: Imported, judged: list[Judged], *, written: bool, why_not: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from shlex import quote
 
+from rad_engineer.core.printable import one_line, plain
+from rad_engineer.launch import ground
 from rad_engineer.projects import copied, creation, questions
 from rad_engineer.projects.templates import PRD
 
@@ -21,10 +23,13 @@ def init(
     if source is not None:
         made = copied.create(source, wanted, terminal, yes=yes)
     else:
-        made = creation.create(questions.settle(wanted, terminal, yes=yes), time.gmtime().tm_year)
-    if no_git:
+        wish = questions.settle(wanted, terminal, yes=yes)
+        creation.place(wish.name, wish.parent)
+        questions.agree_to_nest(wanted, terminal, yes=yes)
+        made = creation.create(wish, time.gmtime().tm_year)
+    if no_git and ground.work_tree(made.target) is None:
         print(_WITHOUT_GIT, file=sys.stderr)
-    print(json.dumps(_as_json(made), indent=2) if as_json else _as_text(made))
+    print(json.dumps(_as_json(made), indent=2) if as_json else plain(_as_text(made)))
     return 0
 
 
@@ -36,10 +41,12 @@ def _as_json(made: creation.Made) -> dict[str, object]:
 def _as_text(made: creation.Made) -> str:
     here = Path.cwd()
     near = made.target.relative_to(here) if made.target.is_relative_to(here) else made.target
-    lines = [f"made {near}: {len(made.files)} files"]
+    lines = [f"made {one_line(str(near))}: {len(made.files)} files"]
     if made.first is not None:
         by = made.first.author
-        lines[0] += f", first commit {made.first.commit[:10]} on {made.first.branch} by {by.name} <{by.mail}>"
+        lines[0] += (
+            f", first commit {made.first.commit[:10]} on {made.first.branch} by {one_line(f'{by.name} <{by.mail}>')}"
+        )
     lines += ["next:", f"  cd {quote(str(near))}"]
     if PRD in made.files:
         lines += [f"  rad-engineer plan {PRD}", f"  rad-engineer run {PRD}"]

@@ -26,6 +26,5 @@ def metrics(*, json: bool, output: str | None) -> int:
     if output is None:
         sys.stdout.write(text)
         return ExitCode.OK
-    with durable.writing(Path(output)):
-        durable.export(Path(output), text.encode())
+    durable.export(Path(output), text.encode())
     return ExitCode.OK

@@ -23,7 +23,7 @@ def listing(*, json: bool) -> int:
     for each in known:
         about = ", ".join((*each.languages, *each.gates)) if each.there else "its folder is gone"
         print(f"{one_line(each.name):20} {time.strftime('%Y-%m-%d', time.localtime(each.added))}  "
-              f"{one_line(str(each.path))}  ({about})")  # fmt: skip
+              f"{one_line(str(each.path))}  ({one_line(about)})")  # fmt: skip
     if not known:
         print("no projects; `rad-engineer import` adds one")
     return 0
@@ -32,5 +32,5 @@ def listing(*, json: bool) -> int:
 def remove(*, project: str) -> int:
     """Forgets one; its files stay."""
     gone = registry.remove(project, ground.folder(), os.environ)
-    print(f"forgot {gone.path}; its files are as they were")
+    print(f"forgot {one_line(str(gone.path))}; its files are as they were")
     return 0

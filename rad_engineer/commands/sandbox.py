@@ -39,7 +39,7 @@ def run(*, command: Sequence[str], stage: str, level: Wanted, flags: Mapping[str
         place.id, list(gate_plan.of_the_sandbox(found)), yes=found.yes, stdin=sys.stdin, stderr=sys.stderr
     )
     chosen = choose(level)
-    print(f"{chosen.told}; as {stage}, on a copy of {place.top}", file=sys.stderr)
+    print(f"{chosen.told}; as {stage}, on a copy of {one_line(str(place.top))}", file=sys.stderr)
     sys.stdout.flush()
     ended = sandboxed.run(place, chosen.level, stage, command, _through)
     if ended.reason != "exited":
@@ -52,7 +52,7 @@ def run(*, command: Sequence[str], stage: str, level: Wanted, flags: Mapping[str
         names = ", ".join(map(one_line, ended.changed[:10]))
         more = f" and {len(ended.changed) - 10} more" if len(ended.changed) > 10 else ""
         print(
-            f"rad-engineer: written: {names}{more}\nin {ended.copy}; your files are as they were",
+            f"rad-engineer: written: {names}{more}\nin {one_line(str(ended.copy))}; your files are as they were",
             file=sys.stderr,
         )
     return ended.code

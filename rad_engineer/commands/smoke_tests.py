@@ -32,7 +32,7 @@ def test(
             print(plain(_line(results[-1])), flush=True)
     good = tests.passed(results)
     path = Path(output) if output else state_home(os.environ) / "certificate" / "readiness.json"
-    with durable.writing(path):
+    with durable.writing(path, of_run=False):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     durable.export(path, certificate.make(results, os.environ))
     key = signing.public_key(os.environ) if signing.possible(os.environ) else None

@@ -49,7 +49,7 @@ def write(folder: Path, files: dict[str, str]) -> list[Path]:
             raise UsageError(
                 f"{path} is there already and says something else", hint="name another folder with --out"
             )
-    with durable.writing(folder):
+    with durable.writing(folder, of_run=False):
         folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         durable.export(folder / name, text.encode())

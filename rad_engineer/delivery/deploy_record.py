@@ -138,7 +138,7 @@ def token(where: Place) -> Path:
 
 def make_runs(where: Place) -> None:
     """Makes the folder of runs before an engine makes it as root; git does not see it."""
-    with durable.writing(where.runs):
+    with durable.writing(where.runs, of_run=False):
         where.runs.mkdir(parents=True, exist_ok=True)
         ignore = where.runs.parent / ".gitignore"
         if not ignore.exists():
@@ -157,7 +157,7 @@ def note(where: Place, what: str, **more: Any) -> None:
     line = durable.dump(
         {"schema_version": durable.SCHEMA_VERSION, "at": round(time.time(), 3), "what": what, **more}
     )
-    with durable.writing(where.folder):
+    with durable.writing(where.folder, of_run=False):
         handle = os.open(
             where.folder / "history.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )

@@ -103,7 +103,7 @@ def _ssh_keygen(env: Mapping[str, str]) -> str | None:
 
 
 def _make(path: Path, env: Mapping[str, str]) -> None:
-    with durable.writing(path):
+    with durable.writing(path, of_run=False):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     program = _ssh_keygen(env)
     if program is not None:

@@ -136,7 +136,7 @@ def _set_up(place: Workplace, copy: Path, command: str) -> str:
 def _copied(ground: Ground, level: Level) -> tuple[Path, Path, Workplace]:
     """A folder of ours, a copy of the project in it, and that as a place where commands can be run."""
     top = ground.cache / "sandbox-run"
-    with durable.writing(top):
+    with durable.writing(top, of_run=False):
         top.mkdir(parents=True, exist_ok=True)
         if ground.cache.stat().st_mode & 0o067:
             ground.cache.chmod(0o700)

@@ -71,6 +71,8 @@ def problems(root: Path, env: Mapping[str, str]) -> tuple[dict[str, int], list[R
             settings.load(root, {}, env)
     except RadError as error:
         wrong.append(error)
+        if os.path.lexists(root / settings_file.FILE):  # though it may be none that can be read
+            counts.setdefault(settings_file.FILE, 0)
     return counts, wrong
 
 
@@ -87,7 +89,7 @@ def refuse_outside(root: Path, aim: Target) -> None:
 def write(aim: Target, text: str) -> None:
     """Replaces the file whole, with the mode it has; raises ConfigInvalid where it is not what was read any more."""
     path = aim.path.resolve()
-    with durable.writing(path), _alone(path.parent):
+    with durable.writing(path, of_run=False), _alone(path.parent):
         _write(aim, path, text)
 
 

@@ -4,15 +4,17 @@ import importlib.util
 import os
 import re
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rad_engineer import process, trust
 from rad_engineer.errors import ConfigInvalid, NoInput, UsageError
 from rad_engineer.git import beginning
-from rad_engineer.projects import creation
+from rad_engineer.projects import creation, questions
 from rad_engineer.projects.questions import Said, Terminal
 
 _SECONDS = 300.0
@@ -39,6 +41,7 @@ def create(source: str, said: Said, terminal: Terminal, *, yes: bool) -> creatio
         )
     _require_copier()
     target = creation.place(said.name, said.parent)
+    questions.agree_to_nest(said, terminal, yes=yes)
     author = beginning.author(said.parent) if said.git else None
     with tempfile.TemporaryDirectory(prefix="rad-engineer-") as folder:
         source, commit, look = _fetched(source, Path(folder) / "template")
@@ -100,12 +103,26 @@ def _commands(look: Path) -> Iterator[tuple[str, str]]:
         raise ConfigInvalid(f"the template cannot be read: {error}") from None
 
 
+@contextmanager
+def _printing_elsewhere() -> Iterator[None]:
+    """What copier asks and what its tasks print goes to standard error: standard output is for what was made."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def _copy(source: str, commit: str | None, target: Path, *, asking: bool, trusted: bool) -> None:
     import copier  # noqa: PLC0415
     from copier.errors import CopierError  # noqa: PLC0415
     from jinja2 import TemplateError  # noqa: PLC0415
 
-    with warnings.catch_warnings():
+    with _printing_elsewhere(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what copier has to say to those who write templates
         try:
             copier.run_copy(

@@ -55,7 +55,7 @@ def create(wish: Wish, year: int) -> Made:
     holder = author.name if author is not None and author.configured else _HOLDER.format(name=wish.name)
     facts = templates.Facts(wish.name, names.package(wish.name), wish.licence, holder, year)
     files = templates.render(wish.template, facts)
-    with durable.writing(target), ExitStack() as until_end:
+    with durable.writing(target, of_run=False), ExitStack() as until_end:
         staging = Path(
             until_end.enter_context(tempfile.TemporaryDirectory(prefix=".rad-engineer-", dir=target.parent))
         )

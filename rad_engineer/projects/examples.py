@@ -20,7 +20,7 @@ def copy(name: str, target: Path) -> None:
             f"{target} is there already",
             hint="name a folder that does not exist: rad-engineer quickstart DIR",
         )
-    with durable.writing(target.parent):
+    with durable.writing(target.parent, of_run=False):
         shutil.copytree(source, target, ignore=_MADE_BY_TOOLS, dirs_exist_ok=True)
     git_dir = target.resolve() / ".git"
     env = {**command.identity(_AUTHOR), "GIT_WORK_TREE": str(git_dir.parent)}

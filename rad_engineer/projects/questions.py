@@ -7,6 +7,7 @@ from typing import TextIO
 
 from rad_engineer.core.printable import one_line
 from rad_engineer.errors import UsageError
+from rad_engineer.launch import ground
 from rad_engineer.projects import creation, templates
 
 
@@ -72,6 +73,27 @@ def settle(said: Said, terminal: Terminal, *, yes: bool) -> creation.Wish:
             hint="rad-engineer init --name NAME --template blank|web|api|fullstack",
         )
     return _ask(said, terminal)
+
+
+def agree_to_nest(said: Said, terminal: Terminal, *, yes: bool) -> None:
+    """Says that the project would lie in a repository, and asks where that is possible; UsageError when it shall not."""
+    outer = ground.work_tree(said.parent.resolve())
+    if outer is None:
+        return
+    where = f"note: {one_line(str(said.parent.resolve()))} lies in the git repository {one_line(str(outer))}"
+    if not said.git:
+        terminal.stderr.write(f"{where}: the project becomes a part of that one\n")
+        return
+    terminal.stderr.write(
+        f"{where}: the project becomes a repository of its own inside it, with its own first commit"
+        " (--no-git makes none)\n"
+    )
+    if yes or not terminal.answers:
+        return
+    terminal.stderr.write("Go on? [y/N] ")
+    terminal.stderr.flush()
+    if terminal.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was made", hint="--into DIR says where else")
 
 
 def _ask(said: Said, terminal: Terminal) -> creation.Wish:

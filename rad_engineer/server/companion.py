@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rad_engineer import process, trail
-from rad_engineer.errors import Refused
+from rad_engineer.errors import ConfigInvalid
 from rad_engineer.launch.ground import Ground
 from rad_engineer.process.child import Child
 from rad_engineer.server import sockets
@@ -56,7 +56,7 @@ def beside(place: Ground, say: Callable[[str], object]) -> Iterator[None]:
 def _listen(serving: Serving, say: Callable[[str], object]) -> socket.socket:
     try:
         return sockets.listen(serving)
-    except Refused as error:
+    except ConfigInvalid as error:
         if not serving.port:
             raise
         say(f"warning: {error}\n")

@@ -19,7 +19,7 @@ def create(path: Path) -> None:
         raise Refused(
             f"{path} is there already", hint=f"use it, or remove it first for a new token: rm {path}"
         )
-    with writing(path):
+    with writing(path, of_run=False):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "w") as file:
@@ -34,10 +34,14 @@ def read(path: Path) -> bytes:
         raise NoInput(
             f"cannot read the token in {path}: {error.strerror}", hint="make one: rad-engineer serve token"
         ) from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise ConfigInvalid(
+            f"{path} is no file that could have a token",
+            hint="name the file; without --token-file it is the one that `rad-engineer serve token` makes",
+        )
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigInvalid(f"{path} is no file", hint="make one: rad-engineer serve token")
         if status.st_mode & 0o077:
             raise Refused(f"others may read the token in {path}", hint=f"chmod 600 {path}")
         token = file.read(_MOST).strip()

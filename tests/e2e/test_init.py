@@ -158,3 +158,22 @@ def test_end_of_input_makes_nothing(place):
     assert code == 2, shown
     assert "the questions were not answered, so nothing was made" in shown
     assert not (place.folder / "ada-notes").exists()
+
+
+def test_in_a_repository_it_is_said_and_asked_whose_the_project_becomes(place):
+    place.init({"a": ""})
+    head = place.git("rev-parse", "HEAD")
+    wish = ("--name", "n", "--template", "blank")
+    note = f"note: {place.folder} lies in the git repository {place.folder}: the project becomes a"
+    shown, code = typed(place, ["\n"], *wish)
+    assert (code, "Go on? [y/N]" in shown, (place.folder / "n").exists()) == (2, True, False), shown
+    assert "error: nothing was made" in shown
+    made = place.rad("init", *wish)
+    assert (made.code, made.err.startswith(f"{note} repository of its own inside it")) == (0, True), made
+    assert place.git("rev-parse", "HEAD") == head
+    assert subprocess.run(["git", "-C", place.folder / "n", "rev-parse", "HEAD"], check=True,
+                          capture_output=True, text=True).stdout != head  # fmt: skip
+    part = place.rad("init", "--name", "part", "--template", "blank", "--no-git")
+    assert (part.code, part.err) == (0, f"{note} part of that one\n")
+    shown, code = typed(place, ["y\n"], "--name", "m", "--template", "blank")
+    assert (code, (place.folder / "m/.git").is_dir()) == (0, True), shown

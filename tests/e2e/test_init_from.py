@@ -1,5 +1,6 @@
 """init --from: somebody's own template, by copier; what it would run is shown first."""
 
+import json
 import os
 import subprocess
 import sys
@@ -138,3 +139,10 @@ def test_the_address_of_a_template_needs_no_git_at_its_end(place, tmp_path):
 def test_a_template_of_nonsense_is_no_bug_of_ours(place, tmp_path, more):
     made = place.rad("init", "--name", "ada-notes", "--from", str(template(tmp_path, more)), "--yes")
     assert made.code == 78, made.err
+
+
+def test_what_tasks_print_is_no_part_of_the_document(place, tmp_path):
+    top = template(tmp_path, '_tasks:\n  - "echo from the task"\n', git=False)
+    made = place.rad("init", "--name", "ada-notes", "--from", str(top), "--yes", "--json")
+    assert (made.code, json.loads(made.out)["schema_version"]) == (0, 1), made
+    assert "\nfrom the task\n" in made.err

@@ -179,6 +179,13 @@ def test_what_is_no_token_is_refused(tmp_path, text):
         wanted(tmp_path, RAD_SERVE_TOKEN_FILE=str(tmp_path / "nothing"))
 
 
+@pytest.mark.parametrize("name", [".", "/dev/null"])
+def test_what_is_no_file_has_no_token(tmp_path, name):
+    with pytest.raises(ConfigInvalid, match="is no file that could have a token") as refused:
+        wanted(tmp_path, RAD_SERVE_TOKEN_FILE=name)
+    assert refused.value.hint.startswith("name the file; without --token-file")
+
+
 def test_a_token_is_made_once_for_its_owner_alone(tmp_path):
     path = tmp_path / "folder/token"
     tokens.create(path)

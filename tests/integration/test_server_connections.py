@@ -7,12 +7,13 @@ import signal
 import socket
 import ssl
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from past_runs import Past, repository
 
-from rad_engineer.errors import Refused
+from rad_engineer.errors import ConfigInvalid
 from rad_engineer.server import sockets
 from rad_engineer.server.configuration import Serving
 from tests.serving import HURRIED, served
@@ -246,5 +247,9 @@ def test_a_socket_that_is_taken_is_named():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         serving = Serving("127.0.0.1", port, b"", frozenset(), 0, None, 8, 8)
-        with pytest.raises(Refused, match=f"port {port}"):
+        with pytest.raises(ConfigInvalid, match=f"port {port}") as refused:
             sockets.listen(serving)
+    assert "--port" in refused.value.hint
+    with pytest.raises(ConfigInvalid, match=r"cannot listen on 192\.0\.2\.1") as elsewhere:
+        sockets.listen(replace(serving, host="192.0.2.1"))
+    assert "--host" in elsewhere.value.hint

@@ -152,3 +152,28 @@ def test_native_windows_is_refused_in_a_sentence(monkeypatch, capsys):
         "",
         "rad-engineer: error: native Windows is not supported; rad-engineer works inside WSL\n",
     )
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["projects", "remove", ""], ["init", "--name", "n", "--from", " "], ["status", "--run="], ["import", ""],
+        ["test", "--verify", ""], ["metrics", "--output", ""], ["serve", "--token-file", ""], ["serve", "--host="],
+        ["pass", "prd.json", ""], ["config", "set", "", "x"],
+    ],
+)  # fmt: skip
+def test_an_empty_word_is_not_the_same_as_none(argv):
+    verb, rest = commands.find(argv)
+    with pytest.raises(UsageError, match="is empty") as refused:
+        command_line.keywords(verb, rest)
+    assert f"see `rad-engineer {verb.name} --help`" in refused.value.hint
+
+
+def test_what_may_be_empty_is_left_to_whoever_takes_it():
+    for argv in (
+        ["config", "set", "k", ""],
+        ["sandbox", "run", "--", "printf", ""],
+        ["run", "a", "--model", ""],
+    ):
+        verb, rest = commands.find(argv)
+        assert command_line.keywords(verb, rest) is not None

@@ -135,6 +135,18 @@ def test_a_way_on_goes_with_every_failure(tmp_path):
         assert refused.hint == way
 
 
+def test_what_belongs_to_no_run_is_not_resumed(tmp_path):
+    full = durable.cannot_write(tmp_path / "report", FULL, of_run=False)
+    assert full.hint == "make room or mend the permissions, then: run the same command again"
+    with pytest.raises(
+        CannotWrite, match=f"cannot write {tmp_path}/none/x: there is no folder {tmp_path}/none"
+    ) as gone:
+        durable.export(tmp_path / "none" / "x", b"")
+    assert gone.value.hint == "make the folder, or name another place"
+    nowhere = durable.cannot_write(tmp_path / "x", FileNotFoundError(), of_run=False)
+    assert str(nowhere) == f"cannot write {tmp_path}/x: no file can be made there"
+
+
 def test_where_no_more_files_can_be_opened_the_disk_is_not_blamed(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
