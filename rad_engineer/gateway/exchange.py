@@ -137,10 +137,15 @@ class Refusal(Exception):
 
         Where garbage is looked for by its number only, a few hundred of those are gigabytes.
         """
-        error: BaseException | None = self
-        while error is not None:
+        left: list[BaseException] = [self]
+        seen: set[int] = set()
+        while left:  # each may be the reason of the other: a connection that was reset says so again when it is closed
+            error = left.pop()
+            if id(error) in seen:
+                continue
+            seen.add(id(error))
             error.__traceback__ = None
-            error = error.__cause__ or error.__context__
+            left += [each for each in (error.__cause__, error.__context__) if each is not None]
 
     def body(self, request_id: str) -> bytes:
         """The error as a body; `reason`, `retry_at` and `final` stand beside what the vendor has."""
