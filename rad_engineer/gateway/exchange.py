@@ -139,7 +139,9 @@ class Refusal(Exception):
         """
         left: list[BaseException] = [self]
         seen: set[int] = set()
-        while left:  # each may be the reason of the other: a connection that was reset says so again when it is closed
+        while (
+            left
+        ):  # each may be the reason of the other: a connection that was reset says so again when it is closed
             error = left.pop()
             if id(error) in seen:
                 continue

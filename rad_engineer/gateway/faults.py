@@ -41,7 +41,7 @@ class Fault(Exception):
 
 def answered(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """What an answer that is no message means."""
-    if status < 400:
+    if not 400 <= status < 600:
         what = f"status {status}" if status != 200 else "status 200 with a body that is no message"
         return Fault(garbage(f"{what}: {body[:80].decode(errors='replace')!r}"), again=False)
     try:

@@ -14,6 +14,8 @@ LARGE = 64 * 1024
 MOST_OF_A_BODY = 32 * 1024 * 1024
 _FRAME = 120  # what a delta is wrapped in
 _BYTES_PER_TOKEN = 4
+_MOST_COUNTED = 1_000_000_000
+"""No call uses more of anything: what says so says nothing."""
 _INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _COUNTED = (
     "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",
@@ -114,7 +116,7 @@ def _usage(said: Mapping[str, Any], model: str) -> Usage:
 
 def _states(said: Mapping[str, Any], name: str) -> bool:
     value = said.get(name)
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_COUNTED
 
 
 def _shortens(iteration: Any) -> bool:
@@ -137,27 +139,35 @@ def _count(said: Mapping[str, Any], name: str) -> int:
 class Splitter:
     """Cuts what arrives into whole server-sent events."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_rest", "_returned")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        self._returned = False
 
     @property
-    def rest(self) -> bytes:
-        """What has come of an event that is not whole yet."""
-        return self._rest
+    def left(self) -> int:
+        """How many bytes have come of an event that is not whole yet."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> bytes:
-        """All events that are whole now; empty where none is."""
-        if b"\r" in data:  # some servers end lines so
-            data = data.replace(b"\r\n", b"\n")
-        data = self._rest + data
-        end = data.rfind(b"\n\n") + 2
+        """All events that are whole now, their lines ended by a line feed; empty where none is."""
+        if self._returned and data.startswith(b"\n"):  # the other half of a line's end
+            data = data[1:]
+            self._returned = False
+        if b"\r" in data:
+            self._returned = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        elif data:
+            self._returned = False
+        known = max(0, len(self._rest) - 1)  # there is no end of an event before
+        self._rest += data
+        end = self._rest.rfind(b"\n\n", known) + 2
         if end == 1:
-            self._rest = data
             return b""
-        self._rest = data[end:]
-        return data[:end]
+        found = bytes(self._rest[:end])
+        del self._rest[:end]
+        return found
 
 
 class Meter:

@@ -35,6 +35,7 @@ _MODEL = re.compile(r"/v1/models(?:/[A-Za-z0-9][\w.:@+-]*)*", re.ASCII)
 ATTEMPT = "rad.attempt"
 """In the scope of a request that came through the listener of a box: the story and the attempt it was made for."""
 _KNOWN_TOKENS = 4096
+_KNOWN_MODELS = 1024
 _JSON = "application/json"
 _T = TypeVar("_T")
 
@@ -59,7 +60,7 @@ class Server:
         self._parts = Parts()
         self._bodies = bodies
         self._verified: dict[tuple[bool, str], Session] = {}
-        self._counts_tokens = True
+        self._uncounted: set[str] = set()
         self._lists_models = True
 
     def app(self) -> Starlette:
@@ -136,14 +137,15 @@ class Server:
         """What a recording or the upstream counts; None where neither does."""
         try:
             answer = await self._passage.counted(call)
-            if answer is None and self._counts_tokens:
+            if answer is None and call.model not in self._uncounted:
                 request = _plain("POST", call.path, call.query, call.headers, call.body)
                 sent = await self._upstream.send(request, Guard())
                 answer = self._passage.heard(call, sent) if isinstance(sent, Whole) else None
         except Refusal as refusal:
             if refusal.status not in (404, 405, 501):
                 raise
-            self._counts_tokens = self._counts_tokens and refusal.reason == "unrecorded"
+            if refusal.reason != "unrecorded" and len(self._uncounted) < _KNOWN_MODELS:
+                self._uncounted.add(call.model)  # it may be the model that is not there
             return None
         return answer if isinstance(answer, Whole) else None
 

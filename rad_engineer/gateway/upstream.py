@@ -162,26 +162,48 @@ class Upstream:
             raise Fault(refusal, again=False) from refusal
 
     async def _built(self, request: Request) -> httpx2.Request:
-        url = self._urls.get(request.path)
-        if url is None:
-            url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + request.path.encode())
-            if len(self._urls) < _MOST_URLS:
-                self._urls[request.path] = url
         length = {"content-length": str(len(request.body))} if request.method != "GET" else {}
-        headers = {"host": url.netloc.decode("ascii"), **request.headers, "accept-encoding": "identity", **length,
-                   **await self._authorize(request.headers)}  # fmt: skip
+        theirs = {**request.headers, "accept-encoding": "identity", **length}
+        ours = await self._authorize(request.headers)
+        url = self._url(request.path)
+        headers = {
+            "host": url.netloc,
+            **{name: value.encode("latin-1") for name, value in theirs.items()},  # as they came
+            **{name: value.encode() for name, value in ours.items()},
+        }
         return httpx2.Request(
             request.method,
             url,
-            headers=headers,
+            headers=[(name.encode("latin-1"), value) for name, value in headers.items()],
             stream=httpx2.ByteStream(
                 request.body
             ),  # complete as it is: given as content, it is looked through for more
             extensions={"timeout": self._timeouts},
         )
 
+    def _url(self, path: str) -> httpx2.URL:
+        url = self._urls.get(path)
+        if url is None:
+            raw = self._base.raw_path.rstrip(b"/") + path.encode("latin-1")
+            try:
+                url = self._base.copy_with(raw_path=raw)
+            except httpx2.InvalidURL as error:
+                refusal = Refusal(
+                    400,
+                    "invalid_request_error",
+                    f"nobody can be asked with this query: {error}",
+                    reason="invalid",
+                )
+                raise Fault(refusal, again=False, sick=False) from error
+            if len(self._urls) < _MOST_URLS:
+                self._urls[path] = url
+        return url
+
     async def _begin(self, request: Request, response: httpx2.Response) -> Whole | Opened:
+        response.headers.encoding = "latin-1"  # as they are passed on: every byte is what it was
         headers = {name: value for name, value in response.headers.items() if name not in _HOP}
+        if "," in response.headers.get("content-encoding", ""):  # a few bytes could become any number
+            raise Fault(faults.garbage("an answer that is encoded more than once"), again=False)
         streams = response.headers.get("content-type", "").startswith("text/event-stream")
         if response.status_code == 200 and request.stream and streams:
             return await self._open(response, headers)
@@ -198,7 +220,7 @@ class Upstream:
         while not first:
             try:
                 first = splitter.feed(await anext(chunks))
-                _check_size(len(splitter.rest))
+                _check_size(splitter.left)
             except StopAsyncIteration:
                 raise Fault(faults.cut("before its first event"), again=True, lost="begun") from None
         _see(meter, first)
@@ -219,7 +241,7 @@ class Upstream:
                         events = b""
                         while not events:
                             events = splitter.feed(await anext(chunks))
-                            _check_size(len(splitter.rest))
+                            _check_size(splitter.left)
                 except StopAsyncIteration:
                     break
                 except TimeoutError as error:

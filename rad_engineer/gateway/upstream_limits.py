@@ -1,9 +1,11 @@
 """What an upstream says about its own limits: how many requests are left, when to come back, when the account may again."""
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from rad_engineer.gateway.exchange import Refusal
@@ -16,6 +18,7 @@ _LONGEST = 32 * 86400.0
 """No limit lasts longer than a month; what says so is taken for a mistake."""
 _MISTAKEN = 60.0
 _REGAIN = re.compile(r"regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _ALL = "*"
 
 
@@ -107,7 +110,7 @@ class UpstreamLimits:
 
     def _window(self, model: str, kind: str, headers: Mapping[str, str]) -> None:
         left, reset = headers.get(f"{_PREFIX}{kind}-remaining"), headers.get(f"{_PREFIX}{kind}-reset")
-        if left is None or reset is None or not left.isdigit():
+        if left is None or reset is None or not _NUMBER.fullmatch(left):
             return
         try:
             at = datetime.fromisoformat(reset)
@@ -126,7 +129,7 @@ class UpstreamLimits:
             claim = headers.get(f"{_PREFIX}unified-representative-claim", "")
             whole = claim in ("", "five_hour", "seven_day", "overage")
             reset = headers.get(f"{_PREFIX}unified-reset", "")
-            ends = float(reset) if reset.isdigit() else now + (seconds_of(headers) or _MISTAKEN)
+            ends = float(reset) if _NUMBER.fullmatch(reset) else now + (seconds_of(headers) or _MISTAKEN)
             if now < ends <= now + _LONGEST:
                 return (_ALL if whole else "", ends)
         said = _REGAIN.search(message)
@@ -141,12 +144,23 @@ class UpstreamLimits:
 
 
 def seconds_of(headers: Mapping[str, str]) -> float | None:
-    """The seconds that `retry-after` asks to wait; None where it does not, or not in a way that makes sense."""
+    """The seconds that `retry-after` asks to wait; None where it does not, or not in a way that makes sense.
+
+    It is a number, or a date as HTTP has them: one that is over says nothing.
+    """
     try:
         if "retry-after-ms" in headers:
             wait = float(headers["retry-after-ms"]) / 1000
         else:
-            wait = float(headers["retry-after"])
+            wait = _seconds(headers["retry-after"])
     except (KeyError, ValueError):
         return None
     return wait if 0 <= wait < float("inf") else None
+
+
+def _seconds(said: str) -> float:
+    try:
+        return float(said)
+    except ValueError:
+        at = parsedate_to_datetime(said)
+        return at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time()
