@@ -139,9 +139,8 @@ class Refusal(Exception):
         """
         left: list[BaseException] = [self]
         seen: set[int] = set()
-        while (
-            left
-        ):  # each may be the reason of the other: a connection that was reset says so again when it is closed
+        # each may be the reason of the other: a connection that was reset says so again when it is closed
+        while left:
             error = left.pop()
             if id(error) in seen:
                 continue
