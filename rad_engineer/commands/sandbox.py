@@ -43,7 +43,8 @@ def run(*, command: Sequence[str], stage: str, level: Wanted, flags: Mapping[str
     sys.stdout.flush()
     ended = sandboxed.run(place, chosen.level, stage, command, _through)
     if ended.reason != "exited":
-        print(f"rad-engineer: it was ended: {ended.reason}", file=sys.stderr)
+        how = "it was denied a host" if ended.reason == "cancelled" else ended.reason
+        print(f"rad-engineer: it was ended: {how}", file=sys.stderr)
     for why in ended.denied:
         print(f"rad-engineer: {one_line(why)}", file=sys.stderr)
     if ended.copy is None:

@@ -16,6 +16,7 @@ from rad_engineer.launch.ground import Ground
 from rad_engineer.rules import Level, Rules
 from rad_engineer.sandbox import Grants, Mount, Place
 from rad_engineer.worker import boxes, ways
+from rad_engineer.worker import setup as worker_setup
 from rad_engineer.worker.workplace import Workplace, child_environment, gate_environment, judging_environment
 
 _REACHES = {"agent": "network", "gate": "gate_network", "setup": "setup_network"}
@@ -42,14 +43,17 @@ def run(
     owner = sandbox.owner() if level != "off" else None
     before = dict(_stamps(copy))
     asked = ways.Asked(lambda _: None, stage)
-    grants = ways.with_network(place, Grants(read=_readable(ground.settings)), _REACHES[stage], asked.hear)
     env = (
         user
         if level == "off"
         else sandbox.environment(user, {name: user[name] for name in place.rules.variables if name in user})
     )
-    with sandbox.open_box(level, Place(copy, boxes.inner(place), owner=owner), grants) as box:
-        ended = box.run(argv, cwd=copy, env=env, on_data=on_data)
+    read = Grants(read=_readable(ground.settings))
+    with ways.ended_by_a_denial() as (until, denied):
+        grants = ways.with_network(place, read, _REACHES[stage], asked.hear, denied=denied)
+        limits = process.Limits(until=until if stage == "setup" else None)
+        with sandbox.open_box(level, Place(copy, boxes.inner(place), owner=owner), grants) as box:
+            ended = box.run(argv, cwd=copy, env=env, limits=limits, on_data=on_data)
     after = dict(_stamps(copy))
     changed = tuple(
         sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
@@ -127,7 +131,7 @@ def _set_up(place: Workplace, copy: Path, command: str) -> str:
         )
     if ended.reason == "exited" and ended.code == 0:
         return ""
-    how = f"exit code {ended.code}" if ended.reason == "exited" else ended.reason
+    how = worker_setup.told(ended)
     return "; ".join(
         filter(None, (f"setup failed: {how}", gates.telling_line(ended.output), *asked.denied[:1]))
     )

@@ -29,8 +29,9 @@ _LARGE_SHARE = 4  # whoever has more than this part of all memory makes room whe
 class Limits:
     """When a child is stopped: after how long, after what silence, after how much output, with what grace.
 
-    The rest counts for all of its processes together, and is looked at several times a second; None is no limit, or
-    the one that a sandbox has for everybody.
+    What follows counts for all of its processes together, and is looked at several times a second; None is no limit, or
+    the one that a sandbox has for everybody. `until` is a descriptor: what is readable there cancels the command,
+    as whoever started it can.
     """
 
     seconds: float | None = None
@@ -44,6 +45,7 @@ class Limits:
     open_files: int | None = None
     disk: int | None = None
     inodes: int | None = None
+    until: int | None = None
 
     @property
     def counts(self) -> bool:

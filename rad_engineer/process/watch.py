@@ -59,8 +59,9 @@ class Watch:
 
     def until_end(self, cancel: int | None) -> None:
         """Waits until the main process has ended, by itself or by force, and nothing of it is left."""
-        if cancel is not None:
-            self._poller.register(cancel, select.POLLIN)
+        for descriptor in (cancel, self._limits.until):
+            if descriptor is not None:
+                self._poller.register(descriptor, select.POLLIN)
         while not self._ended:
             self._turn(self._wait())
             if self._pidfd is None and self._child.poll() is not None:
@@ -93,6 +94,9 @@ class Watch:
             elif descriptor == self._pidfd:
                 self._poller.unregister(descriptor)
                 self._ended = True
+            elif descriptor == self._limits.until:
+                self._poller.unregister(descriptor)
+                self._stop("cancelled", min(_FLOOD_GRACE, self._limits.grace))
             elif flags & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
                 self._poller.unregister(descriptor)
                 self._stop("cancelled", _LOST_GRACE)

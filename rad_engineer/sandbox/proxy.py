@@ -58,13 +58,21 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+def _nothing() -> None:
+    """What a denial does to a command that may go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """For the listeners of one stage; `told` hears, when a box ends, what was decided there."""
+    """For the listeners of one stage; `told` hears, when a box ends, what was decided there.
+
+    `denied` is called at once, by any thread, and never after the box has ended.
+    """
 
     ways: Ways
     told: Callable[[Decision], None]
     resolve: Resolve = resolve
+    denied: Callable[[], None] = _nothing
 
     def serve(self, listener: socket.socket) -> Callable[[], None]:
         """Begins; what is returned ends it."""
@@ -207,6 +215,8 @@ class _Doorway:
     def _decide(self, decision: Decision) -> None:
         with self._lock:
             self._decided.setdefault(decision)
+            if decision.why and not self._over:
+                self._proxy.denied()
 
 
 def _copy(source: socket.socket, target: socket.socket, count: Callable[[bytes], int]) -> None:

@@ -50,10 +50,13 @@ def kind(place: Workplace) -> str:
     return f"{rules.sandbox} {inner(place)} {grants}"
 
 
-def for_setup(place: Workplace, copy: Path, asked: ways.Asked) -> Box:
-    """Where the setup command runs: it writes into the copy."""
-    grants = ways.with_network(place, _NONE, "setup_network", asked.hear)
-    return _open(place, "setup", *_wanted(place, copy, grants))
+@contextmanager
+def for_setup(place: Workplace, copy: Path, asked: ways.Asked) -> Iterator[Box]:
+    """Where the setup command runs: it writes into the copy. It is ended when it is denied a host."""
+    with ways.ended_by_a_denial() as (until, denied):
+        grants = ways.with_network(place, _NONE, "setup_network", asked.hear, denied=denied)
+        with _open(place, "setup", *_wanted(place, copy, grants)).ending(until) as box:
+            yield box
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ def _for_agent(
     return _wanted(place, where, grants, tuple(mounts), ending=shown.ending)
 
 
-def _open(place: Workplace, what: str, where: sandbox.Place, grants: Grants) -> Box:
+def _open(place: Workplace, what: str, where: sandbox.Place, grants: Grants) -> Witnessed:
     opened = place.ahead.take(place.rules.sandbox, where, grants)
     return Witnessed(opened, what, getattr(place.rules, _REACHES[what]))
 

@@ -147,9 +147,9 @@ def set_up_copy(
         ended = setup.run(place.rules.setup, made, target, env, seconds, court.cancel)
     if ended is None or (ended.reason == "exited" and ended.code == 0):
         return None
-    if ended.reason == "cancelled":
+    if ended.reason == "cancelled" and court.cancelled:
         raise Cancelled
-    how = f"exit code {ended.code}" if ended.reason == "exited" else ended.reason
+    how = setup.told(ended)
     telling = gates.telling_line(ended.output)
     detail = (
         f"`{place.rules.setup}`: {how}{telling and f', {telling}'}{asked.told or _why_without_network(place)}"

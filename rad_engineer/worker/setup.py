@@ -12,6 +12,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,7 @@ class Copy:
     changed: Callable[[], Sequence[str]]  # paths in which the target's tree differs from its head
     move: Callable[[str, tuple[str, ...]], None]  # to a commit or tree, with paths that stay
     remove: Callable[[Path], None]
-    box: Callable[[], Box]  # where its command runs
+    box: Callable[[], AbstractContextManager[Box]]  # where its command runs
     sandbox: str = "off"  # what it makes in one is not for another: it was made under another name
 
 
@@ -128,6 +129,13 @@ def run(
     if source != target.tree:
         copy.move(target.tree, kept(copy.git_dir).paths)
     return ended
+
+
+def told(ended: process.Completed) -> str:
+    """How a command ended that did not end well. Who cancels a run hears nothing of it: else, it was a denial."""
+    if ended.reason == "cancelled":
+        return "ended, as it was denied a host"
+    return f"exit code {ended.code}" if ended.reason == "exited" else ended.reason
 
 
 def _wanted(command: str, copy: Copy, target: Target, env: Mapping[str, str]) -> tuple[str, str]:

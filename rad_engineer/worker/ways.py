@@ -1,7 +1,9 @@
 """The ways out of a box: the gateway for whoever asks models, a proxy to hosts that are granted, the whole network."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,14 +68,35 @@ class Asked:
         return "".join(f"; {why}" for why in self.denied[:3])
 
 
+@contextmanager
+def ended_by_a_denial() -> Iterator[tuple[int, Callable[[], None]]]:
+    """A descriptor for the limits of a command that cannot do without what it asks for, and what makes it readable.
+
+    Package clients are told no and do not always believe it: npm waits for ever once a dozen requests were refused.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def ring() -> None:
+        with suppress(BlockingIOError):
+            os.write(writing, b"!")
+
+    try:
+        yield reading, ring
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def with_network(
     place: Workplace,
     grants: Grants,
     name: str,
     hear: "Callable[[Decision], None]",
     more: Sequence[str] = (),
+    denied: Callable[[], None] = lambda: None,
 ) -> Grants:
-    """These grants with what the setting of this name says that may be reached, and more."""
+    """These grants with what the setting of this name says that may be reached, and more; told of denials at once."""
     wanted: Sequence[str] = (*getattr(place.rules, name), *more)
     if HOST_NETWORK in wanted:
         return replace(grants, network=(HOST_NETWORK,))
@@ -90,7 +113,7 @@ def with_network(
     names += [host for registry in registries for host in registry["hosts"]]
     rules = tuple(hosts.rule(each, key) for each in names)
     ways = proxy.Ways(rules, key, private=place.rules.private_network, by=_proxies(place, registries))
-    listener = Listener(proxy.PORT, proxy.Proxy(ways, hear).serve)
+    listener = Listener(proxy.PORT, proxy.Proxy(ways, hear, denied=denied).serve)
     variables = {**proxy.variables(), **grants.variables}
     for registry in registries:
         variables |= registry["variables"]

@@ -1,6 +1,7 @@
 """What a worker tells the audit log: every command before it is started, and the files of what is about to land."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +30,13 @@ class Witnessed:
         self._box = box
         self._what = what
         self._network = list(network)
+        self._until: int | None = None
         self.level: Level = box.level
+
+    def ending(self, until: int) -> Self:
+        """The same box, whose commands end when the descriptor is readable."""
+        self._until = until
+        return self
 
     def inside(self, path: Path | str) -> str:
         """What a path of the host is called inside."""
@@ -42,6 +49,8 @@ class Witnessed:
     def run(self, argv: Sequence[str], **how: Any) -> process.Completed:
         """Runs a command to its end."""
         self._tell(argv)
+        if self._until is not None:
+            how["limits"] = replace(how["limits"], until=self._until)
         return self._box.run(argv, **how)
 
     def spawn(

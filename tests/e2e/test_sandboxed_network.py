@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Project, agent, prd, story
+from tests.required import needs
 from tests.sandboxes import needs_bubblewrap
 from tests.tls_server import TlsServer, serve
 
@@ -62,6 +64,41 @@ def test_who_may_not_reach_addresses_of_this_machine_is_told_why(walled: Project
         assert ran.code == 1, ran.err
         assert server.asked == []
     assert "--private-network" in json.dumps(walled.report()) + ran.err
+
+
+def lock_of(number: int) -> str:
+    """So many packages that npm has to ask for."""
+    packages = {
+        f"node_modules/p{each}": {"version": "1.0.0", "integrity": f"sha512-{'A' * 86}=="}
+        for each in range(number)
+    }
+    needed = {f"p{each}": "1.0.0" for each in range(number)}
+    return json.dumps({"name": "x", "version": "1.0.0", "lockfileVersion": 3, "packages": {
+        "": {"name": "x", "version": "1.0.0", "dependencies": needed}, **packages}})  # fmt: skip
+
+
+DENIED = 'evil.test:443 is not granted: grants.setup_network = ["evil.test:443"] would'
+
+
+def test_a_setup_that_is_denied_a_host_is_ended_and_names_it(walled: Project):
+    """npm waits for ever, and does not listen to SIGTERM, once more requests were refused than it has connections."""
+    needs("node", shutil.which("npm"))
+    setup, lock = "npm ci --ignore-scripts --registry https://evil.test/", lock_of(60)
+    walled.init({"prd.json": prd(story("A")), "package-lock.json": lock,
+                 "rad-engineer.toml": f'[workspace]\nsetup = "{setup}"\n[gates]\ntest = "true"\n',
+                 "package.json": json.dumps(json.loads(lock)["packages"][""])})  # fmt: skip
+    ran = walled.rad("run", "prd.json", "--yes", *agent(walled, "echo 1 > a"), timeout=60)
+    assert ran.code == 78, ran.err
+    assert f"`{setup}`: ended, as it was denied a host" in ran.err
+    assert DENIED in ran.err
+
+
+def test_what_is_tried_as_setup_ends_as_setup_does(walled: Project):
+    walled.init({"a": "1"})
+    command = ("sh", "-c", "curl -sS https://evil.test/; exec sleep 900")
+    ran = walled.rad("sandbox", "run", "--yes", "--as", "setup", "--", *command, timeout=60)
+    assert "it was ended: it was denied a host" in ran.err
+    assert DENIED in ran.err
 
 
 @pytest.mark.parametrize("grant", ["127.0.0.1:443", "*.com"])

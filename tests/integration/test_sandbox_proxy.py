@@ -28,14 +28,15 @@ class Served:
     """A proxy on a listener out here, and what it has decided."""
 
     def __init__(
-        self, *grants: str, private: bool = True, resolve=lambda _host, _port: ["127.0.0.1"], **more
-    ) -> None:
+        self, *grants: str, private: bool = True, resolve=lambda _host, _port: ["127.0.0.1"],
+        denied=lambda: None, **more
+    ) -> None:  # fmt: skip
         rules = tuple(hosts.rule(each, GRANT) for each in grants)
         self.decided: list[Decision] = []
         ways = proxy.Ways(rules, GRANT, private=private, **more)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = self.listener.getsockname()
-        self.end = proxy.Proxy(ways, self.decided.append, resolve).serve(self.listener)
+        self.end = proxy.Proxy(ways, self.decided.append, resolve, denied).serve(self.listener)
 
     def ask(self, request: bytes) -> tuple[bytes, socket.socket]:
         client = socket.create_connection(self.address, timeout=30)
@@ -97,6 +98,16 @@ def test_everything_else_is_denied_and_told(kind, server):
         assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
     assert [decision.why for decision in found.decided] == [why]
     assert server.asked == []
+
+
+def test_a_denial_is_told_at_once_to_whoever_waits_for_it():
+    told = threading.Event()
+    with served("good.test:443", denied=told.set) as found:
+        _, client = found.ask(b"CONNECT bad.test:443 HTTP/1.1\r\n\r\n")
+        client.close()
+        assert told.wait(30)
+        assert found.decided == [], "the words come when the box ends"
+    assert [decision.host for decision in found.decided] == ["bad.test"]
 
 
 @pytest.mark.parametrize("name", ["other.test", None])
