@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 LINK = "120000"
 GITLINK = "160000"
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)")
+_HUNK = re.compile(r"@@ -(\d{1,12})(?:,(\d{1,12}))? \+(\d{1,12})(?:,(\d{1,12}))? @@ ?(.*)")
 _ESCAPE = re.compile(rb'\\([abtnvfr"\\]|[0-7]{3})')
 _MEANT = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 _NOWHERE = "/dev/null"
@@ -94,8 +94,18 @@ def _file(lines: list[str], at: int) -> tuple[FileDiff, int]:
         hunk, at = _hunk(lines, at + 1, head)
         hunks.append(hunk)
     if any("\0" in line.text for hunk in hunks for line in (*hunk.added, *hunk.removed)):
-        return replace(file, binary=True), at
+        file = replace(
+            file, binary=True
+        )  # as git says; but one such byte hides nothing of what is in the lines
+        hunks = [
+            replace(hunk, removed=_without_zeros(hunk.removed), added=_without_zeros(hunk.added))
+            for hunk in hunks
+        ]
     return replace(file, hunks=tuple(hunks)), at
+
+
+def _without_zeros(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    return tuple(replace(line, text=line.text.replace("\0", "")) for line in lines)
 
 
 def _header(file: FileDiff, line: str) -> FileDiff | None:

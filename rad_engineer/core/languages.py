@@ -40,9 +40,10 @@ FAMILIES: tuple[Family, ...] = (
             r"|\b(?:pytest\.)?(?:raises|warns|deprecated_call)\(|^\s*pytest\.fail\(|^\s*match=r?[\"']"
         ),
         _compiled(
-            r"^\s*@(?:pytest\.)?mark\.(?:skip|skipif|xfail)\b|^\s*pytest\.(?:skip|xfail)\(|^\s*@(?:unittest\.)?(?:skip\w*|expectedFailure)\b"
-            r"|\bself\.skipTest\(|^\s*(?:pytestmark\s*=.*|marks=.*)\bmark\.(?:skip|skipif|xfail)\b|^\s*raise\s+(?:unittest\.)?SkipTest"
-            r"|^\s*(?:collect_ignore|collect_ignore_glob)\s*\+?=|^\s*__test__\s*=\s*False"
+            r"^\s*@\s*(?:pytest\.)?mark\.(?:skip|skipif|xfail)\b|(?:^|;)\s*pytest\.(?:skip|xfail)\(|^\s*@\s*(?:unittest\.)?(?:skip\w*|expectedFailure)\b"
+            r"|\bself\.skipTest\(|(?:^\s*pytestmark\s*=.*|\bmarks\s*=.*|\badd_marker\(.*)\bmark\.(?:skip|skipif|xfail)\b|(?:^|;)\s*raise\s+(?:unittest\.)?SkipTest"
+            r"|^\s*(?:collect_ignore|collect_ignore_glob)\s*\+?=|^\s*__test__\s*=\s*False|^\s*\w+\s*=\s*(?:pytest\.)?mark\.(?:skip|xfail)\b"
+            r"|\.outcome\s*=\s*[\"']passed[\"']|\bexitstatus\s*=\s*0\b"
         ),
     ),
     Family(
@@ -151,7 +152,9 @@ FAMILIES: tuple[Family, ...] = (
 )  # fmt: skip
 
 _TRIVIAL = re.compile(
-    r"^\s*assert\s+(?:True|1|not\s+False|not\s+None|(?P<same>\w+)\s*(?:==|is)\s*(?P=same))\s*(?:,.*|#.*)?$"
+    r"^\s*assert\b\s*\(?(?:True|\d+(?:\s*[<>!=]=?\s*\d+)?|not\s+(?:False|None|0|\[\s*\]|\(\s*\)|\{\s*\}|\"\"|'')|f?(?P<text>[\"'])[^\"']*(?P=text)|\[[^\[\]]*\]|lambda\b.*"
+    r"|(?P<same>[A-Za-z_][\w.()]*)\s*(?:==|is|>=|<=)\s*(?P=same)|len\([^=<>]*\)\s*>=\s*0)\s*\)?\s*(?:,.*|#.*)?$"
+    r"|^\s*assert\b.*\bor\s+(?:True|1)\s*\)?\s*(?:,.*|#.*)?$|^\s*assert\s*\(.*,\s*f?(?P<said>[\"'])[^\"']*(?P=said),?\s*\)\s*(?:#.*)?$"
     r"|\bexpect\(\s*(?P<value>true|false|1|0|null|undefined)\s*\)\.to(?:Be|Equal)\(\s*(?P=value)\s*\)|\bexpect\(\s*true\s*\)\.toBeTruthy"
     r"|\bself\.assert(?:True\(\s*True|False\(\s*False|Equal\(\s*(?P<one>\w+)\s*,\s*(?P=one))\s*\)|\bassert(?:\.ok)?\(\s*(?:true|1)\s*\)"
     r"|\bassert!\(\s*true\s*\)|\bassert_eq!\(\s*(?P<left>\w+)\s*,\s*(?P=left)\s*\)|\bassert\.(?:True|Equal)\(\s*t\s*,\s*true\s*\)"

@@ -212,7 +212,8 @@ def _kinds(file: FileDiff, limits: Limits) -> Iterator[Hit]:
 
 
 def _changed_lines(file: FileDiff) -> int:
-    return sum(len(hunk.added) + len(hunk.removed) for hunk in file.hunks)
+    """Of what is no text, nobody has written any."""
+    return 0 if file.binary else sum(len(hunk.added) + len(hunk.removed) for hunk in file.hunks)
 
 
 def _lines(file: FileDiff) -> Iterator[Hit]:

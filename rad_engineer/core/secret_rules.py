@@ -7,8 +7,9 @@ shape (core/secret_shapes.py); any other by the name that it is assigned to and 
 import hashlib
 import math
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rad_engineer.core.secret_shapes import SHAPES, compiled
@@ -90,11 +91,21 @@ def find(text: str) -> list[Found]:
     """Every text of a known shape, in the order in which it stands there, none inside another."""
     found: list[Found] = []
     for name in dict.fromkeys(name for mark, name in _MARKS if mark in text):
-        for match in compiled(name).finditer(text):
-            new = Found(name, match[0], match.start())
-            if not any(new.start < old.end and old.start < new.end for old in found):
-                found.append(new)
-    return sorted(found, key=lambda one: one.start)
+        found = _with(
+            found, (Found(name, match[0], match.start()) for match in compiled(name).finditer(text))
+        )
+    return found
+
+
+def _with(found: list[Found], more: Iterable[Found]) -> list[Found]:
+    """In the order in which they stand there, and of those that overlap the one that was found first."""
+    starts = [one.start for one in found]
+    for new in more:
+        at = bisect_left(starts, new.end)
+        if not (at and found[at - 1].end > new.start):
+            starts.insert(at, new.start)
+            found.insert(at, new)
+    return found
 
 
 def in_code(text: str, path: str) -> list[Found]:
@@ -103,10 +114,7 @@ def in_code(text: str, path: str) -> list[Found]:
     What is plainly made up, and what programs only speak of, is left out.
     """
     known = [one for one in find(text) if _is_meant(one)]
-    for one in _assigned(text, path):
-        if not any(one.start < old.end and old.start < one.end for old in known):
-            known.append(one)
-    return sorted(known, key=lambda one: one.start)
+    return _with(known, _assigned(text, path))
 
 
 _TEXT_ONLY = frozenset(shape.name for shape in SHAPES if shape.text_only)

@@ -1,6 +1,7 @@
 """Numbers that tests and their settings are held to, and that a change makes easier to keep."""
 
 import re
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ _AT_LEAST = re.compile(
 _AT_MOST = re.compile(
     r"(?i:--max-warnings|\bmax[_-]warnings\b|\b(?:rel|abs|atol|rtol|delta|epsilon|tolerance|rel_tol|abs_tol|max_diff)\s*[=:])"
 )
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:_\d+)*(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.]*\w)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.])\d++(?:_\d++)*+(?:\.\d++)?+(?:e[+-]?\d++)?+(?!\.*+\w)", re.IGNORECASE)
 _COMPARED = re.compile(r"(?P<sign><=?|>=?)\s*$")
 _SETTINGS = re.compile(
     r"(?:^|/)(?:pyproject\.toml|setup\.cfg|tox\.ini|pytest\.ini|\.?coveragerc|noxfile\.py|package\.json|Makefile|justfile|\.simplecov"
@@ -43,16 +44,18 @@ def loosened(diff: Diff) -> Iterator[Loosened]:
 
 
 def _in_hunk(file: FileDiff, hunk: Hunk, *, in_tests: bool) -> Iterator[Loosened]:
-    added = list(hunk.added)
-    for line in hunk.removed:
-        if is_comment(line.text) or not _NUMBER.search(line.text):
-            continue
-        match = next((other for other in added if _shape(other) == _shape(line)), None)
-        if match is not None:
-            added.remove(match)
+    removed = [line for line in hunk.removed if not is_comment(line.text) and _NUMBER.search(line.text)]
+    added: dict[str, deque[Line]] = defaultdict(deque)
+    for line in hunk.added if removed else ():
+        added[_shape(line)].append(line)
+    said_again = _said_again(hunk) if removed else False
+    for line in removed:
+        alike = added.get(_shape(line))
+        if alike:
+            match = alike.popleft()
             if _easier(file.path, line.text, match.text, in_tests=in_tests):
                 yield Loosened(file.path, match.number, line.text.strip(), match.text.strip())
-        elif not in_tests and _AT_LEAST.search(line.text) and not _said_again(hunk):
+        elif not in_tests and _AT_LEAST.search(line.text) and not said_again:
             yield Loosened(file.path, line.number, line.text.strip(), "")
 
 

@@ -5,10 +5,11 @@ subject goes with it is only told. New tests elsewhere in a change make up for n
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from rad_engineer.core.diff import Diff, FileDiff, Hunk, Line
@@ -21,6 +22,10 @@ _TABLE = re.compile(
     r"parametri[sz]e|\.each\b|test_case|rstest|#\[case|subTest|t\.Run\(|@(?:MethodSource|ValueSource|CsvSource)|InlineData"
     r"|^\s*for\b|\.forEach\(|\bmacro_rules!|test!\("
 )
+_EMPTY = re.compile(
+    r"\bin\s*(?:\(\s*\)|\[\s*\]|\{\s*\}|range\(\s*0\s*\)|[\"']{2})\s*:|\[\s*\]\.(?:forEach|each|map)\("
+)
+_CALL = re.compile(r"^\s*(?!print\b|super\b)[A-Za-z_][\w.]*\(")
 _NEAR = 6  # unchanged lines between two hunks of one place
 _CONDITION = re.compile(
     r"\bif\b|skipif|skip_?unless|skipIf|skipUnless|importorskip|EnabledIf|DisabledIf|Disabled(?:On|For)|assume|process\.|require"
@@ -38,6 +43,7 @@ _DEFINED = (
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 _LIKE = 0.5
 _LEAST = 8  # a condition of fewer characters says nothing
+_MOST_COMPARED = 4_000_000  # names of lost tests with those of new ones: past that, none is like another
 _SHORT = 24  # a body of fewer characters says nothing
 _PLAIN = frozenset(
     {"test", "tests", "it", "should", "the", "a", "an", "and", "with", "when", "is", "to", "of", "in"}
@@ -78,8 +84,16 @@ class _Place:
 
     @cached_property
     def as_table(self) -> bool:
-        """Whether what it brings runs more often than it is written."""
-        return any(_TABLE.search(line.text) for hunk in self.hunks for line in hunk.added)
+        """Whether what it brings, which tests, asserts or calls something, runs more often than it is written."""
+        lines = [line.text for hunk in self.hunks for line in hunk.added]
+        if not any(_TABLE.search(text) and not _EMPTY.search(text) for text in lines):
+            return False
+        return bool(self.new or self.asserts) or any(_CALL.search(text) for text in lines)
+
+    @cached_property
+    def were(self) -> str:
+        """All that it takes, without blanks."""
+        return _squeezed([line.text for hunk in self.hunks for line in hunk.removed])
 
 
 def weakened(diff: Diff, after: After = lambda _path: None) -> list[Weakening]:
@@ -160,29 +174,47 @@ def _lost_tests(places: list[_Place], after: After) -> tuple[list[_Test], set[in
     )
     tables = {id(hunk) for one in places if one.as_table for hunk in one.hunks}
     left, accounted = [], set()
+    here: dict[int, deque[_Test]] = defaultdict(deque)
+    for test in new:
+        here[id(test.hunk)].append(test)
+    spare = {id(test): test for test in new}
+    names = len(lost) * len(new) <= _MOST_COMPARED
+    texts = {path: _After(path, after(path)) for path in {test.path for test in lost}}
     for test in lost:
-        near = [one for one in new if one.hunk is test.hunk] or [
-            one for one in new if _alike(test.name, one.name)
-        ]
+        near = _first_left(here[id(test.hunk)], spare) or next(
+            (one for one in (spare.values() if names else ()) if _alike(test.name, one.name)), None
+        )
         if near:
-            new.remove(near[0])
+            del spare[id(near)]
         elif id(test.hunk) not in tables:
             accounted.add(id(test.hunk))
-            if not _still_there(test, after(test.path)):
+            if not texts[test.path].still_has(test):
                 left.append(test)
     return left, accounted
 
 
-def _still_there(test: _Test, text: str | None) -> bool:
-    """Whether a file has another test of that name, or one that does the same under another."""
-    family = family_of(test.path)
-    if not text or family is None:
-        return False
-    hunk = Hunk((), tuple(Line(number, line) for number, line in enumerate(text.split("\n"), 1)))
-    if test.name and any(one.name == test.name for one in _tests(family, test.path, hunk, hunk.added)):
-        return True
-    body = _squeezed(_body(test).split("\n")[1:])
-    return len(body) > _SHORT and body in _squeezed(text.split("\n"))
+def _first_left(tests: deque[_Test], spare: Mapping[int, _Test]) -> _Test | None:
+    while tests:
+        if id(test := tests.popleft()) in spare:
+            return test
+    return None
+
+
+class _After:
+    """A file as it is after the change: the tests in it, and its text without blanks."""
+
+    def __init__(self, path: str, text: str | None) -> None:
+        family, lines = family_of(path), (text or "").split("\n")
+        hunk = Hunk((), tuple(Line(number, line) for number, line in enumerate(lines, 1)))
+        self.names = {one.name for one in _tests(family, path, hunk, hunk.added)} if family else set()
+        self.text = _squeezed(lines)
+
+    def still_has(self, test: _Test) -> bool:
+        """Whether there is another test of that name, or one that does the same under another."""
+        if test.name and test.name in self.names:
+            return True
+        body = _squeezed(_body(test).split("\n")[1:])
+        return len(body) > _SHORT and body in self.text
 
 
 def _squeezed(lines: list[str]) -> str:
@@ -201,8 +233,13 @@ def _without_same(tests: Iterable[_Test], others: Iterable[_Test]) -> list[_Test
     return left
 
 
+@lru_cache(maxsize=4096)
+def _words(name: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORD.findall(name)) - _PLAIN
+
+
 def _alike(one: str, other: str) -> bool:
-    first, second = ({word.lower() for word in _WORD.findall(name)} - _PLAIN for name in (one, other))
+    first, second = _words(one), _words(other)
     return bool(first and second) and len(first & second) / len(first | second) >= _LIKE
 
 
@@ -215,12 +252,12 @@ def _removed(lost: list[_Test], gone: set[str]) -> Iterator[Weakening]:
 
 def _body(test: _Test) -> str:
     """What is removed from a test's first line on, until another one begins."""
-    lines = [line.text for line in test.hunk.removed if line.number >= test.line]
-    family = family_of(test.path)
-    end = next(
-        (at for at, text in enumerate(lines[2:], 2) if family and family.test.search(text)), len(lines)
-    )
-    return "\n".join(lines[:end])
+    lines, family = test.hunk.removed, family_of(test.path)
+    start = bisect_left(lines, test.line, key=lambda line: line.number)
+    end = start + 2
+    while end < len(lines) and not (family and family.test.search(lines[end].text)):
+        end += 1
+    return "\n".join(line.text for line in lines[start:end])
 
 
 def _unasserted(places: list[_Place], of_lost: set[int], gone: set[str]) -> Iterator[Weakening]:
@@ -277,12 +314,12 @@ def _skipped(places: list[_Place]) -> Iterator[Weakening]:
 
 def _on_condition(place: _Place, hunk: Hunk, line: Line, *, new: bool) -> bool:
     """Whether a skip has a condition, and belongs to a new test, or was there before in other words."""
-    above = [other.text for other in hunk.added if other.number in (line.number - 1, line.number)]
+    at = bisect_left(hunk.added, line.number - 1, key=lambda other: other.number)
+    above = [other.text for other in hunk.added[at : at + 2] if other.number <= line.number]
     if not _CONDITION.search("\n".join(above)):
         return False
     condition = _squeezed(above[:1]).rstrip("{:")
-    were = _squeezed([other.text for one in place.hunks for other in one.removed])
-    return new or (len(condition) > _LEAST and condition in were)
+    return new or (len(condition) > _LEAST and condition in place.were)
 
 
 def _gone_from_code(diff: Diff) -> set[str]:

@@ -10,13 +10,14 @@ from typing import Any
 from rad_engineer import durable, git
 from rad_engineer.core import diff as patches
 from rad_engineer.core.diff import Diff, FileDiff
+from rad_engineer.core.languages import family_of
 from rad_engineer.core.policy import BadPolicy, Policy, merged, read
 from rad_engineer.errors import ConfigInvalid
 from rad_engineer.git.repository import Repository
 
 FOLDER = "policy"
 BASELINE = "policy/baseline.txt"
-_LARGEST = 1_000_000  # bytes of a file that is looked into although it is called binary
+_LARGEST = 1_000_000  # bytes of a file that is looked into although it is called binary; of code, all
 _MOST = 20_000_000  # bytes of a file of a policy
 _OF_POLICY = re.compile(r"policy/[^/]+\.toml")
 
@@ -109,7 +110,7 @@ def diff(repository: Repository, old: str, new: str, env: Mapping[str, str] | No
     if opaque:
         sizes = git.sizes(repository, [f"{new}:{file.path}" for file in opaque], env)
         known = {file.path: size for file, size in zip(opaque, sizes, strict=False)}
-        small = [path for path, size in known.items() if size <= _LARGEST]
+        small = [path for path, size in known.items() if size <= _LARGEST or family_of(path) is not None]
         seen = (
             {file.path: file for file in patches.parse(git.patch(repository, old, new, env, paths=small))}
             if small

@@ -41,10 +41,10 @@ SHAPES: Mapping[str, Shape] = {
         _lines(r"^(?:FAIL|ERROR): (?P<id>\S+ \(\S+\))"),
     ),
     "go": Shape(
-        _lines(r"^ok\s+\S+\s+(?:[\d.]+s|\(cached\))(?!.*no tests to run)(?P<one>)"),
-        _lines(r"^\s*--- FAIL: (?P<id>\S+)"),
+        _lines(r"^ok[^\S\n]+\S+[^\S\n]+(?:[\d.]+s|\(cached\))(?!.*no tests to run)(?P<one>)"),
+        _lines(r"^[^\S\n]*--- FAIL: (?P<id>\S+)"),
         None,
-        _lines(r"^FAIL\s+(?P<id>\S+) \[(?:build|setup) failed\]"),
+        _lines(r"^FAIL[^\S\n]+(?P<id>\S+) \[(?:build|setup) failed\]"),
     ),
     "jest": Shape(
         _lines(r"^Tests: +(?:.*?(?P<passed>\d+) passed|.*total)"),

@@ -244,3 +244,9 @@ def test_tests_of_node_that_another_command_starts() -> None:
     for output in (f"TAP version 13\nok 1 - good\n{tap}", SAMPLES["node"][0]):
         assert text.failed_names(output) == ("breaks",)
     assert text.failed_names("✖ 3 problems (3 errors, 0 warnings)\n") == ()
+
+
+@pytest.mark.parametrize("output", ["\n" * 300_000, "ok" + "\n" * 300_000, "FAIL" + " " * 300_000])
+def test_blanks_are_read_in_one_go(output: str) -> None:
+    assert text.failed_names(output) == ()  # held against each other they would take hours
+    assert text.read("go", output) is None
