@@ -17,6 +17,7 @@ from typing import Any
 
 import uvicorn
 
+from rad_engineer import library_logs, logs
 from rad_engineer.errors import RadError
 from rad_engineer.gateway import credentials, framing
 from rad_engineer.gateway.authorization import authorization
@@ -38,6 +39,7 @@ _COLLECTIONS = (10_000, 100, 1_000)
 """When garbage in cycles is looked for. With the usual numbers every request of some size has the kept parts of all others
 looked through: 60 ms, in which nobody is answered."""
 _MOST_UNREAD = 4 << 20
+_NAMES = ("story", "attempt", "call")
 _DISPENSABLE = frozenset({"beat", "joined", "request", "cached", "coalesced", "retried"})
 
 
@@ -50,7 +52,8 @@ def main() -> int:
     told, secret, (*files, file) = framing.receive(channel)
     *sockets, way = (socket.socket(fileno=each) for each in files)
     key = credentials.handed(file)
-    asyncio.run(_live(told, told["credentials"], key, secret, sockets, channel, way))
+    with library_logs.heard("json", run=Path(told["folder"]).parent.name):  # stderr is gateway.log
+        asyncio.run(_live(told, told["credentials"], key, secret, sockets, channel, way))
     return 0
 
 
@@ -59,6 +62,8 @@ async def _live(told: Mapping[str, Any], kind: str, key: bytes, secret: bytes, s
     reader, writer = await asyncio.open_connection(sock=channel)
 
     def emit(name: str, /, **fields: Any) -> None:
+        if name == "request":  # what is logged of it names it, too
+            logs.bind(**{each: fields[each] for each in _NAMES if each in fields})
         unread = writer.transport.get_write_buffer_size()
         if not writer.is_closing() and not (unread > _MOST_UNREAD and name in _DISPENSABLE):
             writer.write(json.dumps({"event": name, **fields}).encode() + b"\n")
