@@ -161,15 +161,21 @@ def new_name(home: Path) -> str:
     return time.strftime(_MOMENT, time.gmtime(now)) + "-" + os.urandom(2).hex()
 
 
+def make_home(home: Path) -> None:
+    """Makes the folder of runs and approvals where it is missing; git ignores all that is in it."""
+    top = home / ".rad-engineer"
+    top.mkdir(exist_ok=True)
+    ignore = top / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+
+
 def create(home: Path, run: str, content: Mapping[str, Any], prds: Sequence[Prd] = ()) -> RunDir:
     """Makes a run's directory with a copy of its PRDs; it exists for others only once run.json is whole."""
     top = home / ".rad-engineer"
     folder = runs_folder(home) / run
     with writing(top):
-        top.mkdir(exist_ok=True)
-        ignore = top / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        make_home(home)
         folder.mkdir(parents=True)
         (folder / "stories").mkdir()
         (folder / "prd").mkdir()

@@ -34,7 +34,7 @@ def require_own(
         of_user({"kind": "trust", "decision": "records-taken-over", "scope": ground.id}, env)
     mark = _mark(key.find_or_make(env))
     with durable.writing(folder):
-        folder.mkdir(exist_ok=True)
+        store.make_home(ground.home)
     durable.replace(folder / MARK, mark + b"\n")
 
 

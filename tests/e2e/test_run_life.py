@@ -200,3 +200,10 @@ def test_a_story_that_was_changed_meanwhile_is_told(project: Project) -> None:
     ran = project.rad("run", "prd.json", *agent(project, WRITE), "--yes", "--fresh")
     assert ran.code == 0
     assert project.landed("rad/demo") == ["A"]
+
+
+def test_git_never_sees_our_own_folder(project: Project) -> None:
+    project.init(files(prd(story("A"))))
+    ran = project.rad("run", "prd.json", "--agent", "mock")
+    assert "uncommitted" not in ran.out + ran.err
+    assert project.git("status", "--short") == ""
