@@ -236,6 +236,12 @@ def test_grep(slot, given, found):
     assert search.grep(slot, given, {"PATH": os.environ["PATH"]}) == found
 
 
+def test_grep_where_a_name_looks_like_a_place(slot):
+    (slot / "odd:²:name").write_text("odd\n")
+    found = search.grep(slot, {"pattern": "odd"}, {"PATH": os.environ["PATH"]})
+    assert found == "odd:²:name:1:odd"
+
+
 def test_read(slot):
     assert search.read(slot, {"path": "a.txt", "offset": 2, "limit": 1}) == "     2\ttwo\n(1 more lines)"
     with pytest.raises(ToolFailed):

@@ -103,7 +103,7 @@ def _joined(folder: str, path: str) -> str:
 def _place(line: str) -> tuple[str, int]:
     path, _, rest = line.partition(":")
     number = rest.partition(":")[0]
-    return path, int(number) if number.isdigit() else 0
+    return path, int(number) if number.isdecimal() else 0
 
 
 def _files(top: int) -> Iterator[str]:
