@@ -178,6 +178,7 @@ def _of_package(package: str, name: str) -> str:
     return f"{prefix}{package} > {name.removeprefix(ERROR)}"
 
 
+_MOST_DIGITS = 18
 _PYTEST_SUMMARY = _lines(
     r"^(?:=+ )?(?P<counts>(?:\d+ [a-z ]+, )*\d+ [a-z ]+|no tests ran) in [\d.]+s(?: \([\d:]+\))?(?: =+)?$"
 )
@@ -199,8 +200,13 @@ def _counts(text: str) -> dict[str, int]:
     for part in text.split(", "):
         number, _, word = part.partition(" ")
         if number.isdigit():
-            counts[word.rstrip("s") if word in {"errors", "warnings"} else word] = int(number)
+            counts[word.rstrip("s") if word in {"errors", "warnings"} else word] = _number(number)
     return counts
+
+
+def _number(digits: str) -> int:
+    """What was counted. Anybody may print digits without end: that is a large number, not a crash."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
 
 
 def _passed(found: re.Match[str]) -> int:
@@ -208,11 +214,11 @@ def _passed(found: re.Match[str]) -> int:
     if "one" in groups:
         return 1
     if groups.get("passed"):
-        return int(groups["passed"])
+        return _number(groups["passed"])
     if not groups.get("total"):
         return 0
-    others = sum(int(a or b) for a, b in _NOT_PASSED.findall(groups.get("others") or ""))
-    return max(0, int(groups["total"]) - others)
+    others = sum(_number(a or b) for a, b in _NOT_PASSED.findall(groups.get("others") or ""))
+    return max(0, _number(groups["total"]) - others)
 
 
 def _placed(shape: Shape, pattern: re.Pattern[str] | None, output: str) -> tuple[str, ...]:

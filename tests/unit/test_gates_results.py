@@ -250,3 +250,11 @@ def test_tests_of_node_that_another_command_starts() -> None:
 def test_blanks_are_read_in_one_go(output: str) -> None:
     assert text.failed_names(output) == ()  # held against each other they would take hours
     assert text.read("go", output) is None
+
+
+@pytest.mark.parametrize(
+    "printed",
+    ["== {} passed in 0.10s ==", "test result: ok. {} passed; 0 failed", "Tests:       {} passed, 1 total"],
+)
+def test_digits_without_end_are_a_large_number(printed: str) -> None:
+    assert text.printed_passes(printed.format("9" * 5_000)) >= 10**18
