@@ -311,7 +311,8 @@ class Passage:
         """What is done with an answer that is over: it is kept, stored and recorded."""
         if trip.pump.turn:
             self._sessions.tries(trip.call.session).answered(trip.pump.turn)
-        self._sessions.keep(trip.call, Kept(trip.key, answer, headers))
+        if message.get("stop_reason") and message.get("content"):  # else who asks again wants another
+            self._sessions.keep(trip.call, Kept(trip.key, answer, headers))
         if not trip.instead:
             self._stations.finished(trip.call, trip.key, answer, headers, message)
 

@@ -155,3 +155,18 @@ def test_a_model_that_is_not_there_does_not_stop_the_counting_for_others(tmp_pat
         assert gateway.ask("q", path=path, model="another").headers["x-rad-estimate"] == "true"
         assert gateway.ask("q", path=path, story="s2").json() == {"input_tokens": 77}
         assert len(upstream.seen) == 2
+
+
+@pytest.mark.parametrize("odd", [{"stop_reason": None}, {"stop_reason": "pause_turn", "content": []}])
+def test_an_answer_that_says_nothing_is_not_given_again(tmp_path, odd):
+    async def move(wire):
+        body = json.dumps({**faulty_upstream.message(wire.data), **odd}).encode()
+        await faulty_upstream.raw(200, body)(wire)
+
+    with (
+        faulty_upstream.serve({"odd": [move, faulty_upstream.answers()]}) as upstream,
+        opened(tmp_path / "g", upstream.url) as gateway,
+    ):
+        asked = [gateway.ask("odd").json() for _ in range(3)]
+        assert [each["content"] for each in asked[1:]] == [[{"type": "text", "text": "well"}]] * 2
+        assert upstream.calls["odd"] == 2
