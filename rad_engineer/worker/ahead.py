@@ -93,8 +93,8 @@ def _opened(box: Box) -> bool:
 
 
 def _files(place: Place, grants: Grants) -> _Files:
-    """What stands behind the names of all that is shown, and that of the copy itself; the system is always the same."""
-    found = map(os.lstat, _names(place, grants))
+    """What stands behind the names of all that is shown, links as well; the system is always the same."""
+    found = [look(name) for name in _names(place, grants) for look in (os.lstat, os.stat)]
     return tuple((about.st_dev, about.st_ino) for about in found)
 
 

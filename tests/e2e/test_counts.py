@@ -43,8 +43,11 @@ def test_git_processes_of_a_story(
     more = git_calls(other, MANY, *flags)
     more.subtract(git_calls(project, FEW, *flags))
     each = {name: count / (MANY - FEW) for name, count in more.items() if count}
+    copies = 2.0 if gate else 1.0
+    handed_over = project.env["RAD_SANDBOX"] != "off" and os.geteuid() == 0  # to whoever works in them
     assert each == {
-        "read-tree": 2.0 if gate else 1.0, "add": 1.0, "write-tree": 1.0, "diff-tree": 1.0, "update-ref": 1.0
+        "read-tree": copies, "add": 1.0, "write-tree": 1.0, "diff-tree": 1.0, "update-ref": 1.0,
+        **({"update-index": copies} if handed_over else {}),
     }  # fmt: skip
 
 

@@ -84,10 +84,12 @@ def test_a_stage_that_wants_another_one_does_not_get_it(ahead, tmp_path, what):
     assert not took(ahead, *other)
 
 
-@pytest.mark.parametrize("what", ["copy", "file", "output"])
+@pytest.mark.parametrize("what", ["copy", "file", "link", "output"])
 def test_what_was_exchanged_since_is_looked_up_again(ahead, tmp_path, what):
     slot, file = slot_in(tmp_path), tmp_path / "prompt"
-    file.write_text("old\n")
+    file.symlink_to("one")
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(f"{name}\n")
     (slot / "made").mkdir()
     where = place(slot, Mount(file, "/rad/prompt"), read_only=("made",))
     ahead.open("bubblewrap", where, NONE)
@@ -99,7 +101,9 @@ def test_what_was_exchanged_since_is_looked_up_again(ahead, tmp_path, what):
         (slot / "made").mkdir()
         sandbox.hand_over(slot, sandbox.owner())
     elif what == "file":
-        (tmp_path / "new").write_text("new\n")
+        (tmp_path / "two").replace(tmp_path / "one")
+    elif what == "link":
+        (tmp_path / "new").symlink_to("two")
         (tmp_path / "new").replace(file)
     else:
         (slot / "made").rename(tmp_path / "old")
