@@ -10,6 +10,7 @@ import pytest
 from rad_engineer import git as rad_git
 from rad_engineer.slots.pool import Pool
 from tests.conftest import Project, agent, prd, story
+from tests.sandboxes import needs_bubblewrap
 
 WRITE = 'mkdir -p out && echo "$RAD_STORY_ID" > "out/$RAD_STORY_ID.txt"\n'
 FEW, MANY = 2, 6
@@ -23,13 +24,24 @@ def git_calls(project: Project, stories: int, *flags: str) -> Counter[str]:
     folder.mkdir()
     words = 'while [ "$1" = -c ] || [ "$1" = --literal-pathspecs ]; do [ "$1" = -c ] && shift; shift; done'
     real = shutil.which("git")
-    counting = f'#!/bin/sh\ncase "$1" in -c) (\n{words}\necho "$1" >> "{seen}") ;; esac\nexec {real} "$@"\n'
+    beside = f'grep -aqs bwrap $(printf "/proc/%s/cmdline " $(cat /proc/$PPID/task/*/children)) && echo "$1" >> "{seen}.beside"'
+    counting = f'#!/bin/sh\ncase "$1" in -c) (\n{words}\necho "$1" >> "{seen}"\n{beside}) ;; esac\nexec {real} "$@"\n'
     (folder / "git").write_text(counting)
     (folder / "git").chmod(0o755)
     project.env["PATH"] = f"{folder}{os.pathsep}{project.env['PATH']}"
     ran = project.rad("run", "prd.json", *agent(project, WRITE), "--yes", "-j", "1", *flags)
     assert ran.code == 0, ran.err
     return Counter(seen.read_text().split())
+
+
+def test_boxes_are_opened_while_git_is_at_work(project: Project) -> None:
+    """The agent's while its slot is moved, the first gate's before the commit, the second one's before the copy is moved."""
+    needs_bubblewrap()
+    project.write({"rad-engineer.toml": '[gates]\none = "true"\ntwo = "true"\n'})
+    calls = git_calls(project, FEW, "--allow-unverified", "--sandbox", "bubblewrap")
+    beside = Counter((project.folder.parent / "calls.beside").read_text().split())
+    assert calls["write-tree"] == beside["write-tree"] == FEW
+    assert 3 * (FEW - 1) <= beside["read-tree"] <= 3 * FEW <= calls["read-tree"]
 
 
 @pytest.mark.parametrize("gate", [False, True])
