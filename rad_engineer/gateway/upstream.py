@@ -233,6 +233,7 @@ class Upstream:
     async def _events(self, response: httpx2.Response, chunks: AsyncIterator[bytes], splitter: Splitter,
                       meter: Meter, first: bytes) -> AsyncGenerator[bytes, None]:  # fmt: skip
         """The events of a stream, the first ones again; raises Refusal where it does not end as it should."""
+        size = len(first)
         try:
             yield first
             while True:
@@ -241,13 +242,15 @@ class Upstream:
                         events = b""
                         while not events:
                             events = splitter.feed(await anext(chunks))
-                            _check_size(splitter.left)
+                            _check_size(size + splitter.left)
                 except StopAsyncIteration:
                     break
                 except TimeoutError as error:
                     raise faults.late(self._settings.gap_seconds).refusal from error
                 except httpx2.HTTPError as error:
                     raise faults.cut(faults.why(error)) from error
+                size += len(events)
+                _check_size(size)
                 _see_in_flight(meter, events)
                 yield events
                 if meter.complete:
@@ -330,7 +333,7 @@ async def _whole_body(response: httpx2.Response) -> bytes:
 
 def _check_size(size: int) -> None:
     if size > _MOST:
-        raise faults.garbage(f"more than {_MOST >> 20} MB at once")
+        raise faults.garbage(f"more than {_MOST >> 20} MB in one answer")
 
 
 def _is_object(body: bytes) -> bool:

@@ -23,7 +23,7 @@ async def slams(wire):
     ("move", "why"),
     [
         (slams, "Connection reset by peer"),
-        (faulty_upstream.raw(200, LONG, content_encoding="gzip"), "more than 64 MB at once"),
+        (faulty_upstream.raw(200, LONG, content_encoding="gzip"), "more than 64 MB in one answer"),
     ],
     ids=["reset", "too long"],
 )
@@ -39,3 +39,17 @@ def test_a_gateway_goes_on_after_an_upstream_that_broke_off(tmp_path, move, why)
         assert why in refused.json()["error"]["message"]
         assert gateway.ask("go on").status_code == 200
         assert gateway.door.pid == pid
+
+
+def test_a_stream_without_end_is_ended(tmp_path):
+    begins, *_ = faulty_upstream.events({"model": "m"})
+    more = faulty_upstream.event("ping", filler="x" * 1_000_000)
+    endless = faulty_upstream.streams(begins, *[more] * 80, end="silence")
+    with (
+        faulty_upstream.serve({"break": [endless]}) as upstream,
+        opened(tmp_path / "g", upstream.url, first_wait=0.001) as gateway,
+    ):
+        said = gateway.ask("break", stream=True)
+        assert said.text.rstrip().rpartition("event: ")[2].startswith("error\n")
+        assert "more than 64 MB in one answer" in said.text[-500:]
+        assert gateway.ask("go on").status_code == 200
