@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 
 from rad_engineer.core.globs import matches
 from rad_engineer.gates.recognition import package_script, scripts_of
@@ -22,26 +23,63 @@ _CHOOSE_A_SHELL = (
     ".npmrc",
     ".yarnrc",
 )  # `script-shell`: what runs the scripts, also where there is no such file yet
+_EVEN_NEW = "\0"  # behind a path: it counts where it does not exist yet
+_CONFIGURED = {
+    "tox": ("tox.ini", "tox.toml"), "nox": ("noxfile.py",), "pre-commit": (".pre-commit-config.yaml",), "rake": ("Rakefile", "rakefile"),
+    "task": ("Taskfile.yml", "Taskfile.yaml"), "invoke": ("tasks.py",), "inv": ("tasks.py",),
+}  # fmt: skip
+_KEYWORDS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "{", "time"})
+_GLOB = re.compile(r"[*?\[]")
+_UNKNOWN = re.compile(r"[$*?#\[]")
+_WORDS = re.compile(r"[^\s<>|;&()'\"`]+")
+_INCLUDE = re.compile(r"^[-s]?include[ \t]+(?P<files>.+)$", re.MULTILINE)
+_SOMEWHERE = re.compile(r"^(?:\$\{?\w+\}?|\$\(.*\)|`.*`)/")
+_LARGEST = 100_000  # bytes of a script that are looked at
+_LINK = 1024  # bytes: a longer text names no file
 _PRODUCT = frozenset({"manage.py", "setup.py"})
 _RECIPE = re.compile(r"^(?P<target>[\w./-]+(?: [\w./-]+)*)\s*::?(?!=)(?P<needs>[^\n]*)\n(?P<lines>(?:[\t ]+[^\n]*\n|\n)*)",
                      re.MULTILINE)  # fmt: skip
 
 
 def scripts(
-    command: str, names: Container[str], files: Files = no_files, *, scope: str = "project"
+    command: str, names: Collection[str], files: Files = no_files, *, scope: str = "project"
 ) -> tuple[str, ...]:
     """The repository's files that a gate command runs: `./check.sh`, `bash ci/test.sh`, make's Makefile.
 
-    Tests named to a test runner are not among them: a story writes tests. A story's own verify command often runs
-    the product (`python app.py | grep ok`): of those, only what is by its name a check is taken. A package manager's
-    file that says which shell runs the scripts counts even when it is new.
+    Links on the way to them count, and what shell scripts source. Tests named to a test runner are not among them: a
+    story writes tests. A story's own verify command often runs the product (`python app.py | grep ok`): of those, only
+    what is by its name a check is taken. A package manager's file that says which shell runs the scripts counts even
+    when it is new.
     """
+    files = lru_cache(maxsize=256)(files)
     found = dict.fromkeys(
-        path for path in _named(command, files, "", 4) if path in names or _chooses_a_shell(path)
+        path for named in _named(command, files, "", 4) for path in _behind(named, names, files)
     )
     if scope == "story":
         return tuple(path for path in found if _CHECKS.search(path) or _chooses_a_shell(path))
     return tuple(found)
+
+
+def _behind(path: str, names: Collection[str], files: Files, depth: int = 8) -> Iterable[str]:
+    """The files that a path leads to: itself, those that match it, and links with what they lead to."""
+    if _GLOB.search(path):
+        yield from (name for name in names if matches(name, f"/{path}") and _CHECKS.search(name))
+        return
+    if path.endswith(_EVEN_NEW):
+        path = path.removesuffix(_EVEN_NEW)
+        yield path
+    elif path in names or _chooses_a_shell(path):
+        yield path
+    parts = path.split("/")
+    for end in range(1, len(parts) + 1):
+        link = "/".join(parts[:end])
+        if depth and link in names:
+            target = (files(link) or b"\n")[:_LINK].decode("utf-8", "replace")
+            real = within("/".join(parts[: end - 1]), target)
+            if "\n" not in target and (end < len(parts) or real in names):
+                yield link
+                yield from _behind("/".join([real, *parts[end:]]), names, files, depth - 1)
+            return
 
 
 def _chooses_a_shell(path: str) -> bool:
@@ -53,7 +91,11 @@ def _named(line: str, files: Files, top: str, depth: int) -> Iterable[str]:
         return
     for command in flattened(line):
         folder = within(top, command.folder)
-        yield from _script(command, folder)
+        for path in _script(command, folder):
+            yield path
+            yield from _sourced(path, files, folder, set())
+        if _reads_scripts(command):
+            yield from (within(folder, word) for word in _WORDS.findall(line))
         if command.name in {"make", "gmake"}:
             yield from _make(command, files, folder, depth)
         elif command.name == "just":
@@ -63,23 +105,104 @@ def _named(line: str, files: Files, top: str, depth: int) -> Iterable[str]:
 
 
 def _script(command: Command, folder: str) -> Iterable[str]:
-    words = command.words
-    first = words[0]
-    if _INTERPRETERS.fullmatch(command.name):
-        inline = {"-c"} if command.name.endswith("sh") else {"-m", "-c", "-e", "--eval", "--test"}
-        for word in words[1:]:
-            if word in inline:
-                return
-            if not word.startswith("-") and word != "run":
-                if not _TESTS.search(word) and word.rsplit("/", 1)[-1] not in _PRODUCT:
-                    yield within(folder, word)
-                return
-    elif "/" in first and not first.startswith("/"):
-        yield within(folder, first)
-    elif len(words) > 1 and command.name in {"uv", "poetry", "pdm", "pipenv", "hatch", "rye", "npx"}:
+    """What a command runs, also behind words that only say how (`stdbuf -o0 sh check.sh`, `if sh check.sh`)."""
+    words = _plain(command)
+    if not words:
+        return
+    yield from _started(words, folder)
+    if len(words) > 1 and _base(words[0]) in {"uv", "uvx", "poetry", "pdm", "pipenv", "hatch", "rye", "npx"}:
         rest = tuple(word for word in words[1:] if word not in {"run", "exec"} and not word.startswith("-"))
         if rest:
-            yield from _script(Command(rest), folder)
+            yield from _started(rest, folder)
+    for at, word in enumerate(words[1:], 1):
+        if _is_interpreter(word):
+            yield from _started(words[at:], folder)
+
+
+def _plain(command: Command) -> tuple[str, ...]:
+    words = command.words
+    while words and words[0] in _KEYWORDS:
+        words = words[1:]
+    return words
+
+
+def _base(word: str) -> str:
+    return word.rsplit("/", 1)[-1]
+
+
+def _is_interpreter(word: str) -> bool:
+    return word not in {".", "source"} and _INTERPRETERS.fullmatch(_base(word)) is not None
+
+
+def _started(words: tuple[str, ...], folder: str) -> Iterable[str]:
+    name, first = _base(words[0]), words[0]
+    if _INTERPRETERS.fullmatch(name):
+        script = _first_script(words)
+        if script.startswith("-m "):
+            module = script[3:]
+            yield from (within(folder, path) for path in _CONFIGURED.get(module, ()))
+            path = module.replace(".", "/")
+            if _CHECKS.search(path):
+                yield from (within(folder, f"{path}{end}") for end in (".py", "/__main__.py"))
+        elif script and not _TESTS.search(script) and _base(script) not in _PRODUCT:
+            yield within(folder, script)
+    elif name in _CONFIGURED:
+        yield from (within(folder, path) for path in _CONFIGURED[name])
+    elif "/" in first and not first.startswith("/"):
+        yield within(folder, first)
+
+
+def _first_script(words: tuple[str, ...]) -> str:
+    """The file that an interpreter is given, `-m MODULE`, or nothing where it is given text."""
+    inline = {"-c"} if _base(words[0]).endswith("sh") else {"-c", "-e", "--eval", "--test"}
+    for at, word in enumerate(words[1:], 1):
+        if word in inline:
+            return ""
+        if word == "-m" and "-c" in inline and not _base(words[0]).endswith("sh"):
+            return f"-m {words[at + 1]}" if at + 1 < len(words) else ""
+        if not word.startswith("-") and word != "run":
+            return word
+    return ""
+
+
+def _reads_scripts(command: Command) -> bool:
+    """Whether a shell or the like gets what it runs from somewhere else: a pipe, a file, a list."""
+    words = _plain(command)
+    for at, word in enumerate(words):
+        if _is_interpreter(word):
+            rest = words[at + 1 :]
+            script = _first_script(words[at:])
+            inline = any(
+                option in rest for option in ("-c", "-e", "-m", "--eval", "--test", "--version", "-V")
+            )
+            return not inline and (not script or "$" in script or script == "{}")
+    return False
+
+
+def _sourced(path: str, files: Files, folder: str, seen: set[str]) -> Iterable[str]:
+    """What a shell script reads into itself, and the checks that it starts."""
+    if path in seen:
+        return
+    seen.add(path)
+    text = files(path) or b""
+    if not (path.endswith((".sh", ".bash")) or text.startswith(b"#!")):
+        return
+    beside = path.rpartition("/")[0]
+    for line in text[:_LARGEST].decode("utf-8", "replace").splitlines():
+        for command in flattened(line):
+            for place in _read_by(_plain(command), folder, beside):
+                yield place
+                yield from _sourced(place, files, folder, seen)
+
+
+def _read_by(words: tuple[str, ...], *folders: str) -> Iterable[str]:
+    """The files that a line of a script may mean, named from where it is run or from where it lies."""
+    reads = words[:1] in {(".",), ("source",)}
+    if len(words) > 1 and (reads or _is_interpreter(words[0])):
+        named = _SOMEWHERE.sub("", words[1] if reads else _first_script(words))
+        for place in dict.fromkeys(within(folder, named) for folder in folders):
+            if reads or _CHECKS.search(place):
+                yield place
 
 
 def _make(command: Command, files: Files, folder: str, depth: int) -> Iterable[str]:
@@ -96,6 +219,11 @@ def _make(command: Command, files: Files, folder: str, depth: int) -> Iterable[s
         path = within(folder, name)
         yield path
         text = (files(path) or b"").decode("utf-8", "replace")
+        for included in _INCLUDE.finditer(text):
+            literal = [
+                word for word in included["files"].partition("#")[0].split() if not _UNKNOWN.search(word)
+            ]
+            yield from (f"{within(folder, word)}{_EVEN_NEW}" for word in literal)
         for line in _recipe_lines(text, targets):
             yield from _named(line, files, folder, depth - 1)
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -308,17 +308,26 @@ def _read(top: Path, path: str) -> bytes | None:
         return None
 
 
-class _Paths:
+class _Paths(Collection[str]):
     """All paths of the start commit, listed when the first one is asked for."""
 
     def __init__(self, repository: Repository, base: str) -> None:
         self.repository, self.base = repository, base
         self._found: frozenset[str] | None = None
 
-    def __contains__(self, path: object) -> bool:
+    def _all(self) -> frozenset[str]:
         if self._found is None:
             self._found = frozenset(git.paths(self.repository, self.base))
-        return path in self._found
+        return self._found
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._all()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 def _protected(

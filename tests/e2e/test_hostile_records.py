@@ -83,6 +83,7 @@ def test_a_mark_of_somebody_else_is_none(project: Project) -> None:
     project.unboxed().init({"prd.json": prd(story("US-001")), "rad-engineer.toml": GATES})
     assert project.rad("run", "prd.json", "--agent-command", "exit 3", "--yes", "--attempts", "1").code == 1
     assert project.rad("run", "prd.json", "--agent-command", "exit 3", "--attempts", "1").code == 1
+    assert ".rad-engineer" not in project.report()["notes"].__repr__() + project.git("status", "--porcelain")
     key = Path(project.env["XDG_STATE_HOME"]) / "rad-engineer" / "audit" / "key"
     key.write_text("ab" * 32)
     assert project.rad("run", "prd.json", "--agent-command", "exit 3").code == 77

@@ -141,3 +141,48 @@ def test_changed_package_scripts() -> None:
 )
 def test_settings_in_pyproject(before: bytes | None, after: bytes, *, changed: bool) -> None:
     assert gates.changes_settings(before, after) == changed
+
+
+DISGUISED = {
+    "if sh check.sh; then exit 0; else exit 1; fi": ("check.sh",),
+    "! sh check.sh": ("check.sh",),
+    "stdbuf -o0 sh check.sh": ("check.sh",),
+    "timeout -k 5 10 sh check.sh": ("check.sh",),
+    "echo check.sh | xargs sh": ("check.sh",),
+    "cat check.sh | sh": ("check.sh",),
+    "sh < check.sh": ("check.sh",),
+    "find . -name check.sh -exec sh {} ;": ("check.sh",),
+    "for f in checks/*.sh; do sh $f || exit 1; done": ("checks/a.sh", "checks/b.sh"),
+    "python3 -m tools.check": ("tools/check.py",),
+    "python3 -m checks": ("checks/__main__.py",),
+    "python3 -m tox -q": ("tox.ini",),
+    "uvx tox": ("tox.ini",),
+    "nox -s tests": ("noxfile.py",),
+    "sh ci/link.sh": ("ci", "tools/link.sh", "tools/real.sh"),
+    "sh first.sh": ("first.sh", "lib/one.sh", "lib/two.sh", "tools/real.sh"),
+    "make -C web t": ("web/Makefile", "web/rules.mk", "web/own.mk"),
+    "ruff check . app.py": (),
+    "python -m app": (),
+    "python -m": (),
+    "python -c 'print(1)' app.py": (),
+    "cat notes.txt | python -c 'import sys'": (),
+    "then": (),
+}
+TREE = {
+    "check.sh": "exit 0\n", "checks/a.sh": "a\n", "checks/b.sh": "b\n", "checks/notes/x.txt": "", "checks/__main__.py": "", "tools/check.py": "",
+    "tox.ini": "", "noxfile.py": "", "ci": "tools", "tools/link.sh": "real.sh", "tools/real.sh": ". ./first.sh\n", "app.py": "", "app/__main__.py": "",
+    "first.sh": '#!/bin/sh\n. "$(dirname "$0")/lib/one.sh"\nsh tools/real.sh\nsh app.sh\nbash -c true\n', "app.sh": "exit 0\n",
+    "lib/one.sh": ". ${HERE}/two.sh\n", "lib/two.sh": "source lib/one.sh\n", "notes.txt": "",
+    "web/Makefile": "include rules.mk $(MORE) *.d\n-include own.mk # later\nt:\n\ttrue\n", "web/rules.mk": "", "loop": "loop", "web/deep": "../loop",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", DISGUISED)
+def test_what_judges_is_found_however_it_is_started(command: str) -> None:
+    files = {name: text.encode() for name, text in TREE.items()}
+    assert sorted(gates.scripts(command, files.keys(), files.get)) == sorted(DISGUISED[command])
+
+
+def test_links_that_lead_round_end() -> None:
+    files = {name: text.encode() for name, text in TREE.items()}
+    assert set(gates.scripts("sh loop/x.sh; sh web/deep", files.keys(), files.get)) == {"loop", "web/deep"}
