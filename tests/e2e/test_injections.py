@@ -92,6 +92,7 @@ def together(marker: Path) -> dict[str, str]:
     return {name: "\n\n".join(texts) for name, texts in by_name.items()}
 
 
+@pytest.mark.timeout(1800)  # with a story for each
 def test_no_text_makes_a_story_pass_gets_a_mark_out_or_runs_anything_outside(project: Project) -> None:
     needs_bubblewrap()
     marker = project.folder.parent / "marker"

@@ -37,7 +37,7 @@ def test_a_story_whose_tests_do_not_run_on_the_merged_tree_does_not_land(project
         "prd.json": prd(story("A"), story("B", verify="test -f b.txt")),
         "rad-engineer.toml": '[gates]\ntest = "python -m pytest -q || true"\n' + ONLY_GATES,
     }
-    project.init(files)
+    project.unboxed().init(files)
     options = agent(project, SCRIPT)
     (project.folder.parent / "test_a.py").write_text(WAITS_FOR_B)
     here = {"PROJECT": str(project.folder)}
@@ -79,7 +79,7 @@ def test_what_an_earlier_story_proved_is_not_undone(
         "test_z.py": "def test_z(): assert 0\n",
         "rad-engineer.toml": '[gates]\ntest = "python -m pytest -q"\n' + ONLY_GATES,
     }
-    project.init(files)
+    project.unboxed().init(files)
     command = ("run", "prd.json", *agent(project, MENDS_THEN_BREAKS), "--yes", "--attempts", "1")
     first = project.rad(*command, "--once", env={"WHAT": what})
     assert (first.code, project.landed("rad/demo")) == (3, ["A"]), first.err
