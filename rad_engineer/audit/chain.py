@@ -72,7 +72,7 @@ def read(data: bytes) -> Line | None:
         return None
     try:
         record = json.loads(body + b"}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return Line(body, record, digits.decode("ascii")) if isinstance(record, dict) else None
 

@@ -29,8 +29,9 @@ _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of a log, the oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*.jsonl") if path.stem.isdecimal())
+    """The files of a log, the oldest first; a pipe or a link in the place of one is none."""
+    found = (path for path in folder.glob("[0-9]*.jsonl") if path.stem.isdecimal())
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
 def head_path(env: Mapping[str, str], run: str) -> Path:
@@ -186,7 +187,8 @@ class AuditLog:
     def _open_file(self) -> int:
         path = self._path()
         with durable.writing(path):
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            handle = os.open(path, flags, 0o600)
             if os.fstat(handle).st_size != self._size:
                 os.ftruncate(handle, self._size)  # a torn last line never happened
                 os.fsync(handle)

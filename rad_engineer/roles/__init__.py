@@ -20,7 +20,9 @@ def load(top: Path, home: Path, own: Mapping[str, str]) -> dict[str, str]:
     found = {name: _read(Path(__file__).parent / f"{name}.md", name) for name in NAMES}
     folder = home / FOLDER
     files = sorted(folder.glob("*.md")) if folder.is_dir() else []
-    found |= {path.stem: _read(path, path.stem) for path in files}
+    found |= {
+        path.stem: _read(_within(home, str(FOLDER / path.name), path.stem), path.stem) for path in files
+    }
     return found | {name: _read(_within(top, path, name), name) for name, path in own.items()}
 
 
@@ -35,7 +37,7 @@ def _within(top: Path, path: str, name: str) -> Path:
     if "\0" in path or not found.is_relative_to(top.resolve()):
         raise ConfigInvalid(
             f"{path}: the file for the role {name} is not in the project",
-            hint=f"correct [agent.roles] {name}",
+            hint=f"correct [agent.roles] {name}, or put the text there itself",
         )
     return found
 

@@ -1,6 +1,7 @@
 """The chain of the audit log: gone on with after every end, and never changed without being seen."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -286,3 +287,23 @@ def test_a_failed_sync_is_told(tmp_path: Path, env: Env, monkeypatch: pytest.Mon
     _tell(writer, 0)
     with pytest.raises(CannotWrite, match="Input/output error"):
         writer.close()
+
+
+def test_a_record_nested_without_end_is_none(tmp_path: Path, env: Env) -> None:
+    folder = tmp_path / "r1"
+    _write(folder, env, 2)
+    with _file(folder).open("ab") as file:
+        file.write(b'{"seq":' + b"[" * 90_000 + b"]" * 90_000 + b',"mac":"' + b"a" * 64 + b'"}\n')
+    assert [damage.what for damage in _check(folder, env).damage] == [
+        "record 3 was changed: this is no record"
+    ]
+
+
+def test_a_pipe_in_the_place_of_a_file_hangs_nothing(tmp_path: Path, env: Env) -> None:
+    folder = tmp_path / "r1"
+    _write(folder, env, 2)
+    _file(folder).unlink()
+    os.mkfifo(_file(folder))
+    assert "the end is cut off" in str(_check(folder, env).damage[0])
+    with pytest.raises(CannotWrite, match=re.escape(str(_file(folder)))):
+        _write(folder, env, 1)

@@ -121,3 +121,13 @@ def test_many_secrets_are_found_in_one_go():
     assert [one.start for one in found] == sorted({one.start for one in found})
     assert len(found) == MANY
     assert secret_rules.redacted(text).count("[redacted: ") == MANY
+
+
+def test_one_new_test_stands_for_one_that_is_gone():
+    part = "def test_part():\n    assert part() == 'bye'\n"
+    late = "def test_part_late():\n    assert part(1) == 'bye'\n"
+    both = changes(
+        ("tests/test_a.py", part, "x = 1\n"),
+        ("tests/test_b.py", "def test_sum():\n    assert add() == 3\n", late),
+    )
+    assert [one.what for one in weakened(both) if one.kind == "tests-removed"] == ["test_sum"]

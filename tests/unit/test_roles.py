@@ -50,3 +50,16 @@ def test_files_that_cannot_be_used(tmp_path, content, words):
     with pytest.raises(ConfigInvalid, match=words) as caught:
         roles.load(tmp_path, tmp_path, {"poet": "poet.md"})
     assert "agent.roles" in str(caught.value.hint)
+
+
+def test_a_link_in_the_folder_of_roles_leads_nowhere_else(tmp_path):
+    home = tmp_path / "home"
+    folder = home / ".rad-engineer" / "roles"
+    folder.mkdir(parents=True)
+    (home / "text.md").write_text("inside\n")
+    (folder / "planner.md").symlink_to("../../text.md")
+    assert roles.load(home, home, {})["planner"] == "inside"
+    (tmp_path / "netrc").write_text("password hunter2\n")
+    (folder / "developer.md").symlink_to(tmp_path / "netrc")
+    with pytest.raises(ConfigInvalid, match="not in the project"):
+        roles.load(home, home, {})
