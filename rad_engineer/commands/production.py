@@ -8,7 +8,7 @@ from json import dumps
 from pathlib import Path
 
 from rad_engineer import durable
-from rad_engineer.core.printable import plain, several
+from rad_engineer.core.printable import one_line, plain, several, spelled
 from rad_engineer.delivery import checks, remedies
 from rad_engineer.delivery.finding import Finding
 from rad_engineer.delivery.scene import Scene
@@ -79,7 +79,7 @@ def lines(findings: Sequence[Finding], *, verbose: bool) -> Iterator[str]:
     marks = MARKS if _speaks_unicode() else _PLAIN_MARKS
     for name, status, mine in checks.families(findings):
         why = f" ({mine[0].seen.evidence})" if status == "SKIP" and len(mine) == 1 and not verbose else ""
-        yield plain(f"{marks[status]} {name}: {status}{why}")
+        yield one_line(f"{marks[status]} {name}: {status}{why}")
         for finding in mine:
             quiet = finding.status == "PASS" or (finding.status == "SKIP" and not finding.blocks)
             if verbose or not (quiet or why):
@@ -91,13 +91,13 @@ def lines(findings: Sequence[Finding], *, verbose: bool) -> Iterator[str]:
 
 def _told(finding: Finding) -> Iterator[str]:
     seen = finding.seen
-    yield plain(f"    {finding.id}: {finding.status}: {seen.evidence}")
+    yield f"    {finding.id}: {finding.status}: {one_line(seen.evidence)}"
     if seen.because:
         yield f"        first: {seen.because}"
     if seen.fix is not None and finding.status != "PASS":
-        yield plain(f"        fix: {seen.fix.command}")
+        yield f"        fix: {spelled(seen.fix.command)}"
     if seen.advice and finding.status != "PASS":
-        yield plain(f"        hint: {seen.advice}")
+        yield f"        hint: {one_line(seen.advice)}"
 
 
 def _speaks_unicode() -> bool:

@@ -101,10 +101,12 @@ def collector(scene: Scene) -> Seen:
     with suppress(ValueError):
         parts = urlsplit(url)
         if parts.hostname:
-            return _connected(
-                scene, url, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-            )
-    return warned(f"{_OTLP}: {url} is no URL", Fix(f"unset {_OTLP}", "shell"))
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            shown = parts._replace(
+                netloc=parts.netloc.rpartition("@")[2]
+            ).geturl()  # passwords are nobody's business
+            return _connected(scene, shown, parts.hostname, port)
+    return warned(f"{_OTLP} is no URL", Fix(f"unset {_OTLP}", "shell"))
 
 
 def _cause(scene: Scene) -> str:

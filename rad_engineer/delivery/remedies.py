@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rad_engineer import process
-from rad_engineer.core.printable import plain
+from rad_engineer.core.printable import spelled
 from rad_engineer.delivery.finding import Finding, Fix
 from rad_engineer.errors import UsageError
 
@@ -38,7 +38,7 @@ def carry_out(
             "--fix asks before each command, and nobody can answer here", hint="add --yes to say yes to all"
         )
     for name, fix in wanted:
-        stderr.write(f"{name}: {plain(fix.command)}\n")
+        stderr.write(f"{name}: {spelled(fix.command)}\n")
         if not yes:
             stderr.write("Run it? [y/N] ")
             stderr.flush()

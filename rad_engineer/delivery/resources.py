@@ -79,10 +79,13 @@ def folders(scene: Scene) -> Seen:
     closed = [
         place
         for place in dict.fromkeys(map(_existing, folders_of(scene).values()))
-        if not os.access(place, os.R_OK | os.W_OK | os.X_OK)
+        if not (place.is_dir() and os.access(place, os.R_OK | os.W_OK | os.X_OK))
     ]
     if not closed:
         return passed(", ".join(f"{name} {path}" for name, path in folders_of(scene).items()))
+    none = [place for place in closed if not place.is_dir()]
+    if none:
+        return failed(f"no folder: {', '.join(map(str, none))}", advice="put it away, or name another place")
     mine = all(place.stat().st_uid == os.getuid() for place in closed)
     fix = Fix(f"chmod u+rwx -- {quoted(closed)}") if mine else None
     return failed(f"cannot be written: {', '.join(map(str, closed))}", fix, "allow writing there")

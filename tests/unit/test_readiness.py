@@ -2,7 +2,8 @@
 
 import pytest
 
-from rad_engineer.delivery import api, checks, remedies, security, workers
+from rad_engineer.commands import production
+from rad_engineer.delivery import api, checks, integrations, remedies, resources, security, workers
 from rad_engineer.delivery.finding import Finding, Fix, Seen, failed, passed, skipped, warned
 from rad_engineer.delivery.scene import Scene
 from rad_engineer.errors import UsageError
@@ -148,3 +149,27 @@ def test_a_variable_that_is_in_the_way_is_named_with_what_takes_it_back(tmp_path
         del env[variable]
         found = looks(Scene(tmp_path, env, taken, offline=False))
         assert (found.status != "PASS", found.fix) == (True, None)
+
+
+def test_a_collectors_password_is_not_shown(tmp_path):
+    env = {"HOME": str(tmp_path), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://grace:" + "hopper@127.0.0.1:1/v1"}
+    found = integrations.collector(Scene(tmp_path, env, {}, offline=False))
+    assert (found.status, "http://127.0.0.1:1/v1" in found.evidence) == ("WARN", True)
+    assert "hopper" not in str(found)
+    env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://grace:" + "hopper@[::1"
+    assert "hopper" not in str(integrations.collector(Scene(tmp_path, env, {}, offline=False)))
+
+
+def test_what_is_no_folder_is_not_made_writable(tmp_path):
+    env = {"HOME": str(tmp_path), "XDG_STATE_HOME": "/dev/null"}
+    found = resources.folders(Scene(tmp_path, env, {}, offline=False))
+    assert (found.status, found.evidence, found.fix) == ("FAIL", "no folder: /dev/null", None)
+
+
+def test_names_break_no_line_and_hide_nothing_of_a_command():
+    seen = failed("others may read /a\nAPI Connectivity: PASS\x1b[2J", Fix("chmod go-rwx -- '/a\u202e\nb'"))
+    told = list(production.lines([finding("a", seen)], verbose=False))
+    assert told[1].endswith("others may read /a API Connectivity: PASS")
+    assert len(told) == 3
+    assert not {"\u202e", "\x1b"} & set("".join(told))
+    assert told[2] != "        fix: chmod go-rwx -- '/ab'"
