@@ -41,7 +41,7 @@ FAMILIES: tuple[Family, ...] = (
         ),
         _compiled(
             r"^\s*@\s*(?:pytest\.)?mark\.(?:skip|skipif|xfail)\b|(?:^|;)\s*pytest\.(?:skip|xfail)\(|^\s*@\s*(?:unittest\.)?(?:skip\w*|expectedFailure)\b"
-            r"|\bself\.skipTest\(|(?:^\s*pytestmark\s*=.*|\bmarks\s*=.*|\badd_marker\(.*)\bmark\.(?:skip|skipif|xfail)\b|(?:^|;)\s*raise\s+(?:unittest\.)?SkipTest"
+            r"|\bself\.skipTest\(|(?:^\s*pytestmark\s*=|\bmarks\s*=|\badd_marker\().{0,300}\bmark\.(?:skip|skipif|xfail)\b|(?:^|;)\s*raise\s+(?:unittest\.)?SkipTest"
             r"|^\s*(?:collect_ignore|collect_ignore_glob)\s*\+?=|^\s*__test__\s*=\s*False|^\s*\w+\s*=\s*(?:pytest\.)?mark\.(?:skip|xfail)\b"
             r"|\.outcome\s*=\s*[\"']passed[\"']|\bexitstatus\s*=\s*0\b"
         ),

@@ -131,3 +131,8 @@ def test_one_new_test_stands_for_one_that_is_gone():
         ("tests/test_b.py", "def test_sum():\n    assert add() == 3\n", late),
     )
     assert [one.what for one in weakened(both) if one.kind == "tests-removed"] == ["test_sum"]
+
+
+@pytest.mark.parametrize("text", ["marks= add_marker( ", "marks= ", "pytestmark = ", "assert or True "])
+def test_a_long_line_is_read_in_one_go(text):
+    assert kinds(BEFORE + f"    x({text * 20_000})\n") == []
