@@ -23,6 +23,8 @@ _HEAD_SECONDS = 30.0
 _MOST_HEAD = 16 * 1024
 _MOST_SENT = 64 * 1024 * 1024
 _CONNECTIONS = 128
+_MOST_TOLD = 200  # decisions of one box, and the characters of each: whoever asks chooses the names
+_LONGEST_HOST, _LONGEST_WHY = 253, 500
 _CHUNK = 1 << 16
 _PRIVATE = (
     ipaddress.ip_network("64:ff9b::/96"),
@@ -91,6 +93,7 @@ class _Doorway:
         self._open: set[socket.socket] = set()
         self._places = threading.BoundedSemaphore(_CONNECTIONS)
         self._sent = 0
+        self._untold = 0
         self._over = False
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
@@ -106,6 +109,9 @@ class _Doorway:
         self._listener.close()
         for decision in [*self._decided]:
             self._proxy.told(decision)
+        if self._untold:
+            more = f"{self._untold} requests for more than {_MOST_TOLD} hosts are not told one by one"
+            self._proxy.told(Decision("", 0, more))
 
     def _accept(self) -> None:
         while not self._over:
@@ -144,7 +150,8 @@ class _Doorway:
         try:
             server = self._reach(asked)
         except Denied as denied:
-            self._decide(Decision(plain(asked[0]), port, str(denied)))
+            host, why = plain(asked[0])[:_LONGEST_HOST], str(denied)[:_LONGEST_WHY]
+            self._decide(Decision(host, port, why))
             _answer(client, "403 Forbidden", str(denied))
             return
         except OSError as error:
@@ -214,7 +221,10 @@ class _Doorway:
 
     def _decide(self, decision: Decision) -> None:
         with self._lock:
-            self._decided.setdefault(decision)
+            if len(self._decided) < _MOST_TOLD:
+                self._decided.setdefault(decision)
+            elif decision not in self._decided:
+                self._untold += 1
             if decision.why and not self._over:
                 self._proxy.denied()
 

@@ -246,3 +246,14 @@ def test_from_a_box(server, tmp_path):
         assert sh(box, slot, curl.format("good.test")).output.strip() == "here"
     assert sandbox.environment(os.environ, {}).get("HTTPS_PROXY") is None
     assert {(each.host, bool(each.why)) for each in decided} == {("good.test", False), ("other.test", True)}
+
+
+def test_whoever_asks_for_names_without_end_fills_nothing():
+    with served("good.test") as found:
+        for number in range(260):
+            answer, client = found.ask(f"CONNECT {number}.{'x' * 9_000}.test:443 HTTP/1.1\r\n\r\n".encode())
+            client.close()
+            assert answer.startswith(b"HTTP/1.1 403 ")
+    assert len(found.decided) == 201
+    assert sum(len(each.host) + len(each.why) for each in found.decided) < 201 * 800
+    assert found.decided[-1].why == "60 requests for more than 200 hosts are not told one by one"
