@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rad_engineer.errors import ExitCode, RadError, UsageError
+from rad_engineer.errors import ExitCode, RadError, Stopped, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +42,9 @@ def main(argv: list[str]) -> int:
     except RadError as error:
         _say(f"error: {error}", error.hint)
         code = error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as asked:
         _say("interrupted")
-        code = ExitCode.INTERRUPTED
+        code = asked.exit_code if isinstance(asked, Stopped) else ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001  # the one place where everything else ends
         code = _unexpected(error, argv)
     return _flushed(code)

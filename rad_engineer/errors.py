@@ -39,6 +39,14 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+class Stopped(KeyboardInterrupt):
+    """Somebody has asked with a signal that we end; it unwinds as ^C does."""
+
+    def __init__(self, exit_code: ExitCode) -> None:
+        super().__init__()
+        self.exit_code = exit_code
+
+
 class RadError(Exception):
     """Ends the command with `exit_code`; says what is wrong and, in `hint`, what to do."""
 

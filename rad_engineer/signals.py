@@ -2,17 +2,37 @@
 
 import signal
 import socket
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from rad_engineer.errors import ExitCode
+from rad_engineer.errors import ExitCode, Stopped
 
 _CODES = {
     signal.SIGINT: ExitCode.INTERRUPTED,
     signal.SIGTERM: ExitCode.TERMINATED,
     signal.SIGHUP: ExitCode.HUNG_UP,
 }
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as ^C does, once: what it has begun is cleaned up. One that is ignored stays so."""
+    asked = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for each in asked:
+            signal.signal(each, signal.SIG_IGN)  # nobody is helped by a clean-up that is cut off
+        raise Stopped(_CODES[signal.Signals(number)])
+
+    for each in asked:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in asked:
+            signal.signal(each, signal.SIG_DFL)
 
 
 class Stop(AbstractContextManager["Stop"]):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
 
-from rad_engineer import durable
+from rad_engineer import durable, signals
 from rad_engineer.core.printable import one_line, plain, several, spelled
 from rad_engineer.delivery import checks, remedies
 from rad_engineer.delivery.finding import Finding
@@ -39,7 +39,8 @@ def production(wishes: Wishes) -> int:
     folder, until = ground.folder(), "full" if wishes.full else "production"
 
     def look() -> list[Finding]:
-        return checks.examine(Scene(folder, os.environ, taken, offline=wishes.offline), until)  # type: ignore[arg-type]
+        with signals.unwinding():
+            return checks.examine(Scene(folder, os.environ, taken, offline=wishes.offline), until)  # type: ignore[arg-type]
 
     findings = look()
     if wishes.fix and (wanted := remedies.safe(findings)):

@@ -5,7 +5,7 @@ import sys
 from json import dumps
 from pathlib import Path
 
-from rad_engineer import durable
+from rad_engineer import durable, signals
 from rad_engineer.core.printable import plain
 from rad_engineer.delivery import certificate, signing
 from rad_engineer.delivery import smoke as tests
@@ -25,15 +25,16 @@ def test(
     if verify is not None:
         return _verify(Path(verify), signers, max_age, json=json)
     credentials.take()
-    results = []
-    for name, one in tests.TESTS.items():
-        results += tests.run({name: one})
-        if not json:
-            print(plain(_line(results[-1])), flush=True)
-    good = tests.passed(results)
     path = Path(output) if output else state_home(os.environ) / "certificate" / "readiness.json"
-    with durable.writing(path, of_run=False):
+    with durable.writing(path, of_run=False):  # before what takes a while
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    results = []
+    with signals.unwinding():
+        for name, one in tests.TESTS.items():
+            results += tests.run({name: one})
+            if not json:
+                print(plain(_line(results[-1])), flush=True)
+    good = tests.passed(results)
     durable.export(path, certificate.make(results, os.environ))
     key = signing.public_key(os.environ) if signing.possible(os.environ) else None
     by = (

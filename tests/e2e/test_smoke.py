@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import time
 
 import pytest
 
@@ -62,3 +64,16 @@ def test_what_does_not_land_fails_and_what_cannot_be_tried_is_left_out():
     assert (left_out.status, left_out.evidence) == ("SKIP", "this version has no `no-such-verb`")
     assert not smoke.passed([failed])
     assert not smoke.passed([left_out])
+
+
+def test_a_signal_in_the_middle_leaves_nothing_behind(project: Project):
+    places = project.folder / "places"
+    places.mkdir()
+    running = project.start("test", "--smoke", env={"TMPDIR": str(places)})
+    while not list(places.glob("rad-smoke-*/smoke-project")):  # it is at work
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate(timeout=60)
+    assert (running.returncode, said) == (143, "rad-engineer: interrupted\n")
+    assert list(places.iterdir()) == []
