@@ -17,7 +17,7 @@ WORKS = (["say", "I write."], ["write", "$PWD/made.txt", "good\n"], ["say", "Don
 @pytest.fixture
 def playing(project):
     """A project of one story and an agent that has logged in by itself; the command that runs it."""
-    project.init(
+    project.unboxed().init(
         {"prd.json": prd(story("A")), "rad-engineer.toml": CONFIG, "check.sh": "grep -q good made.txt\n"}
     )
     fake = install("opencode:acp", project.folder.parent)
