@@ -31,6 +31,7 @@ EXIT_CODES = (
     (ExitCode.INTERRUPTED, "stopped by SIGINT, after a checkpoint"),
     (ExitCode.TERMINATED, "stopped by SIGTERM, after a checkpoint"),
 )
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _STARTS_WORKERS = ("run", "resume")
 _COMPLETION = ("--install-completion", "--show-completion")
 
@@ -218,6 +219,11 @@ def _unexpected(error: Exception, argv: list[str]) -> int:
         return ExitCode.CANNOT_WRITE
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         place = f": {error.filename}" if error.filename else ""
+        if not place and error.errno in _UNWRITTEN:  # what else is written says where
+            return unwritten(error, ExitCode.CANNOT_WRITE)
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            _say(f"error: {error.strerror}{place}", "check the path: there can be no such file")
+            return ExitCode.NO_INPUT
         _say(
             f"error: {error.strerror or error}{place}",
             "make room or allow what is named, then run the same command again",

@@ -354,7 +354,7 @@ def _limit(pid: int, rlimits: Mapping[int, int]) -> None:
 
 def _not_started(error: OSError | ValueError, argv: Sequence[str], cwd: Path, output: Output) -> Completed:
     code, text = _why_not_started(error, argv, cwd)
-    output.add(text.encode())
+    output.add(os.fsencode(text))
     output.close()
     return _completed(code, "not-started", 0.0, output)
 

@@ -20,8 +20,24 @@ def copy(name: str, target: Path) -> None:
             f"{target} is there already",
             hint="name a folder that does not exist: rad-engineer quickstart DIR",
         )
-    with durable.writing(target.parent, of_run=False):
-        shutil.copytree(source, target, ignore=_MADE_BY_TOOLS, dirs_exist_ok=True)
+    there = target.exists()
+    try:
+        _make(name, source, target)
+    except BaseException:  # half a repository is none, and it would be in the way of the next try
+        for path in list(target.iterdir()) if there else [target]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _make(name: str, source: Path, target: Path) -> None:
+    with durable.writing(target, of_run=False):
+        try:
+            shutil.copytree(source, target, ignore=_MADE_BY_TOOLS, dirs_exist_ok=True)
+        except shutil.Error as error:  # a list of all that could not be copied, and why
+            raise OSError(str(error.args[0][0][2]).partition(": '")[0]) from error
     git_dir = target.resolve() / ".git"
     env = {**command.identity(_AUTHOR), "GIT_WORK_TREE": str(git_dir.parent)}
     for arguments in (("init", "--quiet", "--initial-branch=main"), ("add", "--all"),

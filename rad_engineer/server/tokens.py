@@ -6,7 +6,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from rad_engineer.durable import writing
+from rad_engineer.durable import write_all, writing
 from rad_engineer.errors import ConfigInvalid, NoInput, Refused
 
 _FEWEST = 16
@@ -22,8 +22,13 @@ def create(path: Path) -> None:
     with writing(path, of_run=False):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
+        try:
+            write_all(handle, secrets.token_urlsafe(32).encode() + b"\n")
+        except OSError:
+            path.unlink()  # half a token would be in the way of the next try
+            raise
+        finally:
+            os.close(handle)
 
 
 def read(path: Path) -> bytes:

@@ -70,6 +70,34 @@ def test_every_refusal_says_what_to_do(project: Project, content: str) -> None:
     assert "\nhint: " in ran.err
 
 
+@pytest.mark.parametrize("arguments", [["import"], ["policy", "test"], ["sandbox", "run"]])
+def test_names_that_no_file_can_have_are_no_bug(project: Project, arguments: list[str]) -> None:
+    project.init({"a": ""})
+    ran = project.rad(*arguments, "x" * 5000)
+    assert ran.code in (66, 127), ran
+    assert ran.code == 127 or "File name too long" in ran.err
+    assert project.rad(*arguments, os.fsdecode(b"\xff")).code in (66, 127)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "made"),
+    [(["serve", "token", "made"], None), (["quickstart", "made"], None), (["quickstart", "made"], "empty")],
+)
+def test_what_could_not_be_written_is_not_in_the_way_of_the_next_try(
+    project: Project, arguments: list[str], made: str | None
+) -> None:
+    place = project.folder / "made"
+    if made:
+        place.mkdir()
+    short = ["prlimit", "--fsize=8", *project.command(*arguments)]
+    ended = subprocess.run(
+        short, cwd=project.folder, env=project.env, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, "File too large" in ended.stderr) == (73, True), ended
+    assert (list(place.iterdir()) if made else place.exists()) in ([], False)
+    assert project.rad(*arguments).code == 0
+
+
 def test_a_link_to_itself_says_what_to_do(project: Project) -> None:
     (project.folder / "prd.json").symlink_to("prd.json")
     ran = project.rad("plan", "prd.json")
