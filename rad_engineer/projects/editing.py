@@ -54,7 +54,8 @@ def edit(root: Path, env: Mapping[str, str]) -> bool:
     except UnicodeDecodeError as error:
         raise ConfigInvalid(f"{aim.path}: not UTF-8 at byte {error.start}", hint=kept) from None
     except RadError as error:
-        raise ConfigInvalid(str(error), hint="\n".join(filter(None, (error.hint, kept)))) from None
+        error.hint = "\n".join(filter(None, (error.hint, kept)))
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     return True
 

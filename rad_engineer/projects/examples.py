@@ -1,6 +1,7 @@
 """Examples as repositories of their own: a copy of what is handed out, with a first commit."""
 
 import shutil
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from rad_engineer import durable
@@ -20,16 +21,20 @@ def copy(name: str, target: Path) -> None:
             f"{target} is there already",
             hint="name a folder that does not exist: rad-engineer quickstart DIR",
         )
-    there = target.exists()
-    try:
+    with ExitStack() as undo:
+        undo.callback(_remove, target, there=target.exists())
         _make(name, source, target)
-    except BaseException:  # half a repository is none, and it would be in the way of the next try
-        for path in list(target.iterdir()) if there else [target]:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-        raise
+        undo.pop_all()
+
+
+def _remove(target: Path, *, there: bool) -> None:
+    """Half a repository is none, and it would be in the way of the next try; a folder that was there stays."""
+    for path in list(target.iterdir()) if there else [target]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
 
 
 def _make(name: str, source: Path, target: Path) -> None:

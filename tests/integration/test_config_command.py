@@ -262,6 +262,19 @@ def test_an_editor_may_leave_what_is_no_file(project, capsys, monkeypatch, scrip
     assert (project / FILE).read_bytes() == ODD
 
 
+def test_what_cannot_be_written_back_is_kept_and_is_73(project, capsys, monkeypatch):
+    (project / FILE).write_bytes(ODD)
+    editor(
+        monkeypatch, "import os; os.rename(os.environ['AT'], os.environ['AT'] + '.gone'); p.write_text('')"
+    )
+    (project / "real").mkdir()
+    (project / FILE).rename(project / "real" / FILE)
+    (project / FILE).symlink_to(project / "real" / FILE)
+    monkeypatch.setenv("AT", str(project / "real"))
+    code, _, err = run(capsys, "edit")
+    assert (code, "\nwhat you wrote is kept in " in err) == (73, True), err
+
+
 def test_a_link_to_nothing_is_no_configuration(project, capsys):
     (project / FILE).symlink_to("nowhere.toml")
     code, out, _ = run(capsys, "validate")
