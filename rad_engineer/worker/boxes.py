@@ -204,7 +204,7 @@ def _wanted(
         mounts = (Mount(objects, OBJECTS), *mounts) if objects.is_dir() else mounts
     elif place.walled:
         mounts = (*_covers(place, copy), *mounts)
-        read_only = (".git",) if (copy / ".git").is_dir() else ()
+        read_only = (".git",) if os.path.lexists(copy / ".git") else ()  # of a linked worktree it is a file
     readable = tuple(Mount(path, str(path)) for path in map(_absolute, rules.readable))
     where = sandbox.Place(copy, inner(place), mounts, read_only, place.owner_of(copy), ending)
     return where, replace(grants, read=(*grants.read, *readable))
