@@ -65,7 +65,7 @@ def test_the_last_story_of_a_loop_is_followed_by_the_final_gates(project: Projec
 
 def test_a_red_gate_of_the_last_wave_is_asked_again(project: Project) -> None:
     toml = GATES + f'[wave_gates]\nend = "test -e {project.folder.parent}/fixed"\n'
-    project.init(files(prd(story("A")), toml))
+    project.unboxed().init(files(prd(story("A")), toml))
     assert run(project).code == 1
     assert run(project).code == 1
     (project.folder.parent / "fixed").touch()
@@ -202,7 +202,7 @@ def test_work_that_nothing_could_judge_lands_although_another_story_has_failed(p
 
 
 def test_a_repository_without_a_commit_is_no_obstacle_where_nothing_lands(project: Project) -> None:
-    project.git("init", "-q")
+    project.unboxed().git("init", "-q")
     project.write({"sub/prd.json": prd(story("A"), story("B", "A"))})
     assert project.rad("run", "prd.json", *agent(project, WRITE), "--yes", cwd="sub").code == 78
     options = ("--workspace", "shared", "--yes", "--once")
@@ -216,7 +216,7 @@ def test_a_repository_without_a_commit_is_no_obstacle_where_nothing_lands(projec
 
 
 def test_a_run_in_a_folder_of_a_repository_goes_on_from_there(project: Project) -> None:
-    project.init({"sub/prd.json": prd(story("A"), story("B", "A"))})
+    project.unboxed().init({"sub/prd.json": prd(story("A"), story("B", "A"))})
     options = ("--workspace", "shared", "--yes", "--once")
     assert project.rad("run", "prd.json", *agent(project, WRITE), *options, cwd="sub").code == 3
     ran = project.rad("resume", cwd="sub")

@@ -41,7 +41,7 @@ KERNEL = [
     _asks("mounting memory in its slot",
           "os.mkdir('m')\ncall(272, 0x10020000)\ncall(165, b'none', b'm', b'tmpfs', 0, 0)"),
     _asks("a mount without a place", "call(272, 0x10020000)\ncall(430, b'tmpfs', 0)"),
-    _asks("a copy of a mount", "call(272, 0x10020000)\ncall(428, -100, b'/tmp', 1)"),
+    _asks("a copy of a mount", "call(272, 0x10020000)\ncall(428, -100, b'/etc/passwd', 1)"),
     _asks("taking a mount away", "os.mkdir('u')\ncall(272, 0x10020000)\ncall(165, b'none', b'u', b'tmpfs', 0, 0)\ncall(166, b'u', 2)"),
     _asks("another root", "os.mkdir('r')\ncall(272, 0x10000000)\nos.chroot('r')"),
     _asks("another root, and out of it", "os.mkdir('out')\nos.chroot('out')\nfor _ in range(64): os.chdir('..')\nos.chroot('.')", only="root"),
