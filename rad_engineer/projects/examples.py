@@ -1,7 +1,9 @@
 """Examples as repositories of their own: a copy of what is handed out, with a first commit."""
 
+import os
 import shutil
-from contextlib import ExitStack, suppress
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from rad_engineer import durable
@@ -14,36 +16,38 @@ _MADE_BY_TOOLS = shutil.ignore_patterns("__pycache__", ".*cache", ".rad-engineer
 
 
 def copy(name: str, target: Path) -> None:
-    """Makes `target` a git repository with the example in one commit; a folder that has anything in it is refused."""
-    source = data.folder("examples") / name
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    """Makes `target` a git repository with the example in one commit; a folder that has anything in it is refused.
+
+    It is made beside its place and put there whole: what goes wrong leaves nothing behind, and takes nothing away.
+    """
+    there = target.exists()
+    if there and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(
             f"{target} is there already",
             hint="name a folder that does not exist: rad-engineer quickstart DIR",
         )
-    with ExitStack() as undo:
-        undo.callback(_remove, target, there=target.exists())
-        _make(name, source, target)
-        undo.pop_all()
-
-
-def _remove(target: Path, *, there: bool) -> None:
-    """Half a repository is none, and it would be in the way of the next try; a folder that was there stays."""
-    for path in list(target.iterdir()) if there else [target]:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
-
-
-def _make(name: str, source: Path, target: Path) -> None:
-    with durable.writing(target, of_run=False):
+    with durable.writing(target, of_run=False), ExitStack() as until_end:
+        beside = target if there else target.parent
+        beside.mkdir(parents=True, exist_ok=True)
+        staging = until_end.enter_context(tempfile.TemporaryDirectory(prefix=".rad-engineer-", dir=beside))
+        whole = Path(staging) / "whole"
+        _make(name, whole)
         try:
-            shutil.copytree(source, target, ignore=_MADE_BY_TOOLS, dirs_exist_ok=True)
-        except shutil.Error as error:  # a list of all that could not be copied, and why
-            raise OSError(str(error.args[0][0][2]).partition(": '")[0]) from error
-    git_dir = target.resolve() / ".git"
+            if there:  # somebody may stand in it: its content is put there, and the folder stays what it is
+                for path in whole.iterdir():
+                    path.rename(target / path.name)
+            else:
+                os.rename(whole, target)  # noqa: PTH104 - never onto a folder that somebody has meanwhile put something into
+        except OSError as error:
+            raise UsageError(f"{target}: {error.strerror}", hint="name another folder") from None
+
+
+def _make(name: str, whole: Path) -> None:
+    try:
+        shutil.copytree(data.folder("examples") / name, whole, ignore=_MADE_BY_TOOLS)
+    except shutil.Error as error:  # a list of all that could not be copied, and why
+        raise OSError(str(error.args[0][0][2]).partition(": '")[0]) from error
+    git_dir = whole.resolve() / ".git"
     env = {**command.identity(_AUTHOR), "GIT_WORK_TREE": str(git_dir.parent)}
     for arguments in (("init", "--quiet", "--initial-branch=main"), ("add", "--all"),
                       ("commit", "--quiet", "--message", f"The example {name}")):  # fmt: skip

@@ -177,3 +177,18 @@ def test_in_a_repository_it_is_said_and_asked_whose_the_project_becomes(place):
     assert (part.code, part.err) == (0, f"{note} part of that one\n")
     shown, code = typed(place, ["y\n"], "--name", "m", "--template", "blank")
     assert (code, (place.folder / "m/.git").is_dir()) == (0, True), shown
+
+
+def test_of_two_quickstarts_at_once_one_is_whole_and_the_other_takes_nothing_away(place):
+    both = [place.start("quickstart", "first") for _ in range(2)]
+    said = [each.communicate() for each in both]
+    assert 0 in (codes := [each.returncode for each in both]), said
+    assert set(codes) <= {0, 2}, said
+    git = ["git", "-C", place.folder / "first"]
+    assert subprocess.run([*git, "status", "--short"], capture_output=True, check=True).stdout == b""
+    assert (place.folder / "first" / ".git" / "HEAD").exists()
+    assert [path.name for path in place.folder.iterdir()] == ["first"]
+    assert place.rad("quickstart", ".", cwd="first").code == 2
+    (place.folder / "empty").mkdir()
+    assert place.rad("quickstart", ".", cwd="empty").code == 0
+    assert (place.folder / "empty" / ".git" / "HEAD").exists()
