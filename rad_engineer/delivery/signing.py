@@ -47,11 +47,7 @@ def public_key(env: Mapping[str, str]) -> str | None:
 
 def sign(data: bytes, env: Mapping[str, str]) -> tuple[str, str]:
     """The public key and the signature of this user over these bytes; the key is made where there is none."""
-    path = key_path(env)
-    if not path.exists():
-        _make(path, env)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise Refused(f"others may read {path}", hint=f"rm -- '{path}', and a new key is made")
+    path = own_key(env)
     program = _ssh_keygen(env)
     if program is None:
         return _sign_here(data, path)
@@ -61,6 +57,20 @@ def sign(data: bytes, env: Mapping[str, str]) -> tuple[str, str]:
         argv = [program, "-Y", "sign", "-q", "-f", str(path), "-n", NAMESPACE, str(file)]
         _called(argv, env)
         return public_key(env) or "", Path(f"{file}.sig").read_text(encoding="ascii")
+
+
+def own_key(env: Mapping[str, str]) -> Path:
+    """The file with the key of this user, which is made where there is none; raises Refused where others may read it."""
+    path = key_path(env)
+    if not path.exists():
+        with durable.writing(path, of_run=False):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private, public = _made(env)
+            durable.replace(path.with_suffix(".pub"), public)
+            durable.replace(path, private, 0o600)  # last: a key is whole or not there
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise Refused(f"others may read {path}", hint=f"rm -- '{path}', and a new key is made")
+    return path
 
 
 def verifies(data: bytes, key: str, signature: str, env: Mapping[str, str]) -> bool:
@@ -102,21 +112,21 @@ def _ssh_keygen(env: Mapping[str, str]) -> str | None:
     return shutil.which("ssh-keygen", path=process.absolute_path(env.get("PATH", os.defpath)))
 
 
-def _make(path: Path, env: Mapping[str, str]) -> None:
-    with durable.writing(path, of_run=False):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _made(env: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """A new key, and its public half."""
     program = _ssh_keygen(env)
     if program is not None:
-        _called([program, "-q", "-t", "ed25519", "-N", "", "-C", "rad-engineer", "-f", str(path)], env)
-        return
+        with tempfile.TemporaryDirectory(prefix="rad-sign-") as folder:
+            key = Path(folder) / "key"
+            _called([program, "-q", "-t", "ed25519", "-N", "", "-C", "rad-engineer", "-f", str(key)], env)
+            return key.read_bytes(), key.with_suffix(".pub").read_bytes()
     from cryptography.hazmat.primitives import serialization as forms  # noqa: PLC0415 - an extra
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.OpenSSH, forms.NoEncryption())
-    public = key.public_key().public_bytes(forms.Encoding.OpenSSH, forms.PublicFormat.OpenSSH)
-    durable.replace(path, private, 0o600)
-    durable.replace(path.with_suffix(".pub"), public + b" rad-engineer\n")
+    new = Ed25519PrivateKey.generate()
+    private = new.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.OpenSSH, forms.NoEncryption())
+    public = new.public_key().public_bytes(forms.Encoding.OpenSSH, forms.PublicFormat.OpenSSH)
+    return private, public + b" rad-engineer\n"
 
 
 def _called(argv: list[str], env: Mapping[str, str]) -> None:

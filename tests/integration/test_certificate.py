@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rad_engineer.delivery import certificate, signing, smoke
+from rad_engineer.errors import CannotWrite
 from tests.conftest import ROOT, Project
 from tests.required import needs
 
@@ -193,3 +194,14 @@ def test_what_can_be_no_certificate_is_not_read(project: Project, kind):
     (project.folder / "readiness.json").write_text("{}")
     ran = project.rad("test", "--verify", "readiness.json", "--signers", "odd")
     assert (ran.code, ran.err.splitlines()[0]) == (66, f"rad-engineer: error: odd: cannot be read: {why}")
+
+
+def test_half_a_key_is_not_left_behind(ada):
+    public = signing.key_path(ada).with_suffix(".pub")
+    public.mkdir(parents=True)
+    with pytest.raises(CannotWrite):
+        signing.sign(b"data", ada)
+    assert not signing.key_path(ada).exists()
+    public.rmdir()
+    key, signature = signing.sign(b"data", ada)
+    assert signing.verifies(b"data", key, signature, ada)

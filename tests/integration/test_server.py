@@ -1,13 +1,14 @@
 """A real server: who is let in, what probes are told, and what it refuses to start with."""
 
 import json
+import resource
 import signal
 
 import pytest
 from past_runs import Past, repository
 
 from rad_engineer import settings, store
-from rad_engineer.errors import ConfigInvalid, NoInput, Refused
+from rad_engineer.errors import CannotWrite, ConfigInvalid, NoInput, Refused
 from rad_engineer.launch import ground
 from rad_engineer.server import runs, tokens
 from rad_engineer.server.configuration import Serving, configured
@@ -195,6 +196,18 @@ def test_a_token_is_made_once_for_its_owner_alone(tmp_path):
         tokens.create(path)
     assert path.read_bytes() == made
     assert tokens.opens(made.strip(), f"bearer  {made.decode().strip()}")
+
+
+def test_a_full_disk_leaves_no_half_token(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(CannotWrite):
+            tokens.create(tmp_path / "token")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+    tokens.create(tmp_path / "token")
 
 
 def test_a_start_that_is_refused_says_why(place):
