@@ -140,6 +140,14 @@ TEXT
 
   # --- where it comes from ------------------------------------------------------------------------------------
 
+  find_places() { # a variable that does not begin at the root means nothing, as everybody reads it
+    case ${HOME:-} in /*) ;; *) die 'HOME does not name a folder of yours: set it' ;; esac
+    data=$HOME/.local/share bin=$HOME/.local/bin
+    case ${XDG_DATA_HOME:-} in /*) data=$XDG_DATA_HOME ;; esac
+    case ${XDG_BIN_HOME:-} in /*) bin=$XDG_BIN_HOME ;; esac
+    data=$data/rad-engineer
+  }
+
   find_source() {
     local here
     if [ -n "$version" ] && [ -z "$index" ]; then
@@ -194,15 +202,30 @@ PYTHON
     fi
   }
 
+  # Whoever made the command that is there makes the next one too: only so the old one comes back.
+  made_by() {
+    case $(readlink "$bin/rad-engineer" 2>/dev/null) in
+      "$data"/*) echo venv ;;
+      */uv/tools/rad-engineer/*) echo uv ;;
+      */pipx/venvs/rad-engineer/*) echo pipx ;;
+    esac
+  }
+
   # uv and pipx replace an environment where it lies: a copy of the old one comes back when the new one does not start.
   with_tool() { # folder of the environment, folder of the link, command
     local folder=$1 link=$2/rad-engineer target=''
     shift 2
     bin=${link%/*}
     if [ -d "$folder" ]; then
-      target=$(readlink "$link" || true)
+      ! in_use "$folder" || die "what runs from $folder would lose its files: stop it first"
+      target=$(readlink "$link") || target=$folder/bin/rad-engineer
+      # What an upgrade that was killed has left: its copy is the old one if what it was replacing does not start.
+      if [ -d "$folder.before" ] && ! starts "$link" 2>/dev/null; then back "$folder" "$link" "$target"; fi
+      rm -rf "$folder.before"
+      # shellcheck disable=SC2064  # this name is gone when it is carried out
+      trap "rm -rf $(printf %q "$folder.before")" EXIT
       cp -pR "$folder" "$folder.before"
-      # shellcheck disable=SC2064  # these names are gone when it is carried out
+      # shellcheck disable=SC2064  # and these
       trap "back $(printf '%q %q %q' "$folder" "$link" "$target")" EXIT
     fi
     "$@" >&2 || die 'it was not installed'
@@ -234,9 +257,7 @@ PYTHON
   }
 
   with_venv() {
-    local data=${XDG_DATA_HOME:-$HOME/.local/share}/rad-engineer link environment old
-    bin=${XDG_BIN_HOME:-$HOME/.local/bin}
-    link=$bin/rad-engineer
+    local link=$bin/rad-engineer environment old
     if [ -e "$link" ] || [ -L "$link" ]; then
       case $(readlink "$link") in
         "$data"/*) ;;
@@ -245,9 +266,15 @@ PYTHON
     fi
     writable "$data" XDG_DATA_HOME
     writable "$bin" XDG_BIN_HOME
+    # The last one removes what it does not know: two at once would remove each other's.
+    if ! ln -s "$$" "$data/installing" 2>/dev/null; then
+      ! kill -0 "$(readlink "$data/installing")" 2>/dev/null ||
+        die "another installation is going on; if it is not, remove $data/installing"
+      ln -sfn "$$" "$data/installing"
+    fi
     environment=$(mktemp -d "$data/venv-XXXXXX")
     # shellcheck disable=SC2064  # until it is complete, the old one stays
-    trap "rm -rf $(printf %q "$environment")" EXIT
+    trap "rm -rf $(printf '%q %q' "$environment" "$data/installing")" EXIT
     say "installing into $environment with $("$python" --version 2>&1)"
     local pip=("$python" -m pip --python "$environment/bin/python")
     if at_least "$("$python" -m pip --version 2>/dev/null | cut -d' ' -f2)" 22 3; then
@@ -260,11 +287,14 @@ PYTHON
     compile "$environment/bin/python"
     starts "$environment/bin/rad-engineer" || die "this version does not start${old_version:+; $old_version stays}"
     ln -s "$environment/bin/rad-engineer" "$environment/link"
+    # shellcheck disable=SC2064  # from here on it is the one that answers
+    trap "rm -f $(printf %q "$data/installing")" EXIT
     mv -f "$environment/link" "$link"
-    trap - EXIT
     for old in "$data"/venv-*; do
       [ "$old" = "$environment" ] || in_use "$old" || rm -rf "$old"
     done
+    rm -f "$data/installing"
+    trap - EXIT
   }
 
   in_use() { # a run that goes on keeps its version; the next upgrade removes it
@@ -273,7 +303,7 @@ PYTHON
 
   # --- the order of things ------------------------------------------------------------------------------------
 
-  local source='' index='' version='' extras='' using='' python='' bin='' only_python='' setup=yes lacking old_version=''
+  local source='' index='' version='' extras='' using='' python='' data='' bin='' only_python='' setup=yes lacking old_version=''
   while [ $# -gt 0 ]; do
     case $1 in
       --from | --index | --version | --extras | --using | --python)
@@ -308,9 +338,11 @@ PYTHON
   if [ -n "$only_python" ]; then
     using=venv
   else
+    find_places
     find_source
     if [ -z "$using" ]; then
-      if has uv; then using=uv; elif has pipx; then using=pipx; else using=venv; fi
+      using=$(made_by)
+      if [ "$using" = venv ] || has "$using"; then :; elif has uv; then using=uv; elif has pipx; then using=pipx; else using=venv; fi
     fi
   fi
   case $using in
@@ -327,7 +359,7 @@ PYTHON
     exit 0
   fi
 
-  old_version=$("${XDG_BIN_HOME:-$HOME/.local/bin}/rad-engineer" --version 2>/dev/null) || old_version=''
+  old_version=$("$bin/rad-engineer" --version 2>/dev/null) || old_version=''
   "with_$using"
   say "installed: $("$bin/rad-engineer" --version), $bin/rad-engineer"
   optional

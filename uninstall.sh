@@ -6,13 +6,23 @@ uninstall_rad_engineer() {
   set -euo pipefail
 
   local purge='' found='' path line
-  local data=${XDG_DATA_HOME:-$HOME/.local/share} config=${XDG_CONFIG_HOME:-$HOME/.config}
-  local link=${XDG_BIN_HOME:-$HOME/.local/bin}/rad-engineer command=''
-  local kept=(
-    "${XDG_STATE_HOME:-$HOME/.local/state}/rad-engineer"
-    "${XDG_CACHE_HOME:-$HOME/.cache}/rad-engineer"
-    "$config/rad-engineer"
-  )
+  case ${HOME:-} in
+    /*) ;;
+    *)
+      echo 'uninstall.sh: HOME does not name a folder of yours: set it' >&2
+      exit 1
+      ;;
+  esac
+  # A variable that does not begin at the root means nothing, as everybody reads it.
+  local data=$HOME/.local/share config=$HOME/.config state=$HOME/.local/state cache=$HOME/.cache link=$HOME/.local/bin
+  case ${XDG_DATA_HOME:-} in /*) data=$XDG_DATA_HOME ;; esac
+  case ${XDG_CONFIG_HOME:-} in /*) config=$XDG_CONFIG_HOME ;; esac
+  case ${XDG_STATE_HOME:-} in /*) state=$XDG_STATE_HOME ;; esac
+  case ${XDG_CACHE_HOME:-} in /*) cache=$XDG_CACHE_HOME ;; esac
+  case ${XDG_BIN_HOME:-} in /*) link=$XDG_BIN_HOME ;; esac
+  link=$link/rad-engineer
+  local command=''
+  local kept=("$state/rad-engineer" "$cache/rad-engineer" "$config/rad-engineer")
   local completions=(
     "$data/bash-completion/completions/rad-engineer"
     "$config/fish/completions/rad-engineer.fish"
@@ -54,8 +64,15 @@ TEXT
     for path in "${completions[@]}"; do remove "$path"; done
     rmdir "$HOME/.bash_completions" 2>/dev/null || true
     if grep -qs "^source .*/\.bash_completions/rad-engineer\.sh'\?$" "$startup"; then
-      line=$(grep -v "^source .*/\.bash_completions/rad-engineer\.sh'\?$" "$startup") || true
-      printf '%s\n' "$line" >"$startup"
+      # Whole beside it first, and into it then, as it may be a link: a full disk costs nobody a startup file.
+      path=$startup.rad-engineer
+      (umask 077 && grep -v "^source .*/\.bash_completions/rad-engineer\.sh'\?$" "$startup" >"$path") || [ $? = 1 ] || {
+        rm -f "$path"
+        echo "kept:    the line for it in $startup, which cannot be changed"
+        return
+      }
+      cat "$path" >"$startup"
+      rm "$path"
       removed "the line for it in $startup"
     fi
   }
@@ -67,7 +84,7 @@ TEXT
     if command -v pipx >/dev/null 2>&1; then
       told "$(pipx environment --value PIPX_HOME 2>/dev/null)" 'what pipx keeps for itself, logs too'
     fi
-    told "${PIP_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pip}" 'python3 -m pip cache purge'
+    told "${PIP_CACHE_DIR:-$cache/pip}" 'python3 -m pip cache purge'
     told "$HOME/Library/Caches/pip" 'python3 -m pip cache purge'
   }
   told() {
@@ -101,7 +118,9 @@ TEXT
       "$data/rad-engineer"/*) remove "$link" ;;
     esac
   fi
-  remove "$data/rad-engineer"
+  for path in "$data"/rad-engineer/venv-*; do remove "$path"; done
+  rm -f "$data/rad-engineer/installing" 2>/dev/null || true
+  rmdir "$data/rad-engineer" 2>/dev/null || true # what somebody else has put there stays
   remove_completion
   for path in "${kept[@]}"; do
     [ -d "$path" ] || continue
