@@ -19,7 +19,7 @@ from typing import Any
 
 from rad_engineer import process, trail
 from rad_engineer.durable import SCHEMA_VERSION, writing
-from rad_engineer.errors import Refused, UsageError
+from rad_engineer.errors import ConfigInvalid, UsageError
 from rad_engineer.gateway import framing, tokens
 from rad_engineer.gateway.configuration import REPLAY, GatewaySettings
 from rad_engineer.gateway.credentials import SECRETS, Credentials, Secret
@@ -335,7 +335,8 @@ def _listen_tcp(port: int) -> socket.socket:
     try:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
-        raise Refused(
+        listener.close()
+        raise ConfigInvalid(
             f"cannot listen on port {port}: {error.strerror}", hint="give another --port"
         ) from error
     listener.listen(_BACKLOG)

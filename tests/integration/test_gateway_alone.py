@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -59,6 +60,16 @@ def test_what_cannot_be_meant_is_said_before_it_serves(tmp_path, options, code, 
     refused = ended(tmp_path, *options)
     assert (refused.returncode, refused.stdout) == (code, ""), refused.stderr
     assert said in refused.stderr
+
+
+def test_a_port_that_is_taken_is_a_setting_to_change(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = ended(tmp_path, "--port", port)
+    assert (refused.returncode, refused.stdout) == (78, "")
+    assert (
+        f"cannot listen on port {port}: Address already in use\nhint: give another --port" in refused.stderr
+    )
 
 
 def test_what_could_not_be_recorded_is_said(tmp_path):
