@@ -86,9 +86,15 @@ def folders(scene: Scene) -> Seen:
     none = [place for place in closed if not place.is_dir()]
     if none:
         return failed(f"no folder: {', '.join(map(str, none))}", advice="put it away, or name another place")
+    evidence = f"cannot be written: {', '.join(map(str, closed))}"
+    if any(os.statvfs(place).f_flag & os.ST_RDONLY for place in closed):
+        return failed(
+            evidence,
+            advice="its file system is mounted read-only: mount it to be written, or name another place",
+        )
     mine = all(place.stat().st_uid == os.getuid() for place in closed)
     fix = Fix(f"chmod u+rwx -- {quoted(closed)}") if mine else None
-    return failed(f"cannot be written: {', '.join(map(str, closed))}", fix, "allow writing there")
+    return failed(evidence, fix, "allow writing there")
 
 
 def disk(scene: Scene) -> Seen:

@@ -1,5 +1,7 @@
 """What follows from findings: ready or not, family by family, and what may be done about it."""
 
+import subprocess
+
 import pytest
 
 from rad_engineer.commands import production
@@ -164,6 +166,17 @@ def test_what_is_no_folder_is_not_made_writable(tmp_path):
     env = {"HOME": str(tmp_path), "XDG_STATE_HOME": "/dev/null"}
     found = resources.folders(Scene(tmp_path, env, {}, offline=False))
     assert (found.status, found.evidence, found.fix) == ("FAIL", "no folder: /dev/null", None)
+
+
+def test_no_chmod_is_offered_for_a_file_system_that_is_read_only(tmp_path):
+    tmpfs = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)]
+    if subprocess.run(tmpfs, check=False, capture_output=True).returncode:
+        pytest.skip("NO EVIDENCE: no file system can be mounted here")
+    try:
+        found = resources.folders(Scene(tmp_path, {"HOME": str(tmp_path)}, {}, offline=False))
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+    assert (found.status, found.fix, "read-only" in found.advice) == ("FAIL", None, True)
 
 
 def test_names_break_no_line_and_hide_nothing_of_a_command():
