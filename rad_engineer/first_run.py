@@ -36,7 +36,11 @@ def keep_key(text: str, env: Mapping[str, str]) -> str:
 
 
 def set_up(given: Mapping[str, str | None], env: Mapping[str, str], say: Say) -> None:
-    """Sets what is given; where nothing is, asks. Raises UsageError where nobody is there to be asked."""
+    """Sets what is given; where nothing is, asks. Raises UsageError where nobody is there to be asked, or no home is."""
+    if not env.get("HOME", "").startswith("/"):
+        raise UsageError(
+            "HOME does not name a folder of yours", hint="set HOME to your home folder, by its whole path"
+        )
     if not any(given.values()):
         _ask(env, say)
         return
@@ -63,9 +67,10 @@ def complete(shell: str, env: Mapping[str, str]) -> str:
 
 
 def _completion_file(shell: str, env: Mapping[str, str]) -> tuple[Path, str]:
-    home = Path(env.get("HOME") or Path.home())
+    home = Path(env["HOME"])
     if shell == "bash":
-        data = Path(env.get("XDG_DATA_HOME") or home / ".local" / "share")
+        given = env.get("XDG_DATA_HOME", "")
+        data = Path(given) if given.startswith("/") else home / ".local" / "share"
         return (
             data / "bash-completion" / "completions" / "rad-engineer",
             " (package bash-completion reads it)",

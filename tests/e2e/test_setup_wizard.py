@@ -114,6 +114,21 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(
     assert list(home.rglob("*.toml")) == []
 
 
+@pytest.mark.parametrize("told", ["", "here"])
+def test_a_home_that_is_none_is_refused(project: Project, home: Path, told: str) -> None:
+    refused = project.rad("setup", "--completion", "bash", env={"HOME": told})
+    assert refused.code == 2
+    assert "HOME does not name a folder of yours" in refused.err
+    assert list(home.iterdir()) == []
+    assert not (project.folder / "here").exists()
+
+
+def test_a_variable_that_is_no_path_means_nothing(project: Project, home: Path) -> None:
+    assert project.rad("setup", "--completion", "bash", env={"XDG_DATA_HOME": "here"}).code == 0
+    assert (home / ".local/share/bash-completion/completions/rad-engineer").exists()
+    assert not (project.folder / "here").exists()
+
+
 def test_what_the_user_has_written_stays(project: Project, home: Path) -> None:
     own = home / ".config/rad-engineer/rad-engineer.toml"
     own.parent.mkdir(parents=True)
