@@ -23,6 +23,14 @@ def home(tmp_path):
     return Home(folder)
 
 
+def program(environment, code):
+    """What stands for a version that was there before."""
+    path = environment / "bin" / "rad-engineer"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"#!/bin/sh\necho rad-engineer 0.0.1\nexit {code}\n")
+    path.chmod(0o755)
+
+
 def slow_python(home):
     """A Python that says when pip begins, and then waits."""
     path = home.folder / "slow python"
@@ -46,8 +54,10 @@ def begun(home, wheel):
 
 
 def test_what_is_stopped_or_killed_in_the_middle_leaves_the_old_version(home, wheel):
-    assert home.install("--using", "venv", "--from", wheel).returncode == 0
-    [old] = home.environments
+    old = home.folder / ".local" / "share" / "rad-engineer" / "venv-of-old"
+    program(old, 0)
+    home.command.parent.mkdir(parents=True)
+    home.command.symlink_to(old / "bin" / "rad-engineer")
     for number, left in ((signal.SIGINT, 0), (signal.SIGKILL, 2)):
         with begun(home, wheel) as child:
             other = home.install("--using", "venv", "--from", wheel)
@@ -81,10 +91,7 @@ esac
 def test_an_upgrade_that_was_killed_is_made_good_by_the_next(home, wheel):
     """The copy that it has left is the old version; what it was replacing does not start."""
     for name, code in (("rad-engineer", 1), ("rad-engineer.before", 0)):
-        program = home.folder / "uv" / "tools" / name / "bin" / "rad-engineer"
-        program.parent.mkdir(parents=True)
-        program.write_text(f"#!/bin/sh\necho rad-engineer 0.0.1\nexit {code}\n")
-        program.chmod(0o755)
+        program(home.folder / "uv" / "tools" / name, code)
     (home.folder / "uv" / "tools" / "rad-engineer.before" / "half").touch()
     (home.folder / "bin").mkdir()
     (home.folder / "bin" / "uv").write_text(FAKE_UV)
