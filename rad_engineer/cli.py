@@ -206,7 +206,9 @@ def unwritten(error: OSError, code: int) -> int:
     os.dup2(nothing, sys.stdout.fileno())  # else the interpreter complains at its end
     if error.errno == errno.EPIPE:
         return int(code)
-    _say(f"error: cannot write the output: {error.strerror}")
+    _say(
+        f"error: cannot write the output: {error.strerror}\nhint: make room where it goes, or send it elsewhere"
+    )
     return int(ExitCode.CANNOT_WRITE)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rad_engineer import process
 from tests import required
 
 ROOT = Path(__file__).parents[1]
@@ -205,3 +206,11 @@ def agent(project: Project, script: str) -> Sequence[str]:
     path.write_text(script)
     path.chmod(0o755)  # whatever the mask: started by root, a sandbox runs it as somebody else
     return ("--agent-command", f"sh {shutil.which('true') and path}")
+
+
+@pytest.fixture
+def childless() -> Iterator[None]:
+    """A test leaves no child behind. One that opens a box here makes this process inherit orphans, also those of others."""
+    before = set(process.children(os.getpid()))
+    yield
+    assert set(process.children(os.getpid())) <= before

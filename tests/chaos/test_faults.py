@@ -56,7 +56,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (Fault(GIT, "sync", 5, EIO), ("73",)),
         (Fault(GIT, "disk", 150, ENOSPC, "on"), ("73", "healed")),
         (Fault(EVERYWHERE, "disk", 150, ENOSPC, "on"), ("73",)),
-        (Fault(ZYGOTE, "memory", 3000, ENOMEM), ("73",)),
+        (Fault(ZYGOTE, "memory", 1500, ENOMEM), ("73",)),
         (Fault(WORKER, "memory", 2, ENOMEM), ("healed",)),
     ],
     ids=str,

@@ -181,7 +181,10 @@ def test_output_that_cannot_be_written_is_73(env, folder, buffered):
         )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (
         73,
-        "rad-engineer: error: cannot write the output: No space left on device\n",
+        (
+            "rad-engineer: error: cannot write the output: No space left on device\n"
+            "hint: make room where it goes, or send it elsewhere\n"
+        ),
     )
 
 

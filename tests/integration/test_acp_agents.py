@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rad_engineer import agents, process
+from rad_engineer import agents
 from rad_engineer.agents import AgentWork, acp, choice, cli_agents
 from rad_engineer.agents.adapters import ADAPTERS
 from rad_engineer.errors import NoAgent
@@ -57,9 +57,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path):
-    yield Place(tmp_path)
-    assert process.children(os.getpid()) == []
+def place(tmp_path, childless):
+    return Place(tmp_path)
 
 
 def test_a_session_is_gone_on_with(place):
