@@ -87,7 +87,7 @@ def test_a_file_in_the_way_is_no_checkpoint_and_cannot_become_one(tmp_path):
     folder = folder_of(tmp_path)
     folder.touch()
     assert story_files.read_checkpoint(folder) is None
-    with pytest.raises(CannotWrite, match="Not a directory"):
+    with pytest.raises(CannotWrite, match="there is no folder"):
         story_files.write_checkpoint(folder, {"attempt": 1})
 
 
